@@ -1,0 +1,74 @@
+/* The few words every room uses: a span of bytes, an assertion that stays in release builds, magic numbers.
+ * Header only, knows nobody. */
+#ifndef SELVEDGE_EDGE_BASE_H
+#define SELVEDGE_EDGE_BASE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+/* Bytes that somebody else owns; not terminated. {NULL, 0} means absent, length 0 with data means empty. */
+typedef struct {
+    const char *data;
+    size_t length;
+} text_t;
+
+#define TEXT(literal) ((text_t){"" literal, sizeof(literal) - 1})
+
+static inline text_t text_of(const char *string)
+{
+    return (text_t){string, strlen(string)};
+}
+
+static inline bool text_equal(text_t a, text_t b)
+{
+    return a.length == b.length && (a.length == 0 || memcmp(a.data, b.data, a.length) == 0);
+}
+
+/* ASCII case-insensitive, as field names and hosts compare. */
+static inline bool text_equal_nocase(text_t a, text_t b)
+{
+    return a.length == b.length && (a.length == 0 || strncasecmp(a.data, b.data, a.length) == 0);
+}
+
+/* A bug ends the process with file and line, in every build: a cache that goes on after one may serve wrong bytes. */
+#define MUST(condition)                                                                                      \
+    do {                                                                                                     \
+        if (__builtin_expect(!(condition), 0)) {                                                             \
+            fprintf(stderr, "selvedge: bug: %s:%d: %s does not hold\n", __FILE__, __LINE__, #condition);      \
+            abort();                                                                                         \
+        }                                                                                                    \
+    } while (0)
+
+/* Sanity functions (x_check) run at the edges of their structure in debug builds only. */
+#ifdef NDEBUG
+#define CHECKED(call) ((void)0)
+#else
+#define CHECKED(call) (call)
+#endif
+
+/* Where a void pointer becomes a type again: the object says what it is. */
+#define MUST_BE(pointer, number) MUST((pointer) != NULL && (pointer)->magic == (number))
+
+#define CONTAINER_OF(pointer, type, member) ((type *)(void *)((char *)(pointer)-offsetof(type, member)))
+
+/* No memory for what cannot be done without is the end of the process, with a message. */
+static inline void *must_alloc(size_t size)
+{
+    void *memory = malloc(size);
+    MUST(memory != NULL);
+    return memory;
+}
+
+static inline void *must_calloc(size_t count, size_t size)
+{
+    void *memory = calloc(count, size);
+    MUST(memory != NULL);
+    return memory;
+}
+
+#endif

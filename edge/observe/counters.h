@@ -1,0 +1,46 @@
+/* Counters and gauges: one table (in the .c), from which the metrics page and its HELP lines come.
+ *
+ * Counters are kept per thread and added up when read, so that counting writes nothing shared. A thread calls
+ * counters_attach() once before it counts; counting without it goes to a shared block (atomic add). */
+#ifndef SELVEDGE_EDGE_OBSERVE_COUNTERS_H
+#define SELVEDGE_EDGE_OBSERVE_COUNTERS_H
+
+#include "edge/base.h"
+
+typedef enum { OUTCOME_HIT, OUTCOME_MISS, OUTCOME_STALE, OUTCOME_REVALIDATED, OUTCOME_PASS, OUTCOME_ERROR, OUTCOMES } outcome_t;
+typedef enum { PROTOCOL_H1, PROTOCOL_H2, PROTOCOLS } protocol_t;
+typedef enum {
+    GUARD_WINDOW_AFTER_END, /* SETTINGS or WINDOW_UPDATE for a stream whose END_STREAM is in flight */
+    GUARD_UNKNOWN_FRAME,
+    GUARD_BAD_FRAMING,      /* HTTP/1 message framing: lengths, Transfer-Encoding, Host, line ends, folding */
+    GUARD_BAD_REQUEST,      /* pseudo-fields, methods, names or values that HTTP does not allow */
+    GUARD_BAD_URL,
+    GUARD_HEADER_TOO_LARGE,
+    GUARD_REASONS
+} guard_reason_t;
+typedef enum { GAUGE_FILLS, GAUGE_OBJECTS, GAUGE_MEMORY_BYTES, GAUGE_MEMORY_LIMIT_BYTES, GAUGE_CONNECTIONS_H1, GAUGE_CONNECTIONS_H2,
+               GAUGE_PURGE_SEQUENCE, GAUGES } gauge_t;
+
+enum { SITES_MAX = 256 };
+
+void counters_attach(void);
+void counters_name_site(unsigned site, text_t name); /* sites are numbered from 0 by the configuration */
+
+void count_request(unsigned site, outcome_t outcome, protocol_t protocol);
+void count_origin_request(unsigned site);
+void count_purge(unsigned kind /* rule_kind_t */, bool soft);
+void count_guard_stopped(guard_reason_t reason);
+void count_access_log_dropped(uint64_t lines);
+void count_reader_cut_off(void); /* a reader that fell behind a bounded window */
+
+void gauge_set(gauge_t gauge, uint64_t value);
+void gauge_add(gauge_t gauge, int64_t delta);
+uint64_t gauge_get(gauge_t gauge);
+
+/* The metrics page in Prometheus' text format 0.0.4. The caller frees it. */
+char *counters_page(size_t *length);
+
+const char *outcome_name(outcome_t outcome);
+const char *protocol_name(protocol_t protocol);
+
+#endif

@@ -1,0 +1,50 @@
+/* The admin HTTP API, apart from any HTTP library: a request in, an answer out, at once or later.
+ *
+ *   POST /v1/purge   Authorization: Bearer TOKEN      200, 400, 401, 403, 413, 415, 500
+ *   GET  /v1/status  Authorization: Bearer TOKEN
+ *   GET  /healthz, GET /metrics                       no token
+ */
+#ifndef SELVEDGE_PURGE_API_H
+#define SELVEDGE_PURGE_API_H
+
+#include "edge/base.h"
+#include "purge/publisher.h"
+
+typedef struct api api_t;
+
+/* What the API asks of the node it belongs to. */
+typedef struct {
+    publisher_t *publisher;
+    const ledger_t *ledger;
+    text_t token;             /* kept by the caller */
+    text_t site;              /* the one site's name */
+    int64_t (*now_ms)(void);  /* wall clock */
+    int64_t started_ms;
+} api_config_t;
+
+typedef struct {
+    text_t method, path;      /* path without query */
+    text_t authorization;     /* the field's value; absent: {NULL, 0} */
+    text_t content_type;
+    text_t body;
+} api_request_t;
+
+typedef struct {
+    int status;
+    const char *content_type;
+    const char *allow;        /* for 405, the methods; else NULL */
+    const char *authenticate; /* for 401, WWW-Authenticate; else NULL */
+    char *body;               /* malloc'd, the receiver frees it */
+    size_t body_length;
+} api_answer_t;
+
+enum { API_BODY_MAX = 1 << 20 };
+
+api_t *api_new(const api_config_t *config);
+void api_free(api_t **api);
+
+/* Calls `answer` exactly once: before returning for everything but a purge, for that on the publisher's thread. The texts
+ * in the request are not needed after api_handle returns. `context` is handed back. */
+void api_handle(api_t *api, const api_request_t *request, void (*answer)(void *context, api_answer_t *answer), void *context);
+
+#endif
