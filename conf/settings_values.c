@@ -1,0 +1,338 @@
+/* Values: each type's text, checked and put into its field. */
+#include "conf/settings_table.h"
+
+#include <arpa/inet.h>
+#include <inttypes.h>
+#include <stdarg.h>
+
+/* What is wrong with the value of this setting, behind its option and the value itself. Always false. */
+__attribute__((format(printf, 5, 6))) static bool
+refuse(const setting_t *setting, const char *value, char *error, size_t capacity, const char *format, ...)
+{
+    /* A value may be any length and the reason must fit behind it. */
+    int used = snprintf(error, capacity, "%s %.200s: ", setting->option, *value != 0 ? value : "''");
+    va_list arguments;
+    va_start(arguments, format);
+    if (used >= 0 && (size_t)used < capacity)
+        vsnprintf(error + used, capacity - (size_t)used, format, arguments);
+    va_end(arguments);
+    return false;
+}
+
+const char *setting_type_text(setting_type_t type)
+{
+    static const char *const texts[SETTING_TYPES] = {
+        [SETTING_LISTENERS] =
+            "an address to listen on is http://ADDR:PORT or https://ADDR:PORT, with ADDR as 127.0.0.1, [::1] "
+            "or localhost and port 0 for a free one",
+        [SETTING_LISTENER] =
+            "an address to listen on is http://ADDR:PORT or https://ADDR:PORT, with ADDR as 127.0.0.1, [::1] "
+            "or localhost and port 0 for a free one",
+        [SETTING_ORIGIN] = "an origin is http://HOST[:PORT] or https://HOST[:PORT], without a path, such as "
+                           "http://127.0.0.1:8000",
+        [SETTING_HOST] = "a host is a name or an address, with :PORT where it is not the usual one, such as "
+                         "assets.example.com",
+        [SETTING_SIZE] = "a size is a number with an optional K, M or G (powers of 1024), such as 512M",
+        [SETTING_SECONDS] = "a time is a number of seconds with at most three decimals, such as 30 or 0.5",
+        [SETTING_COUNT] = "a count is a whole number, such as 4",
+        [SETTING_CHOICE] = "one of the words above",
+        [SETTING_FILE] = "a path",
+        [SETTING_FILE_OR_OFF] = "a path, - for standard output, or off",
+        [SETTING_TOKEN] =
+            "a token is 1 to 512 letters, digits and - . _ ~ + / with = at the end only, as RFC 6750 has it",
+    };
+    return texts[type];
+}
+
+void setting_size_text(uint64_t bytes, char *text, size_t capacity)
+{
+    static const char units[] = {'\0', 'K', 'M', 'G'};
+    size_t unit = 0;
+    while (unit + 1 < sizeof units && bytes != 0 && bytes % 1024 == 0) {
+        bytes /= 1024;
+        unit++;
+    }
+    snprintf(text, capacity, "%" PRIu64 "%.1s", bytes, &units[unit]);
+}
+
+static void seconds_text(uint64_t ms, char *text, size_t capacity)
+{
+    if (ms % 1000 == 0)
+        snprintf(text, capacity, "%" PRIu64, ms / 1000);
+    else
+        snprintf(text, capacity, "%" PRIu64 ".%03" PRIu64, ms / 1000, ms % 1000);
+}
+
+void setting_range_text(const setting_t *setting, char *text, size_t capacity)
+{
+    char low[32] = "", high[32] = "";
+    *text = 0;
+    if (setting->type == SETTING_CHOICE) {
+        snprintf(text, capacity, "%s or %s", setting->choices[0], setting->choices[1]);
+        return;
+    }
+    if (setting->type == SETTING_SIZE) {
+        setting_size_text(setting->minimum, low, sizeof low);
+        setting_size_text(setting->maximum, high, sizeof high);
+    } else if (setting->type == SETTING_SECONDS) {
+        seconds_text(setting->minimum, low, sizeof low);
+        seconds_text(setting->maximum, high, sizeof high);
+    } else if (setting->type == SETTING_COUNT) {
+        snprintf(low, sizeof low, "%" PRIu64, setting->minimum);
+        snprintf(high, sizeof high, "%" PRIu64, setting->maximum);
+    } else {
+        return;
+    }
+    snprintf(text, capacity, "%s to %s", low, high);
+}
+
+static bool check_range(const setting_t *setting, const char *value, uint64_t number, char *error,
+                        size_t capacity)
+{
+    if (number >= setting->minimum && number <= setting->maximum)
+        return true;
+    char range[80];
+    setting_range_text(setting, range, sizeof range);
+    return refuse(setting, value, error, capacity, "too %s; allowed is %s",
+                  number < setting->minimum ? "small" : "large", range);
+}
+
+/* The digits at the start of a text; UINT64_MAX when there are too many for 64 bits, which no range allows.
+ * Moves *text behind them; false when there are none. */
+static bool take_number(const char **text, uint64_t *number)
+{
+    const char *start = *text;
+    *number = 0;
+    for (; **text >= '0' && **text <= '9'; (*text)++) {
+        if (__builtin_mul_overflow(*number, 10, number) ||
+            __builtin_add_overflow(*number, (uint64_t)(**text - '0'), number)) {
+            *number = UINT64_MAX;
+            *text += strspn(*text, "0123456789");
+            return true;
+        }
+    }
+    return *text > start;
+}
+
+static bool put_size(const setting_t *setting, const char *value, uint64_t *field, char *error,
+                     size_t capacity)
+{
+    static const char letters[] = "KkMmGg";
+    const char *rest = value;
+    uint64_t number;
+    if (!take_number(&rest, &number))
+        return refuse(setting, value, error, capacity, "does not start with a number; %s",
+                      setting_type_text(SETTING_SIZE));
+    const char *letter = *rest != 0 ? strchr(letters, *rest) : NULL;
+    if (*rest != 0 && (letter == NULL || rest[1] != 0))
+        return refuse(setting, value, error, capacity, "'%.40s' is not a unit; %s", rest,
+                      setting_type_text(SETTING_SIZE));
+    int shift = letter != NULL ? 10 * (1 + (int)(letter - letters) / 2) : 0;
+    number = number > UINT64_MAX >> shift ? UINT64_MAX : number << shift;
+    if (!check_range(setting, value, number, error, capacity))
+        return false;
+    *field = number;
+    return true;
+}
+
+/* Up to three digits behind the point, as thousandths. False for none, or for more. */
+static bool take_thousandths(const char **text, uint64_t *thousandths)
+{
+    const char *start = *text;
+    if (!take_number(text, thousandths) || *text - start > 3)
+        return false;
+    for (long digits = *text - start; digits < 3; digits++)
+        *thousandths *= 10;
+    return true;
+}
+
+static bool put_seconds(const setting_t *setting, const char *value, int64_t *field, char *error,
+                        size_t capacity)
+{
+    const char *rest = value;
+    uint64_t seconds, thousandths = 0;
+    bool good = take_number(&rest, &seconds);
+    if (good && *rest == '.') {
+        rest++;
+        good = take_thousandths(&rest, &thousandths);
+    }
+    if (!good || *rest != 0)
+        return refuse(setting, value, error, capacity, "not a time; %s", setting_type_text(SETTING_SECONDS));
+    uint64_t ms = seconds > UINT64_MAX / 2000 ? UINT64_MAX : seconds * 1000 + thousandths;
+    if (!check_range(setting, value, ms, error, capacity))
+        return false;
+    *field = (int64_t)ms;
+    return true;
+}
+
+static bool put_count(const setting_t *setting, const char *value, unsigned *field, char *error,
+                      size_t capacity)
+{
+    const char *rest = value;
+    uint64_t number;
+    if (!take_number(&rest, &number) || *rest != 0)
+        return refuse(setting, value, error, capacity, "not a number; %s", setting_type_text(SETTING_COUNT));
+    if (!check_range(setting, value, number, error, capacity))
+        return false;
+    *field = (unsigned)number;
+    return true;
+}
+
+static bool put_choice(const setting_t *setting, const char *value, bool *field, char *error, size_t capacity)
+{
+    for (int i = 0; i < 2; i++) {
+        if (strcmp(value, setting->choices[i]) == 0) {
+            *field = i == 1;
+            return true;
+        }
+    }
+    return refuse(setting, value, error, capacity, "not a word that this option knows; allowed is %s or %s",
+                  setting->choices[0], setting->choices[1]);
+}
+
+static bool put_file(const setting_t *setting, const char *value, const char **field, char *error,
+                     size_t capacity)
+{
+    if (*value == 0)
+        return refuse(setting, value, error, capacity, "is empty; give %s", setting_type_text(setting->type));
+    *field = setting->type == SETTING_FILE_OR_OFF && strcmp(value, "off") == 0 ? NULL : value;
+    return true;
+}
+
+static bool put_token(const setting_t *setting, const char *value, const char **field, char *error,
+                      size_t capacity)
+{
+    static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~+/";
+    size_t length = strspn(value, allowed);
+    size_t whole = length + strspn(value + length, "=");
+    if (length < 1 || value[whole] != 0 || whole > setting->maximum)
+        /* The value itself is a secret that belongs in no log. */
+        return snprintf(error, capacity, "%s: the token given is not one; %s", setting->option,
+                        setting_type_text(SETTING_TOKEN)) < 0;
+    *field = value;
+    return true;
+}
+
+/* Takes a URL that names a server and nothing on it apart. */
+static bool split_server(const setting_t *setting, const char *value, url_parts_t *parts, char *error,
+                         size_t capacity)
+{
+    const char *form = setting_type_text(setting->type);
+    url_error_t wrong = url_split(text_of(value), parts);
+    if (wrong != URL_OK)
+        return refuse(setting, value, error, capacity, "%s; %s", url_error_text(wrong), form);
+    if (parts->target.length > 1 || (parts->target.length == 1 && parts->target.data[0] != '/'))
+        return refuse(setting, value, error, capacity, "'%.*s' is more than a server; %s",
+                      (int)(parts->target.length > 80 ? 80 : parts->target.length), parts->target.data, form);
+    return true;
+}
+
+/* The literal address of a listener, ready to bind. */
+static bool fill_address(const url_parts_t *parts, settings_listener_t *listener)
+{
+    text_t host = text_equal_nocase(parts->host, TEXT("localhost")) ? TEXT("127.0.0.1") : parts->host;
+    if (host.length >= sizeof listener->host)
+        return false;
+    memcpy(listener->host, host.data, host.length);
+    listener->host[host.length] = 0;
+    if (parts->ipv6) {
+        listener->address.v6 =
+            (struct sockaddr_in6){.sin6_family = AF_INET6, .sin6_port = htons(parts->port)};
+        listener->address_length = sizeof listener->address.v6;
+        return inet_pton(AF_INET6, listener->host, &listener->address.v6.sin6_addr) == 1;
+    }
+    listener->address.v4 = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons(parts->port)};
+    listener->address_length = sizeof listener->address.v4;
+    return inet_pton(AF_INET, listener->host, &listener->address.v4.sin_addr) == 1;
+}
+
+static bool put_listener(const setting_t *setting, const char *value, settings_listener_t *field, char *error,
+                         size_t capacity)
+{
+    url_parts_t parts;
+    if (!split_server(setting, value, &parts, error, capacity))
+        return false;
+    if (!parts.port_given)
+        return refuse(setting, value, error, capacity, "the port is missing; %s",
+                      setting_type_text(setting->type));
+    settings_listener_t listener = {
+        .text = value, .https = parts.https, .ipv6 = parts.ipv6, .port = parts.port};
+    if (!fill_address(&parts, &listener))
+        return refuse(setting, value, error, capacity, "'%.*s' is not an address of this machine's; %s",
+                      (int)(parts.host.length > 80 ? 80 : parts.host.length), parts.host.data,
+                      setting_type_text(setting->type));
+    *field = listener;
+    return true;
+}
+
+static bool put_further_listener(const setting_t *setting, const char *value, settings_t *settings,
+                                 char *error, size_t capacity)
+{
+    if (settings->listener_count == SETTINGS_LISTENERS_MAX)
+        return refuse(setting, value, error, capacity,
+                      "one too many; at most %d addresses can be listened on", SETTINGS_LISTENERS_MAX);
+    if (!put_listener(setting, value, &settings->listeners[settings->listener_count], error, capacity))
+        return false;
+    settings->listener_count++;
+    return true;
+}
+
+static bool put_origin(const setting_t *setting, const char *value, settings_t *settings, char *error,
+                       size_t capacity)
+{
+    url_parts_t parts;
+    if (!split_server(setting, value, &parts, error, capacity))
+        return false;
+    if (parts.port == 0)
+        return refuse(setting, value, error, capacity, "no server has port 0; %s",
+                      setting_type_text(SETTING_ORIGIN));
+    settings->origin = parts;
+    settings->origin_url = (text_t){value, strlen(value) - parts.target.length};
+    return true;
+}
+
+/* A host is right when it makes a right URL. */
+static bool put_host(const setting_t *setting, const char *value, text_t *field, char *error, size_t capacity)
+{
+    char url[512];
+    url_parts_t parts;
+    int written = snprintf(url, sizeof url, "http://%s", value);
+    bool good = written > 0 && (size_t)written < sizeof url && url_split(text_of(url), &parts) == URL_OK;
+    if (!good || parts.target.length > 0)
+        return refuse(setting, value, error, capacity, "not a host; %s", setting_type_text(SETTING_HOST));
+    *field = text_of(value);
+    return true;
+}
+
+bool setting_put(const setting_t *setting, const char *value, settings_t *settings, char *error,
+                 size_t capacity)
+{
+    void *field = (char *)settings + setting->offset;
+    switch (setting->type) {
+    case SETTING_LISTENERS:
+        return put_further_listener(setting, value, settings, error, capacity);
+    case SETTING_LISTENER:
+        return put_listener(setting, value, field, error, capacity);
+    case SETTING_ORIGIN:
+        return put_origin(setting, value, settings, error, capacity);
+    case SETTING_HOST:
+        return put_host(setting, value, field, error, capacity);
+    case SETTING_SIZE:
+        return put_size(setting, value, field, error, capacity);
+    case SETTING_SECONDS:
+        return put_seconds(setting, value, field, error, capacity);
+    case SETTING_COUNT:
+        return put_count(setting, value, field, error, capacity);
+    case SETTING_CHOICE:
+        return put_choice(setting, value, field, error, capacity);
+    case SETTING_FILE:
+    case SETTING_FILE_OR_OFF:
+        return put_file(setting, value, field, error, capacity);
+    case SETTING_TOKEN:
+        return put_token(setting, value, field, error, capacity);
+    case SETTING_TYPES:
+        break;
+    }
+    MUST(setting->type < SETTING_TYPES);
+    return false;
+}
