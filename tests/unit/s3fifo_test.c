@@ -244,6 +244,25 @@ static void the_ghost_grows_and_forgets(void **state)
     finish(&policy, nodes);
 }
 
+/* Entries shrink, so that the ghost must hold more of them: what it knew before it grew is still known. */
+static void a_ghost_that_grows_keeps_what_it_knew(void **state)
+{
+    (void)state;
+    s3fifo_t *policy = s3fifo_new(64 * MIB);
+    s3fifo_node_t *nodes = nodes_new(200);
+    insert_all(policy, nodes, 200, MIB / 4);
+    for (size_t i = 0; i < 100; i++)
+        assert_ptr_equal(s3fifo_evict(policy), &nodes[i]);
+    for (size_t i = 100; i < 200; i++)
+        s3fifo_resize(policy, &nodes[i], 1024);
+    assert_ptr_equal(s3fifo_evict(policy), &nodes[100]); /* the note that makes it grow */
+    for (size_t i = 0; i <= 100; i++) {
+        s3fifo_insert(policy, &nodes[i], 1024);
+        assert_int_equal(nodes[i].queue, S3FIFO_MAIN);
+    }
+    finish(&policy, nodes);
+}
+
 /* Hashes made to share one bucket cost memory of the past, nothing else. */
 static void colliding_hashes_do_no_harm(void **state)
 {
@@ -454,6 +473,7 @@ int main(void)
         cmocka_unit_test(an_eviction_passes_over_a_bounded_number),
         cmocka_unit_test(a_touch_that_changes_nothing_writes_nothing),
         cmocka_unit_test(the_ghost_grows_and_forgets),
+        cmocka_unit_test(a_ghost_that_grows_keeps_what_it_knew),
         cmocka_unit_test(colliding_hashes_do_no_harm),
         cmocka_unit_test(random_operations_agree_with_the_model),
         cmocka_unit_test(touches_from_other_threads_do_no_harm),
