@@ -31,7 +31,7 @@ static void default_text(const setting_t *setting, char *text, size_t capacity)
 {
     if (setting->standard[0] == NULL)
         snprintf(text, capacity, "%s",
-                 setting->standard_words != NULL ? setting->standard_words : "none: it must be given");
+                 setting->standard_words != NULL ? setting->standard_words : "none, it must be given");
     else if (setting->standard[1] == NULL)
         snprintf(text, capacity, "%s", setting->standard[0]);
     else

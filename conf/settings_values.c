@@ -258,7 +258,7 @@ static bool put_listener(const setting_t *setting, const char *value, settings_l
     settings_listener_t listener = {
         .text = value, .https = parts.https, .ipv6 = parts.ipv6, .port = parts.port};
     if (!fill_address(&parts, &listener))
-        return refuse(setting, value, error, capacity, "'%.*s' is not an address of this machine's; %s",
+        return refuse(setting, value, error, capacity, "'%.*s' is not an address; %s",
                       (int)(parts.host.length > 80 ? 80 : parts.host.length), parts.host.data,
                       setting_type_text(setting->type));
     *field = listener;
