@@ -45,7 +45,7 @@ typedef enum {
 
 typedef struct {
     ledger_verdict_t verdict;
-    int64_t stale_since_ms; /* with LEDGER_SOFT */
+    int64_t stale_since_ms; /* with LEDGER_SOFT: never later than the earliest matching rule's time */
 } ledger_judgement_t;
 
 /* exact_slots: URL and site slots held exactly, at least 16. folded_slots: a power of two, at least 16. */
@@ -65,6 +65,34 @@ ledger_subject_t ledger_subject(text_t site, text_t target);
 
 /* Is a response with this stamp still valid? Sees at least every rule up to the last ledger_sequence() this thread read. */
 ledger_judgement_t ledger_judge(const ledger_t *ledger, const ledger_subject_t *subject, uint64_t stamp);
+
+/* What the rules of one slot come to. Enough to answer for any stamp, and two of them can be joined into one. */
+typedef struct {
+    uint64_t hard;            /* highest sequence of a hard rule, 0: none */
+    uint64_t soft;            /* highest sequence of a soft rule, 0: none; the next three go with it */
+    int64_t soft_time_ms;     /* the time of that rule */
+    uint64_t soft_before;     /* the highest soft sequence before it, 0: none */
+    int64_t soft_earliest_ms; /* the earliest time of any soft rule here */
+} ledger_marks_t;
+
+/* The tables' content, slot by slot, for whoever keeps it on stable storage. */
+typedef enum { LEDGER_EVERYTHING, LEDGER_EXACT, LEDGER_FOLDED, LEDGER_TABLES } ledger_table_t;
+
+typedef struct {
+    ledger_table_t table;
+    ledger_hash_t name; /* of a folded cell: low is its index, high the number of cells */
+    ledger_marks_t marks;
+} ledger_slot_t;
+
+/* Visits every slot that holds something, the exact ones oldest first. Writer's thread only. */
+void ledger_export(const ledger_t *ledger, void (*visit)(void *context, const ledger_slot_t *slot),
+                   void *context);
+
+/* Joins one exported slot into this ledger, whose tables may have other sizes. Writer's thread only. */
+void ledger_import(ledger_t *ledger, const ledger_slot_t *slot);
+
+/* The highest sequence the tables hold, published or not. Writer's thread only. */
+uint64_t ledger_applied(const ledger_t *ledger);
 
 /* Slots held exactly now; for tests and the status page. Writer's thread only. */
 size_t ledger_exact_used(const ledger_t *ledger);
