@@ -1,0 +1,151 @@
+#include "edge/http/conditional.h"
+
+/* An entity-tag taken apart (RFC 9110 section 8.8.3). */
+typedef struct {
+    bool weak;
+    text_t opaque; /* with its quotes */
+} etag_t;
+
+/* Takes an entity-tag from the front of *rest; false and *rest untouched when there is none. Within the
+ * quotes there are no escapes; white space, which the grammar excludes, is let through, as clients only
+ * repeat what the origin made. */
+static bool take_etag(text_t *rest, etag_t *tag)
+{
+    size_t start = rest->length >= 2 && memcmp(rest->data, "W/", 2) == 0 ? 2 : 0;
+    if (rest->length < start + 2 || rest->data[start] != '"')
+        return false;
+    const char *close = memchr(rest->data + start + 1, '"', rest->length - start - 1);
+    if (close == NULL)
+        return false;
+    size_t used = (size_t)(close - rest->data) + 1;
+    *tag = (etag_t){start == 2, {rest->data + start, used - start}};
+    rest->data += used;
+    rest->length -= used;
+    return true;
+}
+
+static bool parse_etag(text_t value, etag_t *tag)
+{
+    return take_etag(&value, tag) && value.length == 0;
+}
+
+static void skip_while(text_t *rest, const char *bytes, bool among)
+{
+    while (rest->length > 0 && (memchr(bytes, rest->data[0], strlen(bytes)) != NULL) == among) {
+        rest->data++;
+        rest->length--;
+    }
+}
+
+/* Is the tag, compared weakly, a member of this If-None-Match line? A malformed member is passed over. */
+static bool line_names(text_t rest, text_t opaque)
+{
+    for (;;) {
+        skip_while(&rest, " \t,", true);
+        if (rest.length == 0)
+            return false;
+        etag_t member;
+        bool parsed = take_etag(&rest, &member);
+        if (parsed)
+            skip_while(&rest, " \t", true);
+        bool whole = parsed && (rest.length == 0 || rest.data[0] == ',');
+        if (whole && text_equal(member.opaque, opaque))
+            return true;
+        if (!whole)
+            skip_while(&rest, ",", false);
+    }
+}
+
+static const text_t if_none_match = {"if-none-match", 13};
+
+static bool none_match_fails(http_fields_t request, const http_field_t *line, text_t etag)
+{
+    /* `*` stands alone: in a list, or on one of several lines, it is malformed. */
+    if (text_equal(line->value, TEXT("*")) && http_fields_next(request, line, if_none_match) == NULL)
+        return true;
+    etag_t stored;
+    if (!parse_etag(etag, &stored))
+        return false;
+    for (; line != NULL; line = http_fields_next(request, line, if_none_match)) {
+        if (line_names(line->value, stored.opaque))
+            return true;
+    }
+    return false;
+}
+
+/* Years of two digits are read as 1971 to 2070 here: a modification date outside of that is none, and the
+ * answer to a condition does not depend on the clock. */
+static bool parse_modified(text_t value, int64_t *time_ms)
+{
+    const int64_t year_2020_ms = INT64_C(1577836800000);
+    return http_date_parse(value, year_2020_ms, time_ms);
+}
+
+static bool same_or_older(text_t last_modified, text_t since)
+{
+    int64_t since_ms, modified_ms;
+    if (!parse_modified(since, &since_ms))
+        return false;
+    if (text_equal(last_modified, since))
+        return true;
+    return parse_modified(last_modified, &modified_ms) && modified_ms <= since_ms;
+}
+
+bool http_not_modified(http_fields_t request, text_t etag, text_t last_modified)
+{
+    const text_t if_modified_since = TEXT("if-modified-since");
+    const http_field_t *field = http_fields_find(request, if_none_match);
+    if (field != NULL)
+        return none_match_fails(request, field, etag);
+    field = http_fields_find(request, if_modified_since);
+    if (field == NULL || http_fields_next(request, field, if_modified_since) != NULL)
+        return false;
+    return same_or_older(last_modified, field->value);
+}
+
+static const text_t kept_names[] = {
+    {"content-length", 14}, {"content-encoding", 16}, {"content-range", 13},
+    {"content-md5", 11},    {"content-digest", 14},   {"repr-digest", 11},
+    {"digest", 6},          {"set-cookie", 10},       {"set-cookie2", 11},
+};
+
+bool http_field_kept_on_304(text_t name)
+{
+    for (size_t i = 0; i < sizeof(kept_names) / sizeof(kept_names[0]); i++) {
+        if (text_equal(name, kept_names[i]))
+            return true;
+    }
+    return http_field_is_hop_by_hop(name, (text_t){NULL, 0});
+}
+
+static bool same_date(text_t a, text_t b)
+{
+    int64_t a_ms, b_ms;
+    return parse_modified(a, &a_ms) && parse_modified(b, &b_ms) && a_ms == b_ms;
+}
+
+/* The 304 names its representation by this ETag. */
+static bool etag_selects(text_t value, text_t stored_value)
+{
+    etag_t tag, stored;
+    if (!parse_etag(value, &tag) || !parse_etag(stored_value, &stored))
+        return stored_value.length > 0 && text_equal(value, stored_value); /* malformed, but the same */
+    if (!tag.weak && stored.weak)
+        return false;
+    return text_equal(tag.opaque, stored.opaque);
+}
+
+bool http_304_selects(http_fields_t not_modified, text_t stored_etag, text_t stored_last_modified)
+{
+    const http_field_t *etag = http_fields_find(not_modified, TEXT("etag"));
+    const http_field_t *modified = http_fields_find(not_modified, TEXT("last-modified"));
+    if (etag != NULL && http_fields_next(not_modified, etag, TEXT("etag")) != NULL)
+        return false;
+    bool weak = etag != NULL && etag->value.length >= 2 && memcmp(etag->value.data, "W/", 2) == 0;
+    if (etag != NULL && (stored_etag.data != NULL || !weak || modified == NULL))
+        return etag_selects(etag->value, stored_etag);
+    if (modified != NULL)
+        return text_equal(modified->value, stored_last_modified) ||
+               same_date(modified->value, stored_last_modified);
+    return true;
+}
