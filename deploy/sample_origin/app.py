@@ -62,7 +62,10 @@ def copy_assets(directory):
 
 
 def human_size(size):
-    return f"{size / 1024:.1f} KiB" if size >= 1024 else f"{size} B"
+    for unit, factor in ("MiB", 1 << 20), ("KiB", 1 << 10):
+        if size >= factor:
+            return f"{size / factor:.1f} {unit}"
+    return f"{size} B"
 
 
 def create_app():
