@@ -366,18 +366,20 @@ static void test_copies_hold_the_same(void **state)
 /* Threads. --------------------------------------------------------------------------------------------------
  */
 
-/* Targets whose slots share two of the sixteen chains, so that readers walk far while entries are reused
- * under them. */
-enum { CROWD = 24 };
-static unsigned crowd[CROWD];
+/* The targets of the rules. Their slots share `chains` of the sixteen chains: with few, readers walk far
+ * while entries are reused under them. Few targets keep being updated, many keep being folded. Set before the
+ * threads start. */
+enum { CROWD_MAX = 200 };
+static unsigned crowd[CROWD_MAX], crowd_size;
 
-static void choose_crowd(void)
+static void choose_crowd(unsigned size, unsigned chains)
 {
     char buffer[16];
-    for (unsigned number = 0, chosen = 0; chosen < CROWD; number++) {
+    crowd_size = size;
+    for (unsigned number = 0, chosen = 0; chosen < size; number++) {
         text_t site = text_of(site_names[number % SITES]);
         ledger_subject_t subject = ledger_subject(site, target_name(buffer, number));
-        if (subject.url.low % 16 < 2)
+        if (subject.url.low % 16 < chains)
             crowd[chosen++] = number;
     }
 }
@@ -386,7 +388,7 @@ static void choose_crowd(void)
 static ledger_rule_t rule_number(uint64_t sequence, char buffer[16])
 {
     uint64_t random = sequence;
-    unsigned target = crowd[below(&random, CROWD)];
+    unsigned target = crowd[below(&random, crowd_size)];
     return (ledger_rule_t){.kind = below(&random, 50) == 0 ? RULE_SITE : RULE_URL,
                            .soft = below(&random, 2) != 0,
                            .sequence = sequence,
@@ -428,7 +430,7 @@ static void *ask(void *argument)
         uint64_t head = ledger_sequence(thread->ledger);
         if (head == 0)
             continue;
-        uint64_t chosen = head - below(&random, head < 12 ? head : 12);
+        uint64_t chosen = head - below(&random, head < 20 ? head : 20);
         ledger_rule_t rule = rule_number(chosen, buffer);
         ledger_subject_t subject = ledger_subject(rule.site, rule.target);
         ledger_judgement_t got = ledger_judge(thread->ledger, &subject, chosen - 1);
@@ -441,18 +443,16 @@ static void *ask(void *argument)
     return NULL;
 }
 
-static void test_readers_see_every_published_rule(void **state)
+static void run_threads(uint64_t rules)
 {
-    (void)state;
     enum { READERS = 3 };
     _Atomic bool finished = false;
     ledger_t *ledger = ledger_new(16, 1024);
     pthread_t threads[READERS + 1];
     thread_t parts[READERS + 1];
 
-    choose_crowd();
     for (unsigned i = 0; i <= READERS; i++) {
-        parts[i] = (thread_t){.ledger = ledger, .rules = 200000, .seed = i, .finished = &finished};
+        parts[i] = (thread_t){.ledger = ledger, .rules = rules, .seed = i, .finished = &finished};
         assert_int_equal(pthread_create(&threads[i], NULL, i == READERS ? write_rules : ask, &parts[i]), 0);
     }
     for (unsigned i = 0; i <= READERS; i++)
@@ -463,6 +463,20 @@ static void test_readers_see_every_published_rule(void **state)
     }
     ledger_check(ledger);
     ledger_free(&ledger);
+}
+
+static void test_readers_see_rules_being_folded(void **state)
+{
+    (void)state;
+    choose_crowd(CROWD_MAX, 16);
+    run_threads(100000);
+}
+
+static void test_readers_walk_chains_being_reused(void **state)
+{
+    (void)state;
+    choose_crowd(24, 2);
+    run_threads(200000);
 }
 
 int main(void)
@@ -476,7 +490,8 @@ int main(void)
         cmocka_unit_test(test_exact_while_nothing_is_folded),
         cmocka_unit_test(test_never_too_little_when_folding),
         cmocka_unit_test(test_copies_hold_the_same),
-        cmocka_unit_test(test_readers_see_every_published_rule),
+        cmocka_unit_test(test_readers_see_rules_being_folded),
+        cmocka_unit_test(test_readers_walk_chains_being_reused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
