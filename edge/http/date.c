@@ -70,10 +70,13 @@ static void skip(cursor_t *cursor, size_t length)
     cursor->rest.length -= length;
 }
 
+/* The first byte is compared here because it nearly always decides among names, and the call does not come
+ * free. */
 static bool starts_with(const cursor_t *cursor, const char *literal, size_t length)
 {
-    return !cursor->wrong && cursor->rest.length >= length &&
-           strncasecmp(cursor->rest.data, literal, length) == 0;
+    if (cursor->wrong || cursor->rest.length < length || ((cursor->rest.data[0] ^ literal[0]) & ~0x20) != 0)
+        return false;
+    return strncasecmp(cursor->rest.data, literal, length) == 0;
 }
 
 static void expect(cursor_t *cursor, const char *literal)
@@ -83,6 +86,14 @@ static void expect(cursor_t *cursor, const char *literal)
         skip(cursor, length);
     else
         cursor->wrong = true;
+}
+
+static void expect_byte(cursor_t *cursor, char byte)
+{
+    if (cursor->wrong || cursor->rest.length == 0 || cursor->rest.data[0] != byte)
+        cursor->wrong = true;
+    else
+        skip(cursor, 1);
 }
 
 static int64_t digits(cursor_t *cursor, size_t count)
@@ -124,9 +135,9 @@ static int64_t month(cursor_t *cursor)
 static int64_t time_of_day(cursor_t *cursor)
 {
     int64_t hour = digits(cursor, 2);
-    expect(cursor, ":");
+    expect_byte(cursor, ':');
     int64_t minute = digits(cursor, 2);
-    expect(cursor, ":");
+    expect_byte(cursor, ':');
     int64_t second = digits(cursor, 2);
     if (hour > 23 || minute > 59 || second > 60)
         cursor->wrong = true;
@@ -141,11 +152,11 @@ static civil_t imf_fixdate(cursor_t *cursor)
     one_of(cursor, day_names, 7);
     expect(cursor, ", ");
     civil.day = digits(cursor, 2);
-    expect(cursor, " ");
+    expect_byte(cursor, ' ');
     civil.month = month(cursor);
-    expect(cursor, " ");
+    expect_byte(cursor, ' ');
     civil.year = digits(cursor, 4);
-    expect(cursor, " ");
+    expect_byte(cursor, ' ');
     civil.second = time_of_day(cursor);
     expect(cursor, " GMT");
     return civil;
@@ -156,16 +167,16 @@ static civil_t asctime_date(cursor_t *cursor)
 {
     civil_t civil;
     one_of(cursor, day_names, 7);
-    expect(cursor, " ");
+    expect_byte(cursor, ' ');
     civil.month = month(cursor);
-    expect(cursor, " ");
-    bool one_digit = starts_with(cursor, " ", 1);
+    expect_byte(cursor, ' ');
+    bool one_digit = !cursor->wrong && cursor->rest.length > 0 && cursor->rest.data[0] == ' ';
     if (one_digit)
         skip(cursor, 1);
     civil.day = digits(cursor, one_digit ? 1 : 2);
-    expect(cursor, " ");
+    expect_byte(cursor, ' ');
     civil.second = time_of_day(cursor);
-    expect(cursor, " ");
+    expect_byte(cursor, ' ');
     civil.year = digits(cursor, 4);
     return civil;
 }
@@ -186,11 +197,11 @@ static civil_t rfc850_date(cursor_t *cursor, int64_t now_seconds)
     one_of(cursor, long_day_names, 7);
     expect(cursor, ", ");
     civil.day = digits(cursor, 2);
-    expect(cursor, "-");
+    expect_byte(cursor, '-');
     civil.month = month(cursor);
-    expect(cursor, "-");
+    expect_byte(cursor, '-');
     int64_t two_digits = digits(cursor, 2);
-    expect(cursor, " ");
+    expect_byte(cursor, ' ');
     civil.second = time_of_day(cursor);
     expect(cursor, " GMT");
     civil.year = 0;

@@ -22,8 +22,8 @@ const char *url_error_text(url_error_t error)
     return error_texts[error];
 }
 
-/* What a byte means, in a path and in a query. What is not named is BAD. */
-enum { BAD, PLAIN, ENCODE, SLASH, DOT, PERCENT, BACKSLASH, QUERY };
+/* What a byte means, in a path and in a query. What is not named is BAD; from PLAIN on, it is passed over. */
+enum { BAD, ENCODE, DOT, PERCENT, BACKSLASH, QUERY, PLAIN, SLASH };
 
 static const uint8_t classes[256] = {
     ['a' ... 'z'] = PLAIN, ['A' ... 'Z'] = PLAIN, ['0' ... '9'] = PLAIN, /* unreserved, section 2.3 */
@@ -103,30 +103,24 @@ static bool query_is_valid(const char *at, const char *end)
  * apart. */
 static bool is_normal(text_t target)
 {
-    const char *end = target.data + target.length;
-    if (target.length == 0 || target.data[0] != '/')
+    const char *at = target.data, *end = at + target.length;
+    if (target.length == 0 || *at != '/')
         return false;
-    for (const char *at = target.data; at < end; at++) {
-        switch (class_of(*at)) {
-        case PLAIN:
-        case SLASH:
-            break;
-        case DOT:
-            if (at[-1] == '/' && is_dot_segment(at, end))
-                return false;
-            break;
-        case PERCENT:
-            if (!escape_is_normal(at, end))
-                return false;
-            at += 2;
-            break;
-        case QUERY:
+    for (;;) {
+        while (at < end && class_of(*at) >= PLAIN)
+            at++;
+        if (at == end)
+            return true;
+        uint8_t class = class_of(*at);
+        if (class == QUERY)
             return query_is_valid(at + 1, end);
-        default:
+        if (class == DOT && !(at[-1] == '/' && is_dot_segment(at, end)))
+            at++;
+        else if (class == PERCENT && escape_is_normal(at, end))
+            at += 3;
+        else
             return false;
-        }
     }
-    return true;
 }
 
 typedef struct {
