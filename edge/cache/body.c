@@ -1,0 +1,269 @@
+#include "edge/cache/body.h"
+
+#include <malloc.h>
+
+enum { BLOCK_MAGIC = 0x5e1b10c, BODY_MAGIC = 0x5e1b0d1, FIRST_BLOCK_BYTES = 16 << 10 };
+
+struct block {
+    uint32_t magic;
+    _Atomic uint32_t refs; /* one by the map, one by each span */
+    size_t capacity;
+    size_t charged;
+    memory_account_t *account;
+    char *bytes; /* apart from this header: 512 KiB is a size class of its own */
+};
+
+typedef struct {
+    block_state_t state;
+    block_t *block; /* with BLOCK_IN_FLIGHT and BLOCK_PRESENT */
+} block_slot_t;
+
+struct body {
+    uint32_t magic;
+    _Atomic uint32_t refs;
+    /* Fixed after creation. */
+    version_id_t version;
+    memory_account_t *account;
+    int64_t expected_length;
+    size_t charged;
+    /* Under the object's lock until sealed, then fixed. */
+    bool sealed;
+    uint64_t length;
+    size_t first_held; /* slots before it were let go */
+    size_t slot_count;
+    size_t slot_capacity;
+    block_slot_t *slots;
+    block_slot_t inline_slot; /* most bodies have one block */
+};
+
+void *memory_take(memory_account_t *account, size_t bytes, size_t *charged)
+{
+    void *memory = must_alloc(bytes);
+    *charged = malloc_usable_size(memory);
+    atomic_fetch_add_explicit(&account->bytes, (int64_t)*charged, memory_order_relaxed);
+    return memory;
+}
+
+void memory_give(memory_account_t *account, void *memory, size_t charged)
+{
+    free(memory);
+    atomic_fetch_sub_explicit(&account->bytes, (int64_t)charged, memory_order_relaxed);
+}
+
+static block_t *block_new(memory_account_t *account, size_t capacity)
+{
+    block_t *block = must_calloc(1, sizeof *block);
+    block->magic = BLOCK_MAGIC;
+    atomic_init(&block->refs, 1);
+    block->capacity = capacity;
+    block->account = account;
+    block->bytes = memory_take(account, capacity, &block->charged);
+    return block;
+}
+
+void block_unref(block_t **pointer)
+{
+    block_t *block = *pointer;
+    *pointer = NULL;
+    MUST_BE(block, BLOCK_MAGIC);
+    if (atomic_fetch_sub_explicit(&block->refs, 1, memory_order_acq_rel) != 1)
+        return;
+    memory_give(block->account, block->bytes, block->charged);
+    block->magic = 0;
+    free(block);
+}
+
+body_t *body_new(memory_account_t *account, version_id_t version, int64_t expected_length)
+{
+    size_t charged;
+    body_t *body = memory_take(account, sizeof *body, &charged);
+    *body = (body_t){.charged = charged};
+    body->magic = BODY_MAGIC;
+    atomic_init(&body->refs, 1);
+    body->version = version;
+    body->account = account;
+    body->expected_length = expected_length;
+    body->slots = &body->inline_slot;
+    body->slot_capacity = 1;
+    return body;
+}
+
+void body_ref(body_t *body)
+{
+    atomic_fetch_add_explicit(&body->refs, 1, memory_order_relaxed);
+}
+
+void body_unref(body_t **pointer)
+{
+    body_t *body = *pointer;
+    *pointer = NULL;
+    MUST_BE(body, BODY_MAGIC);
+    if (atomic_fetch_sub_explicit(&body->refs, 1, memory_order_acq_rel) != 1)
+        return;
+    for (size_t i = body->first_held; i < body->slot_count; i++)
+        block_unref(&body->slots[i].block);
+    if (body->slots != &body->inline_slot)
+        free(body->slots);
+    body->magic = 0;
+    memory_give(body->account, body, body->charged);
+}
+
+version_id_t body_version(const body_t *body)
+{
+    return body->version;
+}
+
+uint64_t body_length(const body_t *body)
+{
+    return body->length;
+}
+
+uint64_t body_start(const body_t *body)
+{
+    return (uint64_t)body->first_held * BLOCK_BYTES;
+}
+
+size_t body_blocks_held(const body_t *body)
+{
+    return body->slot_count - body->first_held;
+}
+
+block_state_t body_block_state(const body_t *body, uint64_t offset)
+{
+    size_t index = (size_t)(offset / BLOCK_BYTES);
+    if (index < body->first_held || index >= body->slot_count)
+        return BLOCK_ABSENT;
+    return body->slots[index].state;
+}
+
+/* How large to make the block at this index, of which `needed` bytes are about to come. */
+static size_t block_capacity(const body_t *body, size_t index, size_t needed)
+{
+    uint64_t start = (uint64_t)index * BLOCK_BYTES;
+    if (body->expected_length >= 0 && (uint64_t)body->expected_length > start) {
+        uint64_t rest = (uint64_t)body->expected_length - start;
+        return rest < BLOCK_BYTES ? (size_t)(rest > needed ? rest : needed) : BLOCK_BYTES;
+    }
+    if (index > 0)
+        return BLOCK_BYTES;
+    size_t capacity = FIRST_BLOCK_BYTES;
+    while (capacity < needed)
+        capacity *= 4;
+    return capacity < BLOCK_BYTES ? capacity : BLOCK_BYTES;
+}
+
+static void add_slot(body_t *body, size_t needed)
+{
+    if (body->slot_count == body->slot_capacity) {
+        size_t capacity = body->slot_capacity * 4;
+        block_slot_t *slots = must_calloc(capacity, sizeof *slots);
+        memcpy(slots, body->slots, body->slot_count * sizeof *slots);
+        if (body->slots != &body->inline_slot)
+            free(body->slots);
+        body->slots = slots;
+        body->slot_capacity = capacity;
+    }
+    size_t index = body->slot_count++;
+    body->slots[index] =
+        (block_slot_t){BLOCK_IN_FLIGHT, block_new(body->account, block_capacity(body, index, needed))};
+}
+
+/* Puts a block's first bytes into one of another size; readers of the old one keep it by their references. */
+static void move_block(block_slot_t *slot, size_t used, size_t capacity)
+{
+    block_t *moved = block_new(slot->block->account, capacity);
+    memcpy(moved->bytes, slot->block->bytes, used);
+    block_unref(&slot->block);
+    slot->block = moved;
+}
+
+static size_t append_to_block(body_t *body, const char *bytes, size_t length)
+{
+    size_t index = (size_t)(body->length / BLOCK_BYTES), used = (size_t)(body->length % BLOCK_BYTES);
+    size_t room = BLOCK_BYTES - used, part = length < room ? length : room;
+    if (index == body->slot_count)
+        add_slot(body, part);
+    block_slot_t *slot = &body->slots[index];
+    if (used + part > slot->block->capacity) {
+        size_t capacity = slot->block->capacity;
+        while (capacity < used + part)
+            capacity *= 4;
+        move_block(slot, used, capacity < BLOCK_BYTES ? capacity : BLOCK_BYTES);
+    }
+    memcpy(slot->block->bytes + used, bytes, part);
+    body->length += part;
+    if (used + part == BLOCK_BYTES)
+        slot->state = BLOCK_PRESENT;
+    return part;
+}
+
+void body_append(body_t *body, const void *bytes, size_t length)
+{
+    MUST_BE(body, BODY_MAGIC);
+    MUST(!body->sealed);
+    const char *at = bytes;
+    while (length > 0) {
+        size_t part = append_to_block(body, at, length);
+        at += part;
+        length -= part;
+    }
+    CHECKED(body_check(body));
+}
+
+bool body_forget_before(body_t *body, uint64_t offset)
+{
+    MUST(!body->sealed);
+    bool any = false;
+    while (body->first_held < body->slot_count && (uint64_t)(body->first_held + 1) * BLOCK_BYTES <= offset) {
+        block_slot_t *slot = &body->slots[body->first_held++];
+        slot->state = BLOCK_ABSENT;
+        block_unref(&slot->block);
+        any = true;
+    }
+    CHECKED(body_check(body));
+    return any;
+}
+
+void body_seal(body_t *body)
+{
+    MUST_BE(body, BODY_MAGIC);
+    if (body->sealed)
+        return;
+    body->sealed = true;
+    size_t used = (size_t)(body->length % BLOCK_BYTES);
+    if (used > 0 && body->slot_count > body->first_held) {
+        block_slot_t *last = &body->slots[body->slot_count - 1];
+        /* A quarter is what the allocator's size classes waste anyway; less is not worth the copy. */
+        if (last->block->capacity - used > last->block->capacity / 4)
+            move_block(last, used, used);
+        last->state = BLOCK_PRESENT;
+    }
+    CHECKED(body_check(body));
+}
+
+body_span_t body_span(const body_t *body, uint64_t offset, size_t most)
+{
+    if (offset >= body->length)
+        return (body_span_t){NULL, 0, NULL};
+    size_t index = (size_t)(offset / BLOCK_BYTES), within = (size_t)(offset % BLOCK_BYTES);
+    MUST(index >= body->first_held && index < body->slot_count);
+    block_t *block = body->slots[index].block;
+    uint64_t rest = body->length - offset;
+    size_t length = BLOCK_BYTES - within;
+    if (length > rest)
+        length = (size_t)rest;
+    if (length > most)
+        length = most;
+    atomic_fetch_add_explicit(&block->refs, 1, memory_order_relaxed);
+    return (body_span_t){block->bytes + within, length, block};
+}
+
+void body_check(const body_t *body)
+{
+    MUST_BE(body, BODY_MAGIC);
+    MUST(body->first_held <= body->slot_count && body->slot_count <= body->slot_capacity);
+    MUST(body->length <= (uint64_t)body->slot_count * BLOCK_BYTES);
+    MUST(body->slot_count == 0 || body->length > (uint64_t)(body->slot_count - 1) * BLOCK_BYTES);
+    for (size_t i = 0; i < body->slot_count; i++)
+        MUST((body->slots[i].block == NULL) == (body->slots[i].state == BLOCK_ABSENT));
+}

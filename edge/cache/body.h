@@ -1,0 +1,73 @@
+/* A body: the bytes of one version of one representation, as a map of 512 KiB blocks.
+ *
+ * Each block is absent, in flight or present. One filler appends; any number of readers take references to spans. The
+ * version id names the blocks of exactly this response, so that two versions can never mix whatever a tier returns.
+ *
+ * Every function here is called under the owning object's lock while the body still grows; once it is sealed the map no
+ * longer changes and body_span() needs no lock. References may be dropped on any thread.
+ * Pure: no thread, clock or random source inside; memory is charged to the account it was made with. */
+#ifndef SELVEDGE_EDGE_CACHE_BODY_H
+#define SELVEDGE_EDGE_CACHE_BODY_H
+
+#include <stdatomic.h>
+
+#include "edge/base.h"
+
+enum { BLOCK_BYTES = 512 << 10 };
+
+typedef struct {
+    uint64_t low, high;
+} version_id_t;
+
+/* What the memory tier holds for bodies and heads, in bytes as the allocator rounds them. Charged until the last
+ * reference is dropped, so that slow readers of evicted blocks count too. */
+typedef struct {
+    _Atomic int64_t bytes;
+} memory_account_t;
+
+/* Allocates and frees what is charged; `charged` is what memory_give() needs to know. */
+void *memory_take(memory_account_t *account, size_t bytes, size_t *charged);
+void memory_give(memory_account_t *account, void *memory, size_t charged);
+
+typedef struct block block_t;
+typedef struct body body_t;
+
+typedef enum { BLOCK_ABSENT, BLOCK_IN_FLIGHT, BLOCK_PRESENT } block_state_t;
+
+/* Bytes that stay where they are until the reference on their block is dropped. */
+typedef struct {
+    const char *bytes;
+    size_t length;
+    block_t *block; /* the receiver's reference; block_unref() gives it back */
+} body_span_t;
+
+/* expected_length: from Content-Length, or -1 when it is not known. */
+body_t *body_new(memory_account_t *account, version_id_t version, int64_t expected_length);
+void body_ref(body_t *body);
+void body_unref(body_t **body);
+void block_unref(block_t **block);
+
+version_id_t body_version(const body_t *body);
+
+/* Bytes appended so far. */
+uint64_t body_length(const body_t *body);
+/* Where readers can still begin: 0 unless blocks were let go by body_forget_before(). */
+uint64_t body_start(const body_t *body);
+/* Blocks held now. */
+size_t body_blocks_held(const body_t *body);
+/* The state of the block that holds this offset. */
+block_state_t body_block_state(const body_t *body, uint64_t offset);
+
+/* Appends all of it. May move the last block to a larger piece of memory; spans handed out stay valid. */
+void body_append(body_t *body, const void *bytes, size_t length);
+/* Lets go of whole blocks that end at or before `offset`. True when any was. */
+bool body_forget_before(body_t *body, uint64_t offset);
+/* No more bytes will come: gives back what the last block does not use. */
+void body_seal(body_t *body);
+
+/* The bytes from offset on, up to `most` and the end of their block; length 0 (no reference) when there are none. */
+body_span_t body_span(const body_t *body, uint64_t offset, size_t most);
+
+void body_check(const body_t *body);
+
+#endif

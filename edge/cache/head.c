@@ -1,0 +1,125 @@
+#include "edge/cache/head.h"
+
+#include "edge/http/conditional.h"
+
+enum { HEAD_MAGIC = 0x5e1ead };
+
+/* Fields that the node writes itself, from what it knows. */
+static bool is_our_own(text_t name)
+{
+    return text_equal(name, TEXT("content-length")) || text_equal(name, TEXT("age"));
+}
+
+static text_t connection_of(http_fields_t fields)
+{
+    const http_field_t *connection = http_fields_find(fields, TEXT("connection"));
+    return connection ? connection->value : (text_t){NULL, 0};
+}
+
+static bool is_kept(const http_field_t *field, text_t connection)
+{
+    return !is_our_own(field->name) && !http_field_is_hop_by_hop(field->name, connection);
+}
+
+static text_t value_of(http_fields_t fields, text_t name)
+{
+    const http_field_t *field = http_fields_find(fields, name);
+    return field ? field->value : (text_t){NULL, 0};
+}
+
+/* One allocation: the struct, its fields, their bytes. */
+head_t *head_new(memory_account_t *account, int status, http_fields_t fields, int64_t content_length,
+                 const http_storing_t *storing, int64_t response_time_ms)
+{
+    text_t connection = connection_of(fields);
+    size_t count = 0, bytes = 0;
+    for (size_t i = 0; i < fields.count; i++)
+        if (is_kept(&fields.at[i], connection)) {
+            count++;
+            bytes += fields.at[i].name.length + fields.at[i].value.length;
+        }
+    size_t charged;
+    head_t *head = memory_take(account, sizeof *head + count * sizeof(http_field_t) + bytes, &charged);
+    http_field_t *kept = (http_field_t *)(void *)(head + 1);
+    char *at = (char *)(kept + count);
+    *head = (head_t){.magic = HEAD_MAGIC, .status = status, .content_length = content_length,
+                     .response_time_ms = response_time_ms, .storing = *storing, .fields = {kept, count},
+                     .account = account, .charged = charged};
+    for (size_t i = 0; i < fields.count; i++) {
+        const http_field_t *field = &fields.at[i];
+        if (!is_kept(field, connection))
+            continue;
+        memcpy(at, field->name.data, field->name.length);
+        memcpy(at + field->name.length, field->value.data, field->value.length);
+        *kept++ = (http_field_t){{at, field->name.length}, {at + field->name.length, field->value.length}};
+        at += field->name.length + field->value.length;
+    }
+    head->etag = value_of(head->fields, TEXT("etag"));
+    head->last_modified = value_of(head->fields, TEXT("last-modified"));
+    head->date = value_of(head->fields, TEXT("date"));
+    return head;
+}
+
+/* The stored fields without those that the 304 replaces, then the 304's. */
+static size_t merge_fields(http_fields_t stored, http_fields_t newer, http_field_t *merged)
+{
+    text_t connection = connection_of(newer);
+    size_t count = 0;
+    for (size_t i = 0; i < stored.count; i++) {
+        text_t name = stored.at[i].name;
+        bool replaced = http_fields_find(newer, name) != NULL && !http_field_kept_on_304(name);
+        if (!replaced)
+            merged[count++] = stored.at[i];
+    }
+    for (size_t i = 0; i < newer.count; i++)
+        if (is_kept(&newer.at[i], connection) && !http_field_kept_on_304(newer.at[i].name))
+            merged[count++] = newer.at[i];
+    return count;
+}
+
+head_t *head_freshened(const head_t *stored, http_fields_t not_modified, bool request_authorization,
+                       int64_t request_time_ms, int64_t response_time_ms)
+{
+    http_field_t *merged = must_calloc(stored->fields.count + not_modified.count + 2, sizeof *merged);
+    size_t count = merge_fields(stored->fields, not_modified, merged);
+    /* Age describes this exchange alone: it is judged, then left out again by head_new(). */
+    const http_field_t *age = http_fields_find(not_modified, TEXT("age"));
+    if (age != NULL)
+        merged[count++] = *age;
+    http_exchange_t exchange = {request_authorization, stored->status, {merged, count}, request_time_ms, response_time_ms};
+    http_storing_t storing = http_storing(&exchange);
+    head_t *head = head_new(stored->account, stored->status, exchange.fields, stored->content_length, &storing,
+                            response_time_ms);
+    free(merged);
+    return head;
+}
+
+void head_free(head_t **pointer)
+{
+    head_t *head = *pointer;
+    *pointer = NULL;
+    if (head == NULL)
+        return;
+    MUST_BE(head, HEAD_MAGIC);
+    head->magic = 0;
+    memory_give(head->account, head, head->charged);
+}
+
+int64_t head_age_ms(const head_t *head, int64_t now_ms)
+{
+    return http_current_age_ms(head->storing.initial_age_ms, head->response_time_ms, now_ms);
+}
+
+int64_t head_ttl_ms(const head_t *head, int64_t now_ms, int64_t soft_since_ms)
+{
+    int64_t ttl = head->storing.lifetime_ms - head_age_ms(head, now_ms);
+    if (soft_since_ms == INT64_MAX)
+        return ttl;
+    int64_t since_purge = soft_since_ms < now_ms ? soft_since_ms - now_ms : 0;
+    return since_purge < ttl ? since_purge : ttl;
+}
+
+bool head_has_validator(const head_t *head)
+{
+    return head->status == 200 && (head->etag.data != NULL || head->last_modified.data != NULL);
+}

@@ -1,0 +1,40 @@
+/* A head: the metadata of one stored response. Made once, then never changed; it alone decides whether the response may
+ * be served. A 304 makes a new head from the old one. Owned by one object. */
+#ifndef SELVEDGE_EDGE_CACHE_HEAD_H
+#define SELVEDGE_EDGE_CACHE_HEAD_H
+
+#include "edge/cache/body.h"
+#include "edge/http/fields.h"
+#include "edge/http/storing.h"
+
+typedef struct head {
+    uint32_t magic;
+    int status;
+    int64_t content_length; /* -1: not known before the end */
+    int64_t response_time_ms;
+    http_storing_t storing;
+    /* The fields to answer with: lower-case names, without hop-by-hop fields, Content-Length and Age. */
+    http_fields_t fields;
+    text_t etag, last_modified; /* absent: {NULL, 0} */
+    text_t date;
+    memory_account_t *account;
+    size_t charged;
+} head_t;
+
+/* Copies what it needs. `fields` as they came; names in lower case. */
+head_t *head_new(memory_account_t *account, int status, http_fields_t fields, int64_t content_length,
+                 const http_storing_t *storing, int64_t response_time_ms);
+
+/* The stored head freshened by a 304 (RFC 9111 section 3.2): the 304's fields replace the stored ones of the same name,
+ * except those that describe the stored bytes. */
+head_t *head_freshened(const head_t *stored, http_fields_t not_modified, bool request_authorization,
+                       int64_t request_time_ms, int64_t response_time_ms);
+void head_free(head_t **head);
+
+int64_t head_age_ms(const head_t *head, int64_t now_ms);
+/* Milliseconds it stays fresh; zero or less when stale. soft_since_ms: a soft purge's time, or INT64_MAX. */
+int64_t head_ttl_ms(const head_t *head, int64_t now_ms, int64_t soft_since_ms);
+/* Can a conditional request ask for it? */
+bool head_has_validator(const head_t *head);
+
+#endif

@@ -1,0 +1,91 @@
+/* The memory tier: an index of homes, one for each cache key or variant, and S3-FIFO to make room.
+ *
+ * A home holds what is known of its key: the stored object, the growing one, a node of variants, a hit-for-miss mark.
+ * Looking is lock-free and writes nothing shared but a reference count; changes are made under one shard's lock, held for
+ * a few instructions. "A growing object may enter the tier only while its home still points at it" is decided here.
+ *
+ * Every thread that calls in must be attached. Clock, ledger and network are the caller's: this is the machinery around
+ * the policy (s3fifo.h) and the object (object.h). */
+#ifndef SELVEDGE_EDGE_CACHE_MEMORY_H
+#define SELVEDGE_EDGE_CACHE_MEMORY_H
+
+#include "edge/cache/key.h"
+#include "edge/cache/object.h"
+#include "edge/cache/variants.h"
+
+typedef struct memory memory_t;
+typedef struct home home_t;
+
+typedef struct {
+    uint64_t limit_bytes;
+    uint64_t max_object_bytes;
+    /* Where the random bits of version ids come from. Any thread. */
+    version_id_t (*new_version)(void *context);
+    void *context;
+} memory_config_t;
+
+memory_t *memory_new(const memory_config_t *config);
+/* Every reader has left, every fill has ended. */
+void memory_free(memory_t **memory);
+
+/* Around a thread's life; nests in nothing. */
+void memory_attach_thread(void);
+void memory_detach_thread(void);
+/* Waits until what other threads let go of has been freed. Attached threads only. */
+void memory_settle(void);
+
+/* What is known of a key now; whatever is not NULL is a reference of the receiver's. */
+typedef struct {
+    object_t *stored;
+    object_t *growing;
+    variants_t *variants;     /* look again, with the selector it gives */
+    int64_t bypass_until_ms;  /* hit-for-miss: 0, or until when */
+    uint64_t bypass_stamp;    /* and what it was stamped with */
+} memory_view_t;
+
+/* Lock-free. variant may be NULL. */
+memory_view_t memory_look(memory_t *memory, const cache_key_t *key, const cache_variant_t *variant);
+void memory_view_drop(memory_view_t *view);
+
+/* The home of this key, made when there is none; a reference. */
+home_t *memory_home(memory_t *memory, const cache_key_t *key, const cache_variant_t *variant);
+void home_unref(home_t **home);
+const ledger_subject_t *home_subject(const home_t *home);
+/* NULL for a primary key's home. */
+const variants_t *home_variants(const home_t *home);
+
+/* A new object of this key, in no index. */
+object_t *memory_new_object(memory_t *memory, const ledger_subject_t *subject, uint64_t stamp);
+
+/* Puts an object into the index as the growing one, where `instead` (may be NULL) is the growing one now. False when
+ * something else is there or the home has left the index: look again. The object then refers to its home. */
+bool memory_begin(memory_t *memory, home_t *home, object_t *object, object_t *instead);
+
+/* --- Steps of a fill; each does nothing unless the object's home still points at it, and says so by false --- */
+/* Does this key's primary home lead to variants now? */
+bool memory_has_variants(memory_t *memory, const cache_key_t *key);
+/* Moves it to the home of the variant that `request` selects by `vary`; sets the object's variant. */
+bool memory_to_variant(memory_t *memory, object_t *object, const http_vary_t *vary, http_fields_t request);
+/* Takes it out of the index; with bypass_until_ms > 0, the key is marked hit-for-miss. */
+bool memory_withdraw(memory_t *memory, object_t *object, int64_t bypass_until_ms);
+/* The object is complete: it becomes the stored one, in place of what was. Makes room. */
+bool memory_store(memory_t *memory, object_t *object);
+
+/* Takes this stored object out, as when the ledger says it is hard-purged. */
+void memory_forget(memory_t *memory, const cache_key_t *key, const cache_variant_t *variant, object_t *stored);
+/* Forgets all that is known of a key, variants included, and takes its growing objects out of the index. */
+void memory_invalidate(memory_t *memory, const cache_key_t *key);
+
+/* Evicts until the account is within its limit. False when nothing is left to evict and it is not. */
+bool memory_make_room(memory_t *memory);
+
+uint64_t memory_max_object(const memory_t *memory);
+uint64_t memory_limit(const memory_t *memory);
+uint64_t memory_bytes(const memory_t *memory);
+uint64_t memory_objects(const memory_t *memory);
+memory_account_t *memory_account(memory_t *memory);
+
+/* Asserts the shards' invariants; for debug builds and tests, with no other thread at work. */
+void memory_check(memory_t *memory);
+
+#endif

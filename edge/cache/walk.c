@@ -1,0 +1,224 @@
+#include "edge/cache/walk.h"
+
+/* So many times a request may find that what it was about to join has just been replaced; then it goes alone. */
+enum { STEPS_MAX = 8 };
+
+const char *forward_name(forward_t forward)
+{
+    static const char *const names[] = {[FORWARD_NOT] = "",
+                                        [FORWARD_URI_MISS] = "miss",
+                                        [FORWARD_VARY_MISS] = "vary-miss",
+                                        [FORWARD_STALE] = "stale",
+                                        [FORWARD_BYPASS] = "bypass",
+                                        [FORWARD_METHOD] = "method"};
+    return names[forward];
+}
+
+/* What is known of the request's key: of its variant when there are variants. */
+typedef struct {
+    memory_view_t view;
+    variants_t *node;    /* a reference */
+    char *selector;      /* free() */
+    cache_variant_t variant;
+    bool is_variant;
+} place_t;
+
+static const cache_variant_t *variant_of(const place_t *place)
+{
+    return place->is_variant ? &place->variant : NULL;
+}
+
+static void look(const walk_t *walk, place_t *place)
+{
+    *place = (place_t){.view = memory_look(walk->memory, &walk->key, NULL)};
+    if (place->view.variants == NULL)
+        return;
+    place->node = place->view.variants;
+    place->view.variants = NULL;
+    memory_view_drop(&place->view);
+    size_t length;
+    place->selector = variants_select(place->node, walk->fields, &length);
+    place->variant = (cache_variant_t){place->node, {place->selector, length}};
+    place->is_variant = true;
+    place->view = memory_look(walk->memory, &walk->key, &place->variant);
+}
+
+static void leave(place_t *place)
+{
+    memory_view_drop(&place->view);
+    if (place->node != NULL)
+        variants_unref(&place->node);
+    free(place->selector);
+}
+
+/* Is the stored object a hit? A hard-purged one is forgotten, so that it is not used in any other way either. */
+static bool is_hit(const walk_t *walk, place_t *place, int64_t *ttl_ms)
+{
+    object_t *stored = place->view.stored;
+    if (stored == NULL)
+        return false;
+    ledger_judgement_t judgement = object_judge(stored, walk->ledger, walk->sequence);
+    if (judgement.verdict == LEDGER_HARD) {
+        memory_forget(walk->memory, &walk->key, variant_of(place), stored);
+        object_unref(&place->view.stored);
+        return false;
+    }
+    const head_t *head = object_head(stored);
+    *ttl_ms = head_ttl_ms(head, walk->now_ms, judgement.verdict == LEDGER_SOFT ? judgement.stale_since_ms : INT64_MAX);
+    return *ttl_ms > 0 && !head->storing.no_cache;
+}
+
+/* May this request read along? Rules that came after the fill started make it unjoinable at once. */
+static bool is_joinable(const walk_t *walk, object_t *growing)
+{
+    if (object_judge(growing, walk->ledger, walk->sequence).verdict != LEDGER_VALID)
+        return false;
+    const head_t *head = object_head(growing);
+    if (head == NULL)
+        return true;
+    return object_shareable(growing) && head_ttl_ms(head, walk->now_ms, INT64_MAX) > 0;
+}
+
+/* A mark that no later purge has lifted. */
+static bool is_bypassed(const walk_t *walk, const memory_view_t *view)
+{
+    if (view->bypass_until_ms <= walk->now_ms)
+        return false;
+    return ledger_judge(walk->ledger, &walk->key.subject, view->bypass_stamp).verdict == LEDGER_VALID;
+}
+
+/* What a fill with this stamp may ask about by conditional request: never anything that a rule up to the stamp purged. */
+static object_t *base_for(const walk_t *walk, const memory_view_t *view, uint64_t stamp)
+{
+    object_t *stored = view->stored;
+    if (stored == NULL || !head_has_validator(object_head(stored)))
+        return NULL;
+    if (object_judge(stored, walk->ledger, stamp).verdict == LEDGER_HARD)
+        return NULL;
+    object_ref(stored);
+    return stored;
+}
+
+static forward_t reason_of(const place_t *place, bool alone)
+{
+    if (place->view.stored != NULL)
+        return FORWARD_STALE;
+    if (alone)
+        return FORWARD_BYPASS;
+    return place->is_variant ? FORWARD_VARY_MISS : FORWARD_URI_MISS;
+}
+
+static void own(const walk_t *walk, object_t *object, object_reader_t *reader)
+{
+    MUST(object_join(object, reader, walk->sequence, true, walk->wake));
+}
+
+static bool must_be_asked_for(const object_t *object)
+{
+    const head_t *head = object != NULL ? object_head(object) : NULL;
+    return head != NULL && head->storing.no_cache;
+}
+
+/* Requests that may not wait for each other: the answer to one is not the answer to another. */
+static bool goes_alone(const walk_t *walk, const memory_view_t *view)
+{
+    if (must_be_asked_for(view->stored) || must_be_asked_for(view->growing))
+        return true;
+    return view->stored == NULL && is_bypassed(walk, view);
+}
+
+/* Puts a new growing object where the place was looked at. False: somebody was faster. */
+static bool start(const walk_t *walk, place_t *place, object_reader_t *reader, walk_step_t *step)
+{
+    /* In this order: the stamp, then what it may be based on, then the object is visible. */
+    uint64_t stamp = ledger_sequence(walk->ledger);
+    object_t *base = base_for(walk, &place->view, stamp);
+    bool alone = goes_alone(walk, &place->view);
+    object_t *object = memory_new_object(walk->memory, &walk->key.subject, stamp);
+    own(walk, object, reader);
+    bool started = true;
+    if (!alone) {
+        home_t *home = memory_home(walk->memory, &walk->key, variant_of(place));
+        started = memory_begin(walk->memory, home, object, place->view.growing);
+        home_unref(&home);
+    }
+    if (started)
+        *step = (walk_step_t){alone ? WALK_PASS : WALK_FILL, reason_of(place, alone), 0, base};
+    else {
+        object_leave(reader);
+        if (base != NULL)
+            object_unref(&base);
+    }
+    object_unref(&object);
+    return started;
+}
+
+static bool try_step(const walk_t *walk, place_t *place, object_reader_t *reader, walk_step_t *step)
+{
+    int64_t ttl_ms = 0;
+    if (is_hit(walk, place, &ttl_ms)) {
+        object_open(&place->view.stored, reader);
+        *step = (walk_step_t){WALK_HIT, FORWARD_NOT, ttl_ms, NULL};
+        return true;
+    }
+    object_t *growing = place->view.growing;
+    if (growing != NULL && is_joinable(walk, growing) &&
+        object_join(growing, reader, walk->sequence, false, walk->wake)) {
+        *step = (walk_step_t){WALK_JOIN, reason_of(place, false), 0, NULL};
+        return true;
+    }
+    return start(walk, place, reader, step);
+}
+
+walk_step_t walk_begin(const walk_t *walk, object_reader_t *reader)
+{
+    walk_step_t step;
+    for (int i = 0; i < STEPS_MAX; i++) {
+        place_t place;
+        look(walk, &place);
+        bool done = try_step(walk, &place, reader, &step);
+        leave(&place);
+        if (done)
+            return step;
+    }
+    return walk_private(walk, reader, FORWARD_URI_MISS);
+}
+
+walk_step_t walk_private(const walk_t *walk, object_reader_t *reader, forward_t forward)
+{
+    object_t *object = memory_new_object(walk->memory, &walk->key.subject, ledger_sequence(walk->ledger));
+    own(walk, object, reader);
+    object_unref(&object);
+    return (walk_step_t){WALK_PASS, forward, 0, NULL};
+}
+
+/* Does this request select the variant that the object turned out to be? */
+static bool is_our_variant(const walk_t *walk, const object_t *object)
+{
+    const variants_t *variants = object_variants(object);
+    if (variants == NULL)
+        return true;
+    size_t length;
+    char *selector = variants_select(variants, walk->fields, &length);
+    bool ours = text_equal((text_t){selector, length}, object_selector(object));
+    free(selector);
+    return ours;
+}
+
+walk_head_t walk_at_head(const walk_t *walk, const object_reader_t *reader)
+{
+    object_t *object = reader->object;
+    if (object_head(object) == NULL) {
+        MUST(object_end(object) == OBJECT_FAILED);
+        return HEAD_FAILED;
+    }
+    if (reader->owner)
+        return HEAD_SERVE;
+    if (!object_shareable(object))
+        return HEAD_ALONE;
+    /* Now that the head is here, all that rules may match is known: who joined after such a rule moves on. */
+    if (reader->join_sequence > object_stamp(object) &&
+        object_judge(object, walk->ledger, reader->join_sequence).verdict != LEDGER_VALID)
+        return HEAD_AGAIN;
+    return is_our_variant(walk, object) ? HEAD_SERVE : HEAD_AGAIN;
+}

@@ -1,0 +1,411 @@
+#include "origin_pull/fill.h"
+
+#include "edge/http/conditional.h"
+#include "edge/http/vary.h"
+
+enum { FILL_MAGIC = 0x5e1f111 };
+
+struct fill {
+    uint32_t magic;
+    memory_t *memory;
+    object_t *object; /* references */
+    object_t *base;
+    cache_key_t key;
+    text_t method;
+    http_fields_t fields;
+    text_t body;
+    bool indexed, needs_pauses, has_head, windowed, can_pause, ended;
+    int64_t request_time_ms;
+    int64_t content_length; /* -1: not known */
+    uint64_t received;
+    char bytes[]; /* what the texts above point into */
+};
+
+static text_t copy_text(char **at, text_t text)
+{
+    if (text.data == NULL)
+        return text;
+    text_t copy = {*at, text.length};
+    memcpy(*at, text.data, text.length);
+    *at += text.length;
+    return copy;
+}
+
+static size_t bytes_of(const fill_request_t *request)
+{
+    size_t bytes = request->method.length + request->key.target.length + request->body.length;
+    for (size_t i = 0; i < request->fields.count; i++)
+        bytes += request->fields.at[i].name.length + request->fields.at[i].value.length;
+    return bytes;
+}
+
+fill_t *fill_new(const fill_request_t *request)
+{
+    size_t fields_size = request->fields.count * sizeof(http_field_t);
+    fill_t *fill = must_calloc(1, sizeof *fill + fields_size + bytes_of(request));
+    fill->magic = FILL_MAGIC;
+    fill->memory = request->memory;
+    fill->object = request->object;
+    object_ref(fill->object);
+    fill->base = request->base;
+    fill->indexed = request->indexed;
+    http_field_t *fields = (http_field_t *)(void *)fill->bytes;
+    char *at = fill->bytes + fields_size;
+    for (size_t i = 0; i < request->fields.count; i++) {
+        fields[i].name = copy_text(&at, request->fields.at[i].name);
+        fields[i].value = copy_text(&at, request->fields.at[i].value);
+    }
+    fill->fields = (http_fields_t){fields, request->fields.count};
+    fill->key = request->key;
+    fill->key.target = copy_text(&at, request->key.target);
+    fill->method = copy_text(&at, request->method);
+    fill->body = copy_text(&at, request->body);
+    fill->content_length = -1;
+    return fill;
+}
+
+static void drop_base(fill_t *fill)
+{
+    if (fill->base != NULL)
+        object_unref(&fill->base);
+}
+
+void fill_free(fill_t **pointer)
+{
+    fill_t *fill = *pointer;
+    *pointer = NULL;
+    MUST_BE(fill, FILL_MAGIC);
+    MUST(fill->ended);
+    drop_base(fill);
+    object_unref(&fill->object);
+    fill->magic = 0;
+    free(fill);
+}
+
+text_t fill_method(const fill_t *fill)
+{
+    return fill->method;
+}
+
+text_t fill_target(const fill_t *fill)
+{
+    return fill->key.target;
+}
+
+http_fields_t fill_fields(const fill_t *fill)
+{
+    return fill->fields;
+}
+
+text_t fill_body(const fill_t *fill)
+{
+    return fill->body;
+}
+
+object_t *fill_object(const fill_t *fill)
+{
+    return fill->object;
+}
+
+bool fill_ended(const fill_t *fill)
+{
+    return fill->ended;
+}
+
+static bool is_get(const fill_t *fill)
+{
+    return text_equal(fill->method, TEXT("GET"));
+}
+
+/* A request that cannot be sent twice has to go where it may be paused at once. */
+bool fill_needs_pauses(const fill_t *fill)
+{
+    return fill->needs_pauses || !is_get(fill);
+}
+
+size_t fill_conditions(const fill_t *fill, http_field_t conditions[2])
+{
+    size_t count = 0;
+    if (fill->base == NULL)
+        return 0;
+    const head_t *head = object_head(fill->base);
+    if (head->etag.data != NULL)
+        conditions[count++] = (http_field_t){TEXT("if-none-match"), head->etag};
+    if (head->last_modified.data != NULL)
+        conditions[count++] = (http_field_t){TEXT("if-modified-since"), head->last_modified};
+    return count;
+}
+
+void fill_sent(fill_t *fill, int64_t now_ms)
+{
+    fill->request_time_ms = now_ms;
+}
+
+/* --- Ends --- */
+
+static void withdraw(fill_t *fill, int64_t bypass_until_ms)
+{
+    if (fill->indexed)
+        memory_withdraw(fill->memory, fill->object, bypass_until_ms);
+    fill->indexed = false;
+}
+
+static void end(fill_t *fill)
+{
+    fill->ended = true;
+    drop_base(fill);
+}
+
+void fill_fail(fill_t *fill, object_failure_t failure)
+{
+    MUST_BE(fill, FILL_MAGIC);
+    if (fill->ended)
+        return;
+    withdraw(fill, 0);
+    object_fail(fill->object, failure);
+    end(fill);
+}
+
+void fill_complete(fill_t *fill)
+{
+    MUST_BE(fill, FILL_MAGIC);
+    if (fill->ended)
+        return;
+    if (!fill->has_head) {
+        fill_fail(fill, (object_failure_t){502, "no-head"});
+        return;
+    }
+    if (fill->content_length >= 0 && fill->received != (uint64_t)fill->content_length) {
+        fill_fail(fill, (object_failure_t){502, "short-body"});
+        return;
+    }
+    object_complete(fill->object);
+    if (fill->indexed)
+        memory_store(fill->memory, fill->object);
+    end(fill);
+}
+
+/* --- The head --- */
+
+static bool request_has(const fill_t *fill, text_t name)
+{
+    return http_fields_find(fill->fields, name) != NULL;
+}
+
+/* Puts a private object into the index after all, if nothing is growing there. */
+static void index_private(fill_t *fill)
+{
+    home_t *home = memory_home(fill->memory, &fill->key, NULL);
+    fill->indexed = memory_begin(fill->memory, home, fill->object, NULL);
+    home_unref(&home);
+}
+
+/* The stored response is what upstream still has: its body, with a head of now. */
+static fill_action_t freshen(fill_t *fill, const fill_answer_t *answer, int64_t now_ms)
+{
+    head_t *head = head_freshened(object_head(fill->base), answer->fields, request_has(fill, TEXT("authorization")),
+                                  fill->request_time_ms, now_ms);
+    http_storing_t storing = head->storing;
+    if (storing.storable && !fill->indexed)
+        index_private(fill);
+    const variants_t *variants = object_variants(fill->base);
+    if (fill->indexed && variants != NULL &&
+        !memory_to_variant(fill->memory, fill->object, variants_vary(variants), fill->fields))
+        withdraw(fill, 0);
+    if (!storing.storable)
+        withdraw(fill, storing.shareable ? 0 : now_ms + FILL_BYPASS_MS);
+    unsigned flags = (storing.shareable ? OBJECT_SHAREABLE : 0u) | (fill->indexed ? OBJECT_ADMITTED : 0u);
+    object_adopt(fill->object, &head, flags, fill->base);
+    if (fill->indexed)
+        memory_store(fill->memory, fill->object);
+    end(fill);
+    return FILL_GO_ON;
+}
+
+/* A 304 is only good for what was asked about; asked without conditions it is nonsense. */
+static fill_action_t not_modified(fill_t *fill, const fill_answer_t *answer, int64_t now_ms)
+{
+    if (fill->base == NULL) {
+        fill_fail(fill, (object_failure_t){502, "unexpected-304"});
+        return FILL_STOP;
+    }
+    const head_t *stored = object_head(fill->base);
+    if (http_304_selects(answer->fields, stored->etag, stored->last_modified))
+        return freshen(fill, answer, now_ms);
+    drop_base(fill);
+    return FILL_AGAIN;
+}
+
+static int64_t content_length_of(const fill_answer_t *answer)
+{
+    const http_field_t *field = http_fields_find(answer->fields, TEXT("content-length"));
+    if (answer->status == 204 || answer->status == 304)
+        return 0;
+    if (field == NULL || field->value.length == 0 || field->value.length > 18)
+        return -1;
+    int64_t length = 0;
+    for (size_t i = 0; i < field->value.length; i++) {
+        char digit = field->value.data[i];
+        if (digit < '0' || digit > '9')
+            return -1;
+        length = length * 10 + (digit - '0');
+    }
+    return length;
+}
+
+/* May it be stored and shared, by its fields and by what this tier takes? */
+static http_storing_t judge(const fill_t *fill, const fill_answer_t *answer, const http_vary_t *vary, int64_t now_ms)
+{
+    if (!is_get(fill))
+        return (http_storing_t){.why = "method"};
+    http_exchange_t exchange = {request_has(fill, TEXT("authorization")), answer->status, answer->fields,
+                                fill->request_time_ms, now_ms};
+    http_storing_t storing = http_storing(&exchange);
+    if (vary->kind == HTTP_VARY_ANY) {
+        storing.storable = storing.shareable = false;
+        storing.why = "vary";
+    }
+    const char *against = NULL;
+    if (answer->close_delimited && fill->content_length < 0)
+        against = "close-delimited";
+    else if (fill->content_length > (int64_t)memory_max_object(fill->memory))
+        against = "too-large";
+    if (storing.storable && against != NULL) {
+        storing.storable = false;
+        storing.why = against;
+    }
+    return storing;
+}
+
+/* Where the object belongs in the index, now that its head is known. */
+static void place(fill_t *fill, const http_storing_t *storing, const http_vary_t *vary, int64_t now_ms)
+{
+    if (!storing->storable) {
+        bool mark = !storing->shareable && !storing->no_cache;
+        withdraw(fill, mark ? now_ms + FILL_BYPASS_MS : 0);
+        return;
+    }
+    if (!fill->indexed)
+        index_private(fill);
+    if (!fill->indexed)
+        return;
+    bool is_variant = vary->kind == HTTP_VARY_NAMES || memory_has_variants(fill->memory, &fill->key);
+    if (is_variant && !memory_to_variant(fill->memory, fill->object, vary, fill->fields))
+        withdraw(fill, 0);
+}
+
+static bool is_safe(const fill_t *fill)
+{
+    return is_get(fill) || text_equal(fill->method, TEXT("HEAD")) || text_equal(fill->method, TEXT("OPTIONS"));
+}
+
+/* RFC 9111 section 4.4: before the client sees the answer, what is stored is no longer used. */
+static void invalidate(fill_t *fill, int status)
+{
+    if (!is_safe(fill) && status >= 200 && status < 400)
+        memory_invalidate(fill->memory, &fill->key);
+}
+
+static fill_action_t begin(fill_t *fill, const fill_answer_t *answer, int64_t now_ms)
+{
+    char names[1024];
+    http_vary_t vary = http_vary(answer->fields, names, sizeof names);
+    fill->content_length = content_length_of(answer);
+    http_storing_t storing = judge(fill, answer, &vary, now_ms);
+    place(fill, &storing, &vary, now_ms);
+    invalidate(fill, answer->status);
+    fill->windowed = !storing.storable;
+    fill->can_pause = answer->can_pause;
+    bool fits = fill->content_length >= 0 && fill->content_length <= (int64_t)WINDOW_BLOCKS * BLOCK_BYTES;
+    if (fill->windowed && !fits && !answer->can_pause && is_get(fill) && !fill->needs_pauses) {
+        fill->needs_pauses = true;
+        return FILL_AGAIN;
+    }
+    head_t *head = head_new(memory_account(fill->memory), answer->status, answer->fields, fill->content_length, &storing,
+                            now_ms);
+    unsigned flags = (storing.shareable ? OBJECT_SHAREABLE : 0u) | (fill->indexed ? OBJECT_ADMITTED : 0u) |
+                     (fill->windowed ? OBJECT_WINDOWED : 0u);
+    fill->has_head = true;
+    object_begin(fill->object, &head, flags);
+    return FILL_GO_ON;
+}
+
+fill_action_t fill_head(fill_t *fill, const fill_answer_t *answer, int64_t now_ms)
+{
+    MUST_BE(fill, FILL_MAGIC);
+    MUST(!fill->ended && !fill->has_head);
+    if (answer->status == 304 && is_get(fill))
+        return not_modified(fill, answer, now_ms);
+    drop_base(fill);
+    return begin(fill, answer, now_ms);
+}
+
+/* --- The body --- */
+
+/* It has become too large to be kept: from now on it streams through a window and will not be stored. */
+static void stop_keeping(fill_t *fill)
+{
+    withdraw(fill, 0);
+    fill->windowed = true;
+    object_make_windowed(fill->object);
+}
+
+static bool is_too_large(const fill_t *fill, size_t more)
+{
+    return fill->received + more > memory_max_object(fill->memory) || !memory_make_room(fill->memory);
+}
+
+fill_action_t fill_bytes(fill_t *fill, const char *bytes, size_t length, size_t *taken)
+{
+    MUST_BE(fill, FILL_MAGIC);
+    *taken = length;
+    if (fill->ended)
+        return FILL_GO_ON;
+    if (fill->content_length >= 0 && fill->received + length > (uint64_t)fill->content_length) {
+        fill_fail(fill, (object_failure_t){502, "long-body"});
+        return FILL_STOP;
+    }
+    if (!fill->windowed && is_too_large(fill, length))
+        stop_keeping(fill);
+    if (fill->windowed) {
+        size_t room = object_room(fill->object);
+        if (room < length && !fill->can_pause)
+            object_cut_laggards(fill->object);
+        else if (room < length)
+            *taken = room;
+    }
+    if (*taken > 0)
+        object_append(fill->object, bytes, *taken);
+    fill->received += *taken;
+    return *taken == length ? FILL_GO_ON : FILL_PAUSE;
+}
+
+/* --- Readers --- */
+
+static bool worth_finishing(const fill_t *fill)
+{
+    if (!fill->indexed || !fill->has_head || fill->content_length < 0)
+        return false;
+    return (uint64_t)fill->content_length - fill->received <= FILL_FINISH_BYTES;
+}
+
+fill_action_t fill_notified(fill_t *fill, unsigned events)
+{
+    MUST_BE(fill, FILL_MAGIC);
+    if (fill->ended)
+        return FILL_GO_ON;
+    if ((events & FILLER_ABANDONED) && !worth_finishing(fill) &&
+        object_fail_if_unread(fill->object, (object_failure_t){503, "abandoned"})) {
+        withdraw(fill, 0);
+        end(fill);
+        return FILL_STOP;
+    }
+    return events & FILLER_ROOM ? FILL_RESUME : FILL_GO_ON;
+}
+
+unsigned fill_stalled(fill_t *fill)
+{
+    if (fill->ended || !fill->windowed)
+        return 0;
+    return object_cut_laggards(fill->object);
+}

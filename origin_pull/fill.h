@@ -1,0 +1,73 @@
+/* A fill: fetching one response from upstream into an object. What each event means for the cache is decided here.
+ *
+ * Pure: events in (a head, bytes, an end, readers that left), actions out (go on, pause, ask again, cancel). No thread,
+ * socket, clock or random source inside; the puller carries events to it, and so does the simulation. One thread at a
+ * time. Owns a reference on its object until it ends. */
+#ifndef SELVEDGE_ORIGIN_PULL_FILL_H
+#define SELVEDGE_ORIGIN_PULL_FILL_H
+
+#include "edge/cache/memory.h"
+
+typedef struct fill fill_t;
+
+typedef struct {
+    memory_t *memory;
+    text_t method;        /* "GET" for everything that may be stored */
+    cache_key_t key;      /* its target is copied */
+    http_fields_t fields; /* the client's, end to end; copied */
+    text_t body;          /* of the request; copied; absent: {NULL, 0} */
+    object_t *object;     /* the fill takes a reference of its own */
+    object_t *base;       /* what to ask about by conditional request, or NULL; the fill takes over the reference */
+    bool indexed;         /* the object is in the index (WALK_FILL) */
+} fill_request_t;
+
+fill_t *fill_new(const fill_request_t *request);
+/* After it has ended. */
+void fill_free(fill_t **fill);
+
+/* --- What to ask upstream --- */
+text_t fill_method(const fill_t *fill);
+text_t fill_target(const fill_t *fill);
+http_fields_t fill_fields(const fill_t *fill);
+text_t fill_body(const fill_t *fill);
+/* The conditional fields, 0 to 2 of them. */
+size_t fill_conditions(const fill_t *fill, http_field_t conditions[2]);
+/* The transfer may have to be paused: only on a connection of its own. */
+bool fill_needs_pauses(const fill_t *fill);
+object_t *fill_object(const fill_t *fill);
+bool fill_ended(const fill_t *fill);
+
+/* --- Events --- */
+typedef enum {
+    FILL_GO_ON,
+    FILL_PAUSE,  /* offer the rest again after FILL_RESUME */
+    FILL_RESUME,
+    FILL_AGAIN,  /* end this transfer and ask once more: conditions or the need for pauses have changed */
+    FILL_STOP    /* end this transfer; the fill has ended */
+} fill_action_t;
+
+typedef struct {
+    int status;
+    http_fields_t fields;  /* names in lower case */
+    bool close_delimited;  /* the body's end is the connection's end */
+    bool can_pause;        /* a pause holds up nobody else */
+} fill_answer_t;
+
+/* The request is about to be sent. */
+void fill_sent(fill_t *fill, int64_t now_ms);
+/* The final response's head is complete. */
+fill_action_t fill_head(fill_t *fill, const fill_answer_t *answer, int64_t now_ms);
+/* Body bytes; *taken is how many were taken, all of them unless the action is FILL_PAUSE. */
+fill_action_t fill_bytes(fill_t *fill, const char *bytes, size_t length, size_t *taken);
+/* The upstream's message is whole. */
+void fill_complete(fill_t *fill);
+/* The upstream failed: connecting, in the head or in the body. */
+void fill_fail(fill_t *fill, object_failure_t failure);
+/* What object_filler_t.notify() said. */
+fill_action_t fill_notified(fill_t *fill, unsigned events);
+/* It has been paused for as long as readers may take: cuts off the slowest. How many. */
+unsigned fill_stalled(fill_t *fill);
+
+enum { FILL_FINISH_BYTES = 1 << 20, FILL_BYPASS_MS = 120000 };
+
+#endif
