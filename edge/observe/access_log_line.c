@@ -1,0 +1,320 @@
+#include "edge/observe/access_log_line.h"
+
+/* How long a field may get in the line, in bytes after escaping; what is cut ends in an ellipsis. */
+enum {
+    SITE_LIMIT = 256,
+    CLIENT_LIMIT = 64,
+    METHOD_LIMIT = 64,
+    HOST_LIMIT = 512,
+    PATH_LIMIT = 8192,
+    TIER_LIMIT = 32,
+    AGENT_LIMIT = 1024,
+    REFERER_LIMIT = 2048,
+    TEXTS_MAX = SITE_LIMIT + CLIENT_LIMIT + METHOD_LIMIT + HOST_LIMIT + PATH_LIMIT + TIER_LIMIT +
+                AGENT_LIMIT + REFERER_LIMIT
+};
+/* All keys, punctuation, numbers at their longest and the words of the enumerations. */
+enum { FIXED_MAX = 640, ESCAPE_MAX = 6 };
+_Static_assert(TEXTS_MAX + FIXED_MAX <= ACCESS_LOG_LINE_MAX, "the longest line fits");
+
+static const char ellipsis[] = "\xe2\x80\xa6";
+enum { ELLIPSIS_LENGTH = sizeof ellipsis - 1 };
+
+/* The bytes of a 64-bit word that JSON cannot take as they are have their high bit set in the answer: control
+ * bytes, quote, backslash, and all above ASCII. May also mark bytes above a marked one (borrows); zero is
+ * exact. */
+static uint64_t special_bytes(uint64_t word)
+{
+    const uint64_t ones = UINT64_C(0x0101010101010101), highs = ones << 7;
+    uint64_t quote = word ^ (ones * '"'), backslash = word ^ (ones * '\\');
+    return (word | (word - ones * 0x20) | (quote - ones) | (backslash - ones)) & highs;
+}
+
+static bool is_continuation(unsigned char byte)
+{
+    return (byte & 0xc0) == 0x80;
+}
+
+/* How many bytes the UTF-8 sequence at the start has (RFC 3629: shortest forms, no surrogates); 0 when it is
+ * none. */
+static size_t sequence_length(const unsigned char *at, size_t left)
+{
+    if (left >= 2 && at[0] >= 0xc2 && at[0] <= 0xdf && is_continuation(at[1]))
+        return 2;
+    if (left < 3 || !is_continuation(at[1]) || !is_continuation(at[2]))
+        return 0;
+    if (at[0] >= 0xe0 && at[0] <= 0xef) {
+        bool overlong = at[0] == 0xe0 && at[1] < 0xa0, surrogate = at[0] == 0xed && at[1] > 0x9f;
+        return overlong || surrogate ? 0 : 3;
+    }
+    if (left < 4 || !is_continuation(at[3]) || at[0] < 0xf0 || at[0] > 0xf4)
+        return 0;
+    bool overlong = at[0] == 0xf0 && at[1] < 0x90, beyond = at[0] == 0xf4 && at[1] > 0x8f;
+    return overlong || beyond ? 0 : 4;
+}
+
+/* One byte, or one sequence, in the form that JSON takes. Returns its length there; *taken: how many bytes it
+ * was. */
+static size_t escape_one(const char *from, size_t left, char out[ESCAPE_MAX], size_t *taken)
+{
+    static const char hex[] = "0123456789abcdef";
+    unsigned char byte = (unsigned char)*from;
+    *taken = 1;
+    if (byte == '"' || byte == '\\') {
+        out[0] = '\\';
+        out[1] = (char)byte;
+        return 2;
+    }
+    if (byte < 0x20) {
+        memcpy(out, "\\u00", 4);
+        out[4] = hex[byte >> 4];
+        out[5] = hex[byte & 15];
+        return 6;
+    }
+    if (byte < 0x80) {
+        out[0] = (char)byte;
+        return 1;
+    }
+    size_t length = sequence_length((const unsigned char *)from, left);
+    if (length == 0) {
+        memcpy(out, "\xef\xbf\xbd", 3); /* U+FFFD, the replacement character, for each byte that is no text */
+        return 3;
+    }
+    memcpy(out, from, length);
+    *taken = length;
+    return length;
+}
+
+/* Bytes that are their own form. */
+static bool is_plain(char byte)
+{
+    return (unsigned char)byte >= 0x20 && (unsigned char)byte < 0x80 && byte != '"' && byte != '\\';
+}
+
+/* Copies 4 to 8 bytes if all of them are plain, as two halves that may overlap. */
+static bool copy_short(char *out, const char *from, size_t length)
+{
+    uint32_t halves[2];
+    uint64_t word;
+    memcpy(&halves[0], from, 4);
+    memcpy(&halves[1], from + length - 4, 4);
+    memcpy(&word, halves, 8);
+    if (special_bytes(word) != 0)
+        return false;
+    memcpy(out, &halves[0], 4);
+    memcpy(out + length - 4, &halves[1], 4);
+    return true;
+}
+
+/* Copies plain bytes, eight at a time while that goes; returns how many. */
+static size_t copy_plain(char *out, const char *from, size_t length)
+{
+    size_t done = 0;
+    for (; done + 8 <= length; done += 8) {
+        uint64_t word;
+        memcpy(&word, from + done, 8);
+        if (special_bytes(word) != 0)
+            break;
+        memcpy(out + done, &word, 8);
+    }
+    if (length - done >= 4 && length - done <= 8 && copy_short(out + done, from + done, length - done))
+        return length;
+    for (; done < length && is_plain(from[done]); done++)
+        out[done] = from[done];
+    return done;
+}
+
+/* The text between quotes, or null; at most `limit` bytes of it. */
+static char *put_text(char *out, text_t text, size_t limit)
+{
+    if (text.data == NULL) {
+        memcpy(out, "null", 4);
+        return out + 4;
+    }
+    *out++ = '"';
+    size_t room = limit - ELLIPSIS_LENGTH, used = 0, read = 0;
+    while (read < text.length) {
+        size_t left = text.length - read, fits = left < room - used ? left : room - used;
+        size_t plain = copy_plain(out + used, text.data + read, fits);
+        used += plain;
+        read += plain;
+        if (read == text.length)
+            break;
+        char escaped[ESCAPE_MAX];
+        size_t taken, length = escape_one(text.data + read, text.length - read, escaped, &taken);
+        if (used + length > room) {
+            memcpy(out + used, ellipsis, ELLIPSIS_LENGTH);
+            used += ELLIPSIS_LENGTH;
+            break;
+        }
+        memcpy(out + used, escaped, length);
+        used += length;
+        read += taken;
+    }
+    out[used] = '"';
+    return out + used + 1;
+}
+
+/* "00" to "99". */
+static const char two_digits[200] =
+    "0001020304050607080910111213141516171819202122232425262728293031323334353637383940414243"
+    "44454647484950515253545556575859606162636465666768697071727374757677787980818283848586"
+    "87888990919293949596979899";
+
+static char *put_two_digits(char *out, unsigned number)
+{
+    memcpy(out, two_digits + 2 * number, 2);
+    return out + 2;
+}
+
+static char *put_number(char *out, uint64_t number)
+{
+    char digits[20];
+    char *first = digits + sizeof digits;
+    while (number >= 100) {
+        first -= 2;
+        put_two_digits(first, (unsigned)(number % 100));
+        number /= 100;
+    }
+    if (number >= 10)
+        put_two_digits(first -= 2, (unsigned)number);
+    else
+        *--first = (char)('0' + number);
+    size_t count = (size_t)(digits + sizeof digits - first);
+    for (size_t i = 0; i < count; i++) /* a call for so few bytes would cost more than they do */
+        out[i] = first[i];
+    return out + count;
+}
+
+/* Negative: not known. */
+static char *put_duration(char *out, int64_t us)
+{
+    if (us >= 0)
+        return put_number(out, (uint64_t)us);
+    memcpy(out, "null", 4);
+    return out + 4;
+}
+
+/* The date of a day since 1970-01-01 in the Gregorian calendar. Years start in March, so that the leap day is
+ * the last; 400 of them have 146097 days (Howard Hinnant, "chrono-compatible low-level date algorithms"). */
+static void date_of(uint64_t day, unsigned *year, unsigned *month, unsigned *day_of_month)
+{
+    uint64_t shifted = day + 719468;
+    uint64_t era = shifted / 146097, day_of_era = shifted % 146097;
+    uint64_t year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) / 365;
+    uint64_t day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    uint64_t shifted_month = (5 * day_of_year + 2) / 153;
+    *day_of_month = (unsigned)(day_of_year - (153 * shifted_month + 2) / 5 + 1);
+    *month = (unsigned)(shifted_month < 10 ? shifted_month + 3 : shifted_month - 9);
+    *year = (unsigned)(year_of_era + era * 400 + (*month <= 2));
+}
+
+static void set_clock(access_log_clock_t *clock, int64_t second)
+{
+    unsigned year, month, day, of_day = (unsigned)(second % 86400);
+    date_of((uint64_t)second / 86400, &year, &month, &day);
+    char *out = put_two_digits(clock->text, year / 100);
+    out = put_two_digits(out, year % 100);
+    *out++ = '-';
+    out = put_two_digits(out, month);
+    *out++ = '-';
+    out = put_two_digits(out, day);
+    *out++ = 'T';
+    out = put_two_digits(out, of_day / 3600);
+    *out++ = ':';
+    out = put_two_digits(out, of_day / 60 % 60);
+    *out++ = ':';
+    out = put_two_digits(out, of_day % 60);
+    *out = '.';
+    clock->second = second;
+    clock->known = true;
+}
+
+/* RFC 3339, UTC, microseconds. Times before 1970 and after 9999 are their nearest end. */
+static char *put_time(access_log_clock_t *clock, char *out, int64_t time_us)
+{
+    const int64_t last_us = INT64_C(253402300799999999);
+    time_us = time_us < 0 ? 0 : time_us > last_us ? last_us : time_us;
+    int64_t second = time_us / 1000000;
+    unsigned fraction = (unsigned)(time_us % 1000000);
+    if (!clock->known || clock->second != second)
+        set_clock(clock, second);
+    memcpy(out, clock->text, sizeof clock->text);
+    out = put_two_digits(out + sizeof clock->text, fraction / 10000);
+    out = put_two_digits(out, fraction / 100 % 100);
+    out = put_two_digits(out, fraction % 100);
+    *out++ = 'Z';
+    return out;
+}
+
+static char *put_word(char *out, const char *word)
+{
+    size_t length = strlen(word);
+    *out++ = '"';
+    memcpy(out, word, length);
+    out[length] = '"';
+    return out + length + 1;
+}
+
+#define PUT_KEY(out, literal) (memcpy(out, literal, sizeof literal - 1), (out) + sizeof literal - 1)
+
+static char *put_request(access_log_clock_t *clock, char *out, const access_log_line_t *line)
+{
+    out = PUT_KEY(out, "{\"time\":\"");
+    out = put_time(clock, out, line->time_us);
+    out = PUT_KEY(out, "\",\"site\":");
+    out = put_text(out, line->site, SITE_LIMIT);
+    out = PUT_KEY(out, ",\"client\":");
+    out = put_text(out, line->client, CLIENT_LIMIT);
+    out = PUT_KEY(out, ",\"protocol\":");
+    out = put_word(out, protocol_name(line->protocol));
+    out = PUT_KEY(out, ",\"method\":");
+    out = put_text(out, line->method, METHOD_LIMIT);
+    out = PUT_KEY(out, ",\"host\":");
+    out = put_text(out, line->host, HOST_LIMIT);
+    out = PUT_KEY(out, ",\"path\":");
+    return put_text(out, line->path, PATH_LIMIT);
+}
+
+static char *put_answer(char *out, const access_log_line_t *line)
+{
+    out = PUT_KEY(out, ",\"status\":");
+    out = put_number(out, line->status < 0 ? 0 : (uint64_t)line->status);
+    out = PUT_KEY(out, ",\"bytes\":");
+    out = put_number(out, line->bytes);
+    out = PUT_KEY(out, ",\"duration_us\":");
+    out = put_duration(out, line->duration_us);
+    out = PUT_KEY(out, ",\"ttfb_us\":");
+    out = put_duration(out, line->ttfb_us);
+    out = PUT_KEY(out, ",\"cache\":");
+    out = put_word(out, outcome_name(line->cache));
+    out = PUT_KEY(out, ",\"tier\":");
+    bool tier = line->tier != NULL && *line->tier != 0;
+    out = put_text(out, tier ? text_of(line->tier) : (text_t){NULL, 0}, TIER_LIMIT);
+    out = PUT_KEY(out, ",\"origin_status\":");
+    return put_duration(out, line->origin_status > 0 ? line->origin_status : -1);
+}
+
+size_t access_log_format(access_log_clock_t *clock, const access_log_line_t *line, char *out)
+{
+    char *end = put_request(clock, out, line);
+    end = put_answer(end, line);
+    end = PUT_KEY(end, ",\"user_agent\":");
+    end = put_text(end, line->user_agent, AGENT_LIMIT);
+    end = PUT_KEY(end, ",\"referer\":");
+    end = put_text(end, line->referer, REFERER_LIMIT);
+    end = PUT_KEY(end, "}\n");
+    return (size_t)(end - out);
+}
+
+static size_t bound(text_t text, size_t limit)
+{
+    return text.length < limit / ESCAPE_MAX ? text.length * ESCAPE_MAX : limit;
+}
+
+size_t access_log_line_bound(const access_log_line_t *line)
+{
+    return FIXED_MAX + TIER_LIMIT + bound(line->site, SITE_LIMIT) + bound(line->client, CLIENT_LIMIT) +
+           bound(line->method, METHOD_LIMIT) + bound(line->host, HOST_LIMIT) + bound(line->path, PATH_LIMIT) +
+           bound(line->user_agent, AGENT_LIMIT) + bound(line->referer, REFERER_LIMIT);
+}
