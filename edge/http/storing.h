@@ -1,5 +1,5 @@
 /* May a response be stored, shared, and for how long is it fresh? RFC 9111 sections 3, 3.5, 4.2.
- * Pure: fields and times in, a decision out. */
+ * Pure: fields and times in, a decision out. What is not understood is not stored. */
 #ifndef SELVEDGE_EDGE_HTTP_STORING_H
 #define SELVEDGE_EDGE_HTTP_STORING_H
 
@@ -17,18 +17,21 @@ typedef struct {
 typedef struct {
     /* May be kept and used again. False for whatever is not understood. */
     bool storable;
-    /* May answer those who waited for it with the one who asked. False for what may not be shared at all: then the key
-     * is marked hit-for-miss. storable implies shareable, except with no-cache. */
+    /* May answer those who waited for it with the one who asked. False for what may not be shared at all:
+     * then the key is marked hit-for-miss. storable implies shareable, except with no-cache. */
     bool shareable;
-    bool no_cache;         /* must be revalidated before every use */
-    const char *why;       /* why it is not stored, one word for Cache-Status detail; NULL when it is */
-    int64_t lifetime_ms;   /* freshness lifetime (section 4.2.1, 4.2.2), 0 and up */
+    bool no_cache;          /* must be revalidated before every use */
+    bool must_revalidate;   /* must never be served stale: must-revalidate, proxy-revalidate, s-maxage */
+    const char *why;        /* why it is not stored, one token for Cache-Status detail; NULL when it is */
+    int64_t lifetime_ms;    /* freshness lifetime (section 4.2.1, 4.2.2), 0 and up */
     int64_t initial_age_ms; /* corrected_initial_age (section 4.2.3) at response_time_ms */
 } http_storing_t;
 
+/* After a 304, the exchange is the 304's times with the freshened fields and the stored status. */
 http_storing_t http_storing(const http_exchange_t *exchange);
 
-/* Age now, of a response whose initial age was as given at response_time_ms (section 4.2.3). Never negative. */
+/* Age now, of a response whose initial age was as given at response_time_ms (section 4.2.3). Never negative.
+ */
 int64_t http_current_age_ms(int64_t initial_age_ms, int64_t response_time_ms, int64_t now_ms);
 
 #endif

@@ -1,0 +1,131 @@
+#include "edge/http/cache_control.h"
+
+bool http_seconds_parse(text_t value, int64_t *seconds)
+{
+    int64_t number = 0;
+    for (size_t i = 0; i < value.length; i++) {
+        char byte = value.data[i];
+        if (byte < '0' || byte > '9')
+            return false;
+        number = number * 10 + (byte - '0');
+        if (number > HTTP_SECONDS_MAX)
+            number = HTTP_SECONDS_MAX;
+    }
+    *seconds = number;
+    return value.length > 0;
+}
+
+typedef enum {
+    FLAG,        /* has no value */
+    RESTRICTION, /* may have one, which is passed over: the directive then forbids more than it says */
+    SECONDS,
+    PASSED_OVER_FLAG, /* understood, and of no consequence here */
+    PASSED_OVER_SECONDS
+} form_t;
+
+typedef struct {
+    text_t name;
+    form_t form;
+    size_t offset; /* of the flag or the seconds */
+} directive_t;
+
+#define DIRECTIVE(literal, form, member)                                                                     \
+    {                                                                                                        \
+        {literal, sizeof(literal) - 1}, form, offsetof(http_cache_control_t, member)                         \
+    }
+#define PASSED_OVER(literal, form)                                                                           \
+    {                                                                                                        \
+        {literal, sizeof(literal) - 1}, form, 0                                                              \
+    }
+
+/* no-transform: nothing is transformed. immutable (RFC 8246): for clients. The stale-* (RFC 5861) only permit
+ * what is not done. must-understand: only statuses that are understood are stored anyway; that it lifts
+ * no-store (RFC 9111 section 5.2.2.3) is not made use of. */
+static const directive_t directives[] = {
+    DIRECTIVE("public", FLAG, is_public),
+    DIRECTIVE("private", RESTRICTION, is_private),
+    DIRECTIVE("no-store", RESTRICTION, no_store),
+    DIRECTIVE("no-cache", RESTRICTION, no_cache),
+    DIRECTIVE("max-age", SECONDS, max_age),
+    DIRECTIVE("s-maxage", SECONDS, s_maxage),
+    DIRECTIVE("must-revalidate", FLAG, must_revalidate),
+    DIRECTIVE("proxy-revalidate", FLAG, proxy_revalidate),
+    PASSED_OVER("no-transform", PASSED_OVER_FLAG),
+    PASSED_OVER("immutable", PASSED_OVER_FLAG),
+    PASSED_OVER("must-understand", PASSED_OVER_FLAG),
+    PASSED_OVER("stale-while-revalidate", PASSED_OVER_SECONDS),
+    PASSED_OVER("stale-if-error", PASSED_OVER_SECONDS),
+};
+
+static const directive_t *find(text_t name)
+{
+    for (size_t i = 0; i < sizeof(directives) / sizeof(directives[0]); i++) {
+        if (text_equal_nocase(name, directives[i].name))
+            return &directives[i];
+    }
+    return NULL;
+}
+
+/* Several values for one directive must agree: else it is not known which is meant (section 4.2.1). */
+static void set_seconds(http_cache_control_t *control, const directive_t *directive, int64_t seconds)
+{
+    int64_t *member = (int64_t *)(void *)((char *)control + directive->offset);
+    if (*member != HTTP_SECONDS_ABSENT && *member != seconds)
+        control->bad_value = true;
+    *member = seconds;
+}
+
+/* `value` is absent without an equals sign. */
+static void apply(http_cache_control_t *control, const directive_t *directive, text_t value)
+{
+    bool *flag = (bool *)((char *)control + directive->offset);
+    int64_t seconds = 0;
+    bool is_flag = directive->form == FLAG || directive->form == PASSED_OVER_FLAG;
+    bool is_seconds = directive->form == SECONDS || directive->form == PASSED_OVER_SECONDS;
+    if ((is_flag && value.data != NULL) || (is_seconds && !http_seconds_parse(value, &seconds)))
+        control->bad_value = true;
+    else if (directive->form == SECONDS)
+        set_seconds(control, directive, seconds);
+    else if (directive->form == FLAG || directive->form == RESTRICTION)
+        *flag = true;
+}
+
+/* One quoted-string and nothing else (RFC 9110 section 5.6.4)? */
+static bool is_quoted_string(text_t text)
+{
+    if (text.length < 2 || text.data[0] != '"')
+        return false;
+    size_t at = 1;
+    while (at < text.length && text.data[at] != '"')
+        at += text.data[at] == '\\' ? 2 : 1;
+    return at == text.length - 1;
+}
+
+static void read_directive(http_cache_control_t *control, text_t member)
+{
+    const char *equals = memchr(member.data, '=', member.length);
+    text_t name = {member.data, equals == NULL ? member.length : (size_t)(equals - member.data)};
+    text_t value = {NULL, 0};
+    if (equals != NULL)
+        value = (text_t){equals + 1, member.length - name.length - 1};
+    if (!http_is_token(name) || (equals != NULL && !http_is_token(value) && !is_quoted_string(value)))
+        control->bad_syntax = true;
+    const directive_t *directive = find(name);
+    if (directive == NULL)
+        control->unknown = true;
+    else
+        apply(control, directive, value);
+}
+
+http_cache_control_t http_cache_control(http_fields_t response)
+{
+    const text_t name = TEXT("cache-control");
+    http_cache_control_t control = {.max_age = HTTP_SECONDS_ABSENT, .s_maxage = HTTP_SECONDS_ABSENT};
+    for (const http_field_t *line = http_fields_find(response, name); line != NULL;
+         line = http_fields_next(response, line, name)) {
+        text_t rest = line->value, member;
+        while (http_list_next(&rest, &member))
+            read_directive(&control, member);
+    }
+    return control;
+}

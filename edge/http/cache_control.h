@@ -1,0 +1,25 @@
+/* The Cache-Control of a response, read strictly: RFC 9111 section 5.2.2, RFC 5861, RFC 8246. Pure. */
+#ifndef SELVEDGE_EDGE_HTTP_CACHE_CONTROL_H
+#define SELVEDGE_EDGE_HTTP_CACHE_CONTROL_H
+
+#include "edge/http/fields.h"
+
+/* Seconds stop counting here (RFC 9111 section 1.2.2). */
+#define HTTP_SECONDS_MAX (INT64_C(1) << 31)
+enum { HTTP_SECONDS_ABSENT = -1 };
+
+typedef struct {
+    bool is_public, is_private, no_store, no_cache, must_revalidate, proxy_revalidate;
+    bool unknown;              /* a directive that is not understood */
+    bool bad_value;            /* an understood one with a value it cannot have, or two that differ */
+    bool bad_syntax;           /* not a list of directives: anything may hide in it */
+    int64_t max_age, s_maxage; /* seconds, or HTTP_SECONDS_ABSENT */
+} http_cache_control_t;
+
+/* All Cache-Control lines combined. private and no-cache with field names count as without. */
+http_cache_control_t http_cache_control(http_fields_t response);
+
+/* delta-seconds, up to HTTP_SECONDS_MAX; false for all that is not one or more digits. */
+bool http_seconds_parse(text_t value, int64_t *seconds);
+
+#endif

@@ -1,0 +1,228 @@
+#include "edge/http/storing.h"
+
+#include "edge/http/cache_control.h"
+#include "edge/http/date.h"
+#include "edge/http/vary.h"
+
+static const int64_t lifetime_max_ms = HTTP_SECONDS_MAX * 1000;
+static const int64_t heuristic_max_ms = INT64_C(24) * 3600 * 1000;
+
+/* Times come from clocks and dates from origins: no difference of two may overflow. */
+static int64_t saturating_add(int64_t a, int64_t b)
+{
+    int64_t sum;
+    if (!__builtin_add_overflow(a, b, &sum))
+        return sum;
+    return b < 0 ? INT64_MIN : INT64_MAX;
+}
+
+static int64_t saturating_subtract(int64_t a, int64_t b)
+{
+    int64_t difference;
+    if (!__builtin_sub_overflow(a, b, &difference))
+        return difference;
+    return b < 0 ? INT64_MAX : INT64_MIN;
+}
+
+static int64_t clamp(int64_t value, int64_t high)
+{
+    return value < 0 ? 0 : value > high ? high : value;
+}
+
+static bool date_of(const http_exchange_t *exchange, text_t name, int64_t *time_ms)
+{
+    const http_field_t *field = http_fields_find(exchange->fields, name);
+    return field != NULL && http_date_parse(field->value, exchange->response_time_ms, time_ms);
+}
+
+/* Section 4.2.3. Date says whole seconds, so the apparent age is cut to them: its fraction is not age but
+ * rounding, and a second of lifetime would be lost on every response. The response delay is counted in full.
+ */
+static int64_t initial_age(const http_exchange_t *exchange, int64_t date_ms)
+{
+    int64_t apparent_ms = clamp(saturating_subtract(exchange->response_time_ms, date_ms), lifetime_max_ms);
+    apparent_ms -= apparent_ms % 1000;
+    int64_t delay_ms =
+        clamp(saturating_subtract(exchange->response_time_ms, exchange->request_time_ms), lifetime_max_ms);
+    int64_t age_s = 0;
+    const http_field_t *age = http_fields_find(exchange->fields, TEXT("age"));
+    text_t rest, first;
+    if (age != NULL) {
+        rest = age->value; /* a list by mistake: the first counts (section 5.1) */
+        if (!http_list_next(&rest, &first) || !http_seconds_parse(first, &age_s))
+            age_s = 0;
+    }
+    int64_t corrected_ms = age_s * 1000 + delay_ms;
+    return apparent_ms > corrected_ms ? apparent_ms : corrected_ms;
+}
+
+/* Statuses with a defined meaning and no condition on the request that the key does not hold. */
+static bool is_heuristically_cacheable(int status)
+{
+    switch (status) {
+    case 200:
+    case 203:
+    case 204:
+    case 300:
+    case 301:
+    case 308:
+    case 404:
+    case 405:
+    case 410:
+    case 414:
+    case 501:
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* With explicit freshness. Other errors are not stored, whatever they say: a 400, 403 or 503 may answer
+ * something in one client's request that the key does not hold, and would then be served to all. */
+static bool is_explicitly_cacheable(int status)
+{
+    return status == 302 || status == 307;
+}
+
+/* Answers to a Range or a condition of one request. */
+static bool is_partial(const http_exchange_t *exchange)
+{
+    return exchange->status == 206 || exchange->status == 304 || exchange->status == 412 ||
+           exchange->status == 416 || http_fields_find(exchange->fields, TEXT("content-range")) != NULL;
+}
+
+static bool varies_by_anything(http_fields_t fields)
+{
+    char names[1024];
+    return http_vary(fields, names, sizeof(names)).kind == HTTP_VARY_ANY;
+}
+
+/* Fields that may forbid storing in a language of their own (RFC 9213 and its forerunner), not yet
+ * understood. */
+static bool has_targeted_field(http_fields_t fields)
+{
+    return http_fields_find(fields, TEXT("cdn-cache-control")) != NULL ||
+           http_fields_find(fields, TEXT("surrogate-control")) != NULL;
+}
+
+/* Why it may be neither stored nor shared; NULL when it may be shared. */
+static const char *why_not_shared(const http_exchange_t *exchange, const http_cache_control_t *control)
+{
+    if (exchange->status < 200 || exchange->status > 599)
+        return "status";
+    if (control->no_store)
+        return "no-store";
+    if (control->is_private)
+        return "private";
+    if (http_fields_find(exchange->fields, TEXT("set-cookie")) != NULL)
+        return "set-cookie";
+    if (varies_by_anything(exchange->fields))
+        return "vary";
+    if (is_partial(exchange))
+        return "partial";
+    if (control->bad_syntax)
+        return "bad-cache-control";
+    if (has_targeted_field(exchange->fields))
+        return "targeted-field";
+    /* Section 3.5. */
+    if (exchange->request_authorization && !control->is_public && !control->must_revalidate &&
+        control->s_maxage == HTTP_SECONDS_ABSENT)
+        return "authorization";
+    return NULL;
+}
+
+typedef struct {
+    enum { FRESHNESS_NONE, FRESHNESS_HEURISTIC, FRESHNESS_EXPLICIT } kind;
+    int64_t lifetime_ms;
+} freshness_t;
+
+/* Section 5.3: what is not a date, and two that differ, lie in the past. */
+static int64_t expires_lifetime(const http_exchange_t *exchange, const http_field_t *expires, int64_t date_ms)
+{
+    const text_t name = TEXT("expires");
+    int64_t expires_ms;
+    if (!http_date_parse(expires->value, exchange->response_time_ms, &expires_ms))
+        return 0;
+    for (const http_field_t *other = http_fields_next(exchange->fields, expires, name); other != NULL;
+         other = http_fields_next(exchange->fields, other, name)) {
+        if (!text_equal(other->value, expires->value))
+            return 0;
+    }
+    return clamp(saturating_subtract(expires_ms, date_ms), lifetime_max_ms);
+}
+
+/* Sections 4.2.1 and 4.2.2. */
+static freshness_t freshness(const http_exchange_t *exchange, const http_cache_control_t *control,
+                             int64_t date_ms)
+{
+    if (control->s_maxage != HTTP_SECONDS_ABSENT)
+        return (freshness_t){FRESHNESS_EXPLICIT, control->s_maxage * 1000};
+    if (control->max_age != HTTP_SECONDS_ABSENT)
+        return (freshness_t){FRESHNESS_EXPLICIT, control->max_age * 1000};
+    const http_field_t *expires = http_fields_find(exchange->fields, TEXT("expires"));
+    if (expires != NULL)
+        return (freshness_t){FRESHNESS_EXPLICIT, expires_lifetime(exchange, expires, date_ms)};
+    int64_t modified_ms;
+    if (!date_of(exchange, TEXT("last-modified"), &modified_ms))
+        return (freshness_t){FRESHNESS_NONE, 0};
+    int64_t tenth_ms = saturating_subtract(date_ms, modified_ms) / 10;
+    return (freshness_t){FRESHNESS_HEURISTIC, clamp(tenth_ms, heuristic_max_ms)};
+}
+
+/* Something to ask the origin with, whether it is still the same. */
+static bool has_validator(const http_exchange_t *exchange)
+{
+    const http_field_t *etag = http_fields_find(exchange->fields, TEXT("etag"));
+    int64_t modified_ms;
+    return (etag != NULL && etag->value.length > 0) || date_of(exchange, TEXT("last-modified"), &modified_ms);
+}
+
+/* Why it may be shared but not stored; NULL when it may be stored. */
+static const char *why_not_stored(const http_exchange_t *exchange, const http_cache_control_t *control,
+                                  freshness_t fresh, int64_t age_ms)
+{
+    if (control->bad_value)
+        return "bad-cache-control";
+    if (control->unknown)
+        return "unknown-directive";
+    bool heuristic_status = is_heuristically_cacheable(exchange->status);
+    if (!heuristic_status && !is_explicitly_cacheable(exchange->status))
+        return "status";
+    /* With no-cache the origin is asked each time: a lifetime is not needed. */
+    if (fresh.kind == FRESHNESS_NONE && !(control->no_cache && heuristic_status))
+        return "no-freshness";
+    if (fresh.kind == FRESHNESS_HEURISTIC && !heuristic_status)
+        return "no-freshness";
+    /* Never to be used again. */
+    if ((control->no_cache || fresh.lifetime_ms <= age_ms) && !has_validator(exchange))
+        return "no-validator";
+    return NULL;
+}
+
+http_storing_t http_storing(const http_exchange_t *exchange)
+{
+    http_cache_control_t control = http_cache_control(exchange->fields);
+    int64_t date_ms;
+    if (!date_of(exchange, TEXT("date"), &date_ms))
+        date_ms = exchange->response_time_ms; /* RFC 9110 section 6.6.1 */
+    freshness_t fresh = freshness(exchange, &control, date_ms);
+    http_storing_t storing = {
+        .no_cache = control.no_cache,
+        .must_revalidate = control.must_revalidate || control.proxy_revalidate ||
+                           control.s_maxage != HTTP_SECONDS_ABSENT, /* section 5.2.2.10 */
+        .lifetime_ms = fresh.lifetime_ms,
+        .initial_age_ms = initial_age(exchange, date_ms),
+    };
+    storing.why = why_not_shared(exchange, &control);
+    storing.shareable = storing.why == NULL && !control.no_cache;
+    if (storing.why == NULL)
+        storing.why = why_not_stored(exchange, &control, fresh, storing.initial_age_ms);
+    storing.storable = storing.why == NULL;
+    return storing;
+}
+
+int64_t http_current_age_ms(int64_t initial_age_ms, int64_t response_time_ms, int64_t now_ms)
+{
+    int64_t resident_ms = clamp(saturating_subtract(now_ms, response_time_ms), INT64_MAX);
+    return clamp(saturating_add(initial_age_ms, resident_ms), INT64_MAX);
+}
