@@ -284,7 +284,8 @@ def warmed(stack, arguments, directory, certificate, key, paths, core):
     url = stack.enter_context(origin())
     Origin.asked = 0
     node = Selvedge(arguments.selvedge, url, certificate, key, directory, core)
-    stack.callback(node.stop)
+    stack.callback(node.process.wait)
+    stack.callback(node.process.terminate)
     h2load(node.url, paths, URLS, None, connections=1, streams=8)
     if Origin.asked != URLS:
         raise CannotMeasure(f"warming {URLS} URLs made {Origin.asked} origin requests")
