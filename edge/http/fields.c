@@ -120,3 +120,16 @@ bool http_field_is_hop_by_hop(text_t name, text_t connection)
     }
     return false;
 }
+
+bool http_fields_hop_by_hop(http_fields_t message, text_t name)
+{
+    const text_t connection = TEXT("connection");
+    const http_field_t *line = http_fields_find(message, connection);
+    if (line == NULL)
+        return http_field_is_hop_by_hop(name, (text_t){NULL, 0});
+    for (; line != NULL; line = http_fields_next(message, line, connection)) {
+        if (http_field_is_hop_by_hop(name, line->value))
+            return true;
+    }
+    return false;
+}

@@ -34,8 +34,10 @@ bool http_list_next(text_t *rest, text_t *member);
 bool http_is_token(text_t text);
 
 /* True for fields that stay on one connection (RFC 9110 section 7.6.1): the fixed ones and those that
- * `connection`, the value of a Connection field (may be absent), names. Of several Connection lines each must
- * be asked. */
+ * `connection`, the value of one Connection field (may be absent), names. */
 bool http_field_is_hop_by_hop(text_t name, text_t connection);
+
+/* The same, asked of the message that the field came in: all its Connection lines count. */
+bool http_fields_hop_by_hop(http_fields_t message, text_t name);
 
 #endif

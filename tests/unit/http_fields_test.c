@@ -115,6 +115,22 @@ static void knows_hop_by_hop(void **state)
     assert_int_equal(failures, 0);
 }
 
+static void asks_all_connection_lines(void **state)
+{
+    (void)state;
+    table_fields_t table = fields_of("connection: close|x-a: 1|connection: x-b, X-A"),
+                   none = fields_of("x-a: 1");
+    assert_true(http_fields_hop_by_hop(view(&table), TEXT("x-a")));
+    assert_true(http_fields_hop_by_hop(view(&table), TEXT("x-b")));
+    assert_true(http_fields_hop_by_hop(view(&table), TEXT("te")));
+    assert_false(http_fields_hop_by_hop(view(&table), TEXT("x-c")));
+    assert_false(http_fields_hop_by_hop(view(&none), TEXT("x-a")));
+    assert_true(http_fields_hop_by_hop(view(&none), TEXT("te")));
+    assert_true(http_fields_hop_by_hop((http_fields_t){NULL, 0}, TEXT("te")));
+    fields_free(&table);
+    fields_free(&none);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -122,6 +138,7 @@ int main(void)
         cmocka_unit_test(walks_lists),
         cmocka_unit_test(knows_tokens),
         cmocka_unit_test(knows_hop_by_hop),
+        cmocka_unit_test(asks_all_connection_lines),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
