@@ -8,14 +8,6 @@ static const int64_t lifetime_max_ms = HTTP_SECONDS_MAX * 1000;
 static const int64_t heuristic_max_ms = INT64_C(24) * 3600 * 1000;
 
 /* Times come from clocks and dates from origins: no difference of two may overflow. */
-static int64_t saturating_add(int64_t a, int64_t b)
-{
-    int64_t sum;
-    if (!__builtin_add_overflow(a, b, &sum))
-        return sum;
-    return b < 0 ? INT64_MIN : INT64_MAX;
-}
-
 static int64_t saturating_subtract(int64_t a, int64_t b)
 {
     int64_t difference;
@@ -223,6 +215,8 @@ http_storing_t http_storing(const http_exchange_t *exchange)
 
 int64_t http_current_age_ms(int64_t initial_age_ms, int64_t response_time_ms, int64_t now_ms)
 {
-    int64_t resident_ms = clamp(saturating_subtract(now_ms, response_time_ms), INT64_MAX);
-    return clamp(saturating_add(initial_age_ms, resident_ms), INT64_MAX);
+    int64_t resident_ms = clamp(saturating_subtract(now_ms, response_time_ms), INT64_MAX), age_ms;
+    if (__builtin_add_overflow(initial_age_ms, resident_ms, &age_ms))
+        return INT64_MAX; /* resident_ms is not negative */
+    return clamp(age_ms, INT64_MAX);
 }
