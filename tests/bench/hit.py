@@ -24,6 +24,7 @@ import tempfile
 import threading
 import time
 
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 URLS, BODY_BYTES = 1000, 4096
 CONNECTIONS, STREAMS = 16, 32
 LIMIT = 1.25
@@ -353,12 +354,12 @@ def run(arguments):
 
 
 def options():
-    build = os.environ.get("SELVEDGE_BUILD", "build")
+    build = os.environ.get("SELVEDGE_BIN_DIR", os.path.join(ROOT, "build"))
     parser = argparse.ArgumentParser(prog="tests/bench/hit", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--selvedge", help="the program (default: BUILD/selvedge)")
     parser.add_argument("--bare", help="the yardstick (default: BUILD/tests/bench/hit_bare)")
-    parser.add_argument("--build", default=build, help=f"the build directory (default: {build})")
+    parser.add_argument("--build", default=build, help="the build directory (default: $SELVEDGE_BIN_DIR, else build)")
     parser.add_argument("--pairs", type=int, default=11, help="rounds (default: 11)")
     parser.add_argument("--requests", type=int, default=200000, help="requests per measurement (default: 200000)")
     parser.add_argument("--limit", type=float, default=LIMIT, help=f"median ratio allowed (default: {LIMIT})")

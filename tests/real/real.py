@@ -30,6 +30,7 @@ import urllib.parse
 import urllib.request
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.dirname(os.path.dirname(HERE))
 # Parts of the packages, chosen for many small files beside some large ones; one has `@` in its name.
 PARTS = ["bootstrap/dist", "katex/dist", "monaco-editor/min", "three/build", "three/examples/jsm",
          "three/examples/fonts", "@popperjs/core/dist"]
@@ -149,7 +150,8 @@ class Nginx:
         port = free_port()
         with open(configuration, "w") as file:
             file.write(NGINX_CONF.format(directory=directory, root=root, port=port))
-        self.process = subprocess.Popen([shutil.which("nginx") or "/usr/sbin/nginx", "-c", configuration, "-p", directory, "-g", "daemon off;",
+        program = shutil.which("nginx") or "/usr/sbin/nginx"  # sbin may not be on an ordinary user's path
+        self.process = subprocess.Popen([program, "-c", configuration, "-p", directory, "-g", "daemon off;",
                                          "-e", os.path.join(directory, "error.log")])
         self.url = f"http://127.0.0.1:{port}"
         wait_until(lambda: accepts(port) or self.process.poll() is not None, 15)
@@ -409,10 +411,10 @@ def run(arguments, failures):
 
 
 def main():
-    build = os.environ.get("SELVEDGE_BUILD", "build")
+    build = os.environ.get("SELVEDGE_BIN_DIR", os.path.join(ROOT, "build"))
     parser = argparse.ArgumentParser(prog="tests/real/run", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--build", default=build, help=f"the build directory (default: {build})")
+    parser.add_argument("--build", default=build, help="the build directory (default: $SELVEDGE_BIN_DIR, else build)")
     parser.add_argument("--selvedge", help="the program (default: BUILD/selvedge)")
     arguments = parser.parse_args()
     arguments.selvedge = os.path.abspath(arguments.selvedge or os.path.join(arguments.build, "selvedge"))
