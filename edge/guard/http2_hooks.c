@@ -1,0 +1,234 @@
+/* HTTP/2: header blocks are bounded before and checked after decoding; frames and windows that the library's
+ * assertions do not survive are changed into ones that they do. Line numbers are of libh2o 2.2.5. */
+#include "edge/guard/guard.h"
+#include "edge/guard/http2_check.h"
+#include "edge/guard/libh2o.h"
+
+/* Header blocks. */
+
+static int refuse_block(guard_reason_t reason, int code, const char *why, const char **error)
+{
+    count_guard_stopped(reason);
+    *error = why;
+    return code;
+}
+
+/* What decoding the block may cost is known before it starts. Refusing here leaves the decoder's table behind
+ * the client's, so the connection ends. 0: go on. */
+static int bound_block(const uint8_t *block, size_t length, const char **error)
+{
+    enum { PSEUDO_FIELDS = 4 };
+    if (length > GUARD_HEAD_BYTES_MAX)
+        return refuse_block(GUARD_HEADER_TOO_LARGE, H2O_HTTP2_ERROR_ENHANCE_YOUR_CALM,
+                            "header block too large", error);
+    switch (guard_hpack_scan(block, length, GUARD_FIELDS_MAX + PSEUDO_FIELDS)) {
+    case HPACK_TOO_MANY:
+        return refuse_block(GUARD_HEADER_TOO_LARGE, H2O_HTTP2_ERROR_ENHANCE_YOUR_CALM, "too many fields",
+                            error);
+    case HPACK_EMPTY_NAME:
+        return refuse_block(GUARD_BAD_REQUEST, H2O_HTTP2_ERROR_PROTOCOL, "empty field name", error);
+    case HPACK_BROKEN:
+        return refuse_block(GUARD_BAD_REQUEST, H2O_HTTP2_ERROR_COMPRESSION, "broken header block", error);
+    case HPACK_FINE:
+        break;
+    }
+    return 0;
+}
+
+static text_t text_of_iovec(h2o_iovec_t bytes)
+{
+    return (text_t){bytes.base, bytes.len};
+}
+
+/* The check of the decoded request. The pseudo-fields' own errors (twice, unknown, after a field) are the
+ * library's. */
+static guard_verdict_t check_request(const h2o_http2_stream_t *stream, int pseudo_fields,
+                                     size_t content_length)
+{
+    const h2o_req_t *req = &stream->req;
+    http_field_t fields[GUARD_FIELDS_MAX + 4];
+    MUST(req->headers.size <= sizeof(fields) / sizeof(fields[0]));
+    for (size_t i = 0; i != req->headers.size; ++i) {
+        const h2o_header_t *header = &req->headers.entries[i];
+        fields[i] = (http_field_t){text_of_iovec(*header->name), text_of_iovec(header->value)};
+    }
+    return guard_http2_check(&(guard_http2_request_t){
+        .method = text_of_iovec(req->input.method),
+        .path = text_of_iovec(req->input.path),
+        .authority = text_of_iovec(req->input.authority),
+        .scheme = (pseudo_fields & H2O_HPACK_PARSE_HEADERS_SCHEME_EXISTS) != 0,
+        .ends = stream->request_body == NULL,
+        .content_length = content_length == SIZE_MAX ? UINT64_MAX : content_length,
+        .fields = {fields, req->headers.size},
+    });
+}
+
+/* CONNECT is the handler's to answer, which needs what the library demands of every request; and at once, for
+ * its stream stays open: the library would wait for the end of its body. */
+static void complete_connect(h2o_http2_stream_t *stream, int *pseudo_fields, size_t *content_length)
+{
+    stream->req.input.scheme = &H2O_URL_SCHEME_HTTPS;
+    stream->req.input.path = h2o_iovec_init(H2O_STRLIT("/"));
+    *pseudo_fields |= H2O_HPACK_PARSE_HEADERS_SCHEME_EXISTS | H2O_HPACK_PARSE_HEADERS_PATH_EXISTS;
+    *content_length = SIZE_MAX;
+    if (stream->request_body != NULL)
+        h2o_buffer_dispose(&stream->request_body);
+}
+
+/* Decoded without a hard error; `soft` is the library's word for bytes that names or values must not hold. To
+ * say that no pseudo-field was there makes the caller answer with RST_STREAM(PROTOCOL_ERROR)
+ * (connection.c:354), which is what RFC 9113 section 8.1.1 wants for a malformed request. */
+static void judge_request(h2o_http2_stream_t *stream, bool soft, int *pseudo_fields, size_t *content_length)
+{
+    guard_verdict_t verdict = {400, GUARD_BAD_REQUEST, "bytes that a field must not hold"};
+    if (!soft)
+        verdict = check_request(stream, *pseudo_fields, *content_length);
+    if (verdict.status != 0) {
+        count_guard_stopped(verdict.reason);
+        *pseudo_fields = 0;
+        return;
+    }
+    if (text_equal(text_of_iovec(stream->req.input.method), TEXT("CONNECT")))
+        complete_connect(stream, pseudo_fields, content_length);
+}
+
+/* Trailers (pseudo_fields NULL) are read, for the decoder's table must follow the client's, and dropped:
+ * merged into the request's fields they would say what the request's fields did not. */
+int h2o_hpack_parse_headers(h2o_req_t *req, void *table, const uint8_t *block, size_t length,
+                            int *pseudo_fields, size_t *content_length, h2o_cache_digests_t **digests,
+                            const char **error)
+{
+    (void)digests; /* Cache-Digest is for server push, of which there is none: not parsed */
+    int result = bound_block(block, length, error);
+    if (result != 0)
+        return result;
+    size_t fields_before = req->headers.size;
+    result = libh2o.parse_headers(req, table, block, length, pseudo_fields, content_length, NULL, error);
+    bool soft = result == H2O_HTTP2_ERROR_INVALID_HEADER_CHAR;
+    if (result == H2O_HTTP2_ERROR_PROTOCOL || (soft && pseudo_fields == NULL)) {
+        count_guard_stopped(GUARD_BAD_REQUEST);
+        return H2O_HTTP2_ERROR_PROTOCOL;
+    }
+    if (result != 0 && !soft)
+        return result;
+    if (pseudo_fields == NULL)
+        req->headers.size = fields_before;
+    else
+        judge_request(CONTAINER_OF(req, h2o_http2_stream_t, req), soft, pseudo_fields, content_length);
+    return 0;
+}
+
+/* Windows. When a window grows from nothing, update_stream_output_window (connection.c:325) schedules the
+ * stream again, and asserts that it is not waiting for its last bytes to be written: which it is, between
+ * END_STREAM's frame being made and its write completing. So the window of a stream that has ended is kept
+ * above nothing. It is kept small as well, for one that overflows resets the stream. */
+
+enum { OPEN_WINDOW = 1 };
+
+typedef struct {
+    const h2o_http2_stream_t *stream;
+} ended_t;
+
+/* The request's memory goes, and with it the stream: has a WINDOW_UPDATE or SETTINGS come that would have
+ * been the end? */
+static void count_if_moved(void *memory)
+{
+    const ended_t *ended = memory;
+    if (ended->stream->output_window.available != OPEN_WINDOW)
+        count_guard_stopped(GUARD_WINDOW_AFTER_END);
+}
+
+static void keep_window_open(h2o_http2_stream_t *stream)
+{
+    if (stream->output_window.available > 0)
+        return;
+    stream->output_window.available = OPEN_WINDOW;
+    ended_t *ended = h2o_mem_alloc_shared(&stream->req.pool, sizeof(*ended), count_if_moved);
+    ended->stream = stream;
+}
+
+void h2o_http2_stream_send_pending_data(h2o_http2_conn_t *conn, h2o_http2_stream_t *stream)
+{
+    libh2o.send_pending_data(conn, stream);
+    if (stream->state == H2O_HTTP2_STREAM_STATE_END_STREAM)
+        keep_window_open(stream);
+}
+
+void h2o_http2_stream_reset(h2o_http2_conn_t *conn, h2o_http2_stream_t *stream)
+{
+    if (stream->state >= H2O_HTTP2_STREAM_STATE_SEND_HEADERS)
+        keep_window_open(stream); /* it ends, and may wait for a write */
+    libh2o.stream_reset(conn, stream);
+}
+
+/* A changed initial window is added to every stream's window right after this returns (connection.c:655):
+ * ended ones get a window that is open before and after. */
+static void ready_ended_streams(h2o_http2_conn_t *conn, int64_t delta)
+{
+    h2o_linklist_t *anchor = &conn->write.streams_to_proceed;
+    for (h2o_linklist_t *link = anchor->next; link != anchor; link = link->next) {
+        h2o_http2_stream_t *stream = CONTAINER_OF(link, h2o_http2_stream_t, refs.link);
+        if (stream->state != H2O_HTTP2_STREAM_STATE_END_STREAM || stream->output_window.available + delta > 0)
+            continue;
+        stream->output_window.available = OPEN_WINDOW - delta;
+        count_guard_stopped(GUARD_WINDOW_AFTER_END);
+    }
+}
+
+int h2o_http2_update_peer_settings(h2o_http2_settings_t *settings, const uint8_t *payload, size_t length,
+                                   const char **error)
+{
+    uint32_t before = settings->initial_window_size;
+    int result = libh2o.update_peer_settings(settings, payload, length, error);
+    if (result == 0 && settings->initial_window_size != before)
+        ready_ended_streams(CONTAINER_OF(settings, h2o_http2_conn_t, peer_settings),
+                            (int64_t)settings->initial_window_size - before);
+    return result;
+}
+
+/* Frames. */
+
+/* For a frame whose type it does not know the library writes a line to stderr. A PING's acknowledgement it
+ * ignores, as such frames are to be (RFC 9113 section 4.1). */
+static void make_ignored(h2o_http2_frame_t *frame)
+{
+    static const uint8_t nothing[8];
+    count_guard_stopped(GUARD_UNKNOWN_FRAME);
+    frame->type = H2O_HTTP2_FRAME_TYPE_PING;
+    frame->flags = H2O_HTTP2_FRAME_FLAG_ACK;
+    frame->stream_id = 0;
+    frame->length = sizeof(nothing);
+    frame->payload = nothing;
+}
+
+/* On a connection that has sent its last GOAWAY, a CONTINUATION is not consumed (connection.c:409), and read
+ * again for ever. Only then is one seen this often at the same place with the same number of bytes behind it:
+ * a block of 32 KiB has not that many, and any other frame on this thread starts the count anew. */
+static bool is_stuck(const h2o_http2_frame_t *frame, const uint8_t *source, size_t length)
+{
+    enum { TIMES_MAX = 64 };
+    static _Thread_local struct {
+        const uint8_t *source;
+        size_t length;
+        unsigned times;
+    } last;
+    bool same =
+        frame->type == H2O_HTTP2_FRAME_TYPE_CONTINUATION && source == last.source && length == last.length;
+    last.source = source;
+    last.length = length;
+    last.times = same ? last.times + 1 : 0;
+    return last.times > TIMES_MAX;
+}
+
+ssize_t h2o_http2_decode_frame(h2o_http2_frame_t *frame, const uint8_t *source, size_t length,
+                               const h2o_http2_settings_t *host_settings, const char **error)
+{
+    ssize_t result = libh2o.decode_frame(frame, source, length, host_settings, error);
+    if (result < 0)
+        return result;
+    if (is_stuck(frame, source, length))
+        return refuse_block(GUARD_BAD_FRAMING, H2O_HTTP2_ERROR_PROTOCOL, "no progress", error);
+    if (frame->type > H2O_HTTP2_FRAME_TYPE_CONTINUATION)
+        make_ignored(frame);
+    return result;
+}

@@ -1,0 +1,162 @@
+/* The insides of libh2o 2.2.5 that the hooks touch. Private to this room.
+ *
+ * The library ships h2o/http2_internal.h, but that needs a khash.h which is not shipped with it. So the two
+ * structures are declared here up to the last member that is used, as in that very version; the offsets were
+ * taken from the original header, and the build fails when the compiler lays them out otherwise.
+ * guard_in_force() and the version in the shared library's name (libh2o-evloop.so.0.13) are what ties them to
+ * the library at run time. */
+#ifndef SELVEDGE_EDGE_GUARD_LIBH2O_H
+#define SELVEDGE_EDGE_GUARD_LIBH2O_H
+
+#include "edge/http/fields.h"
+
+#include <assert.h>
+#include <h2o.h>
+#include <h2o/cache_digests.h>
+#include <h2o/http2.h>
+#include <h2o/http2_scheduler.h>
+#include <sys/types.h>
+
+typedef struct {
+    ssize_t available;
+} h2o_http2_window_t;
+
+typedef enum {
+    H2O_HTTP2_STREAM_STATE_IDLE,
+    H2O_HTTP2_STREAM_STATE_RECV_HEADERS,
+    H2O_HTTP2_STREAM_STATE_RECV_BODY,
+    H2O_HTTP2_STREAM_STATE_REQ_PENDING,
+    H2O_HTTP2_STREAM_STATE_SEND_HEADERS,
+    H2O_HTTP2_STREAM_STATE_SEND_BODY,
+    H2O_HTTP2_STREAM_STATE_SEND_BODY_IS_FINAL,
+    H2O_HTTP2_STREAM_STATE_END_STREAM
+} h2o_http2_stream_state_t;
+
+typedef struct st_h2o_http2_stream_t {
+    uint32_t stream_id;
+    h2o_ostream_t final_ostream;
+    h2o_http2_stream_state_t state;
+    h2o_http2_window_t output_window;
+    h2o_http2_window_t input_window;
+    h2o_http2_priority_t received_priority;
+    h2o_buffer_t *request_body;     /* NULL when END_STREAM came with the fields */
+    size_t expected_content_length; /* SIZE_MAX when unknown */
+    H2O_VECTOR(h2o_iovec_t) data;
+    h2o_ostream_pull_cb pull;
+    void *open_streams_slot;
+    h2o_cache_digests_t *cache_digests;
+    uint64_t push_or_pull;
+    struct {
+        h2o_linklist_t link;
+        h2o_http2_scheduler_openref_t scheduler;
+    } refs;
+    h2o_send_state_t send_state;
+    h2o_req_t req;
+} h2o_http2_stream_t;
+
+static_assert(offsetof(h2o_http2_stream_t, state) == 40, "libh2o 2.2.5");
+static_assert(offsetof(h2o_http2_stream_t, output_window) == 48, "libh2o 2.2.5");
+static_assert(offsetof(h2o_http2_stream_t, request_body) == 80, "libh2o 2.2.5");
+static_assert(offsetof(h2o_http2_stream_t, expected_content_length) == 88, "libh2o 2.2.5");
+static_assert(offsetof(h2o_http2_stream_t, refs.link) == 152, "libh2o 2.2.5");
+static_assert(offsetof(h2o_http2_stream_t, send_state) == 264, "libh2o 2.2.5");
+static_assert(offsetof(h2o_http2_stream_t, req) == 272, "libh2o 2.2.5");
+static_assert(sizeof(h2o_http2_stream_t) == 880, "libh2o 2.2.5");
+
+typedef struct {
+    uint32_t open, half_closed, send_body;
+} h2o_http2_stream_counts_t;
+
+/* Never created or copied here: only the front of it is declared. */
+typedef struct st_h2o_http2_conn_t {
+    h2o_conn_t super;
+    h2o_socket_t *sock;
+    h2o_http2_settings_t peer_settings;
+    void *streams; /* the khash */
+    uint32_t highest_stream_ids[3];
+    h2o_http2_stream_counts_t counts[3];
+    h2o_http2_scheduler_node_t scheduler;
+    int state;
+    h2o_linklist_t conns;
+    ssize_t (*read_expect)(struct st_h2o_http2_conn_t *, const uint8_t *, size_t, const char **);
+    h2o_buffer_t *http1_request_input;
+    struct {
+        void *entries;
+        size_t numbers[6];
+    } input_header_table;
+    h2o_http2_window_t input_window;
+    struct {
+        void *entries;
+        size_t numbers[6];
+    } output_header_table;
+    h2o_linklist_t pending_requests;
+    h2o_timeout_entry_t timeout_entry;
+    h2o_buffer_t *headers_unparsed;
+    struct {
+        h2o_buffer_t *buffer, *in_flight;
+        h2o_linklist_t streams_to_proceed; /* linked by refs.link */
+    } write;
+} h2o_http2_conn_t;
+
+static_assert(offsetof(h2o_http2_conn_t, sock) == 48, "libh2o 2.2.5");
+static_assert(offsetof(h2o_http2_conn_t, peer_settings) == 56, "libh2o 2.2.5");
+static_assert(offsetof(h2o_http2_conn_t, state) == 168, "libh2o 2.2.5");
+static_assert(offsetof(h2o_http2_conn_t, read_expect) == 192, "libh2o 2.2.5");
+static_assert(offsetof(h2o_http2_conn_t, write.streams_to_proceed) == 400, "libh2o 2.2.5");
+static_assert(offsetof(h2o_http2_settings_t, initial_window_size) == 12, "libh2o 2.2.5");
+
+enum {
+    H2O_HTTP2_FRAME_TYPE_PING = 6,
+    H2O_HTTP2_FRAME_TYPE_CONTINUATION = 9, /* the last the library knows */
+    H2O_HTTP2_FRAME_FLAG_ACK = 1
+};
+
+typedef struct {
+    uint32_t length;
+    uint8_t type;
+    uint8_t flags;
+    uint32_t stream_id;
+    const uint8_t *payload;
+} h2o_http2_frame_t;
+
+static_assert(sizeof(h2o_http2_frame_t) == 24, "libh2o 2.2.5");
+
+enum {
+    H2O_HPACK_PARSE_HEADERS_METHOD_EXISTS = 1,
+    H2O_HPACK_PARSE_HEADERS_SCHEME_EXISTS = 2,
+    H2O_HPACK_PARSE_HEADERS_PATH_EXISTS = 4,
+    H2O_HPACK_PARSE_HEADERS_AUTHORITY_EXISTS = 8
+};
+
+/* Ours in the executable, replacing the library's of the same name. struct phr_header is a name and a value,
+ * each a pointer and a length: an http_field_t. */
+static_assert(sizeof(http_field_t) == 4 * sizeof(size_t), "struct phr_header");
+static_assert(offsetof(http_field_t, value) == 2 * sizeof(size_t), "struct phr_header");
+
+int phr_parse_request(const char *buffer, size_t length, const char **method, size_t *method_length,
+                      const char **target, size_t *target_length, int *minor_version, http_field_t *fields,
+                      size_t *field_count, size_t last_length);
+int h2o_hpack_parse_headers(h2o_req_t *req, void *table, const uint8_t *block, size_t length,
+                            int *pseudo_fields, size_t *content_length, h2o_cache_digests_t **digests,
+                            const char **error);
+int h2o_http2_update_peer_settings(h2o_http2_settings_t *settings, const uint8_t *payload, size_t length,
+                                   const char **error);
+ssize_t h2o_http2_decode_frame(h2o_http2_frame_t *frame, const uint8_t *source, size_t length,
+                               const h2o_http2_settings_t *host_settings, const char **error);
+void h2o_http2_stream_reset(h2o_http2_conn_t *conn, h2o_http2_stream_t *stream);
+void h2o_http2_stream_send_pending_data(h2o_http2_conn_t *conn, h2o_http2_stream_t *stream);
+
+/* The library's own. Filled before main; NULL when the library has no such function. */
+typedef struct {
+    __typeof__(&phr_parse_request) parse_request;
+    __typeof__(&h2o_process_request) process_request;
+    __typeof__(&h2o_hpack_parse_headers) parse_headers;
+    __typeof__(&h2o_http2_update_peer_settings) update_peer_settings;
+    __typeof__(&h2o_http2_decode_frame) decode_frame;
+    __typeof__(&h2o_http2_stream_reset) stream_reset;
+    __typeof__(&h2o_http2_stream_send_pending_data) send_pending_data;
+} libh2o_t;
+
+extern libh2o_t libh2o;
+
+#endif
