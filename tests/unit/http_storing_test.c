@@ -55,6 +55,8 @@ static const row_t permission_rows[] = {
      200, BOTH, NULL, 50, 0, 0},
     {"RFC 9111 5.2.3: an unknown directive", "cache-control: max-age=60, community=\"UCI\"", 200, SHARED_ONLY,
      "unknown-directive", 60, 0, 0},
+    {"RFC 9110 5.6.4: an empty quoted string is one", "cache-control: max-age=60, x=\"\"", 200, SHARED_ONLY,
+     "unknown-directive", 60, 0, 0},
     {"RFC 9111 5.2: a request directive", "cache-control: max-age=60, min-fresh=1", 200, SHARED_ONLY,
      "unknown-directive", 60, 0, 0},
     {"RFC 9111 5.2: hidden in a quoted value is not there",
