@@ -172,11 +172,11 @@ void fill_complete(fill_t *fill)
     if (fill->ended)
         return;
     if (!fill->has_head) {
-        fill_fail(fill, (object_failure_t){502, "no-head"});
+        fill_fail(fill, (object_failure_t){502, "http_response_incomplete"});
         return;
     }
     if (fill->content_length >= 0 && fill->received != (uint64_t)fill->content_length) {
-        fill_fail(fill, (object_failure_t){502, "short-body"});
+        fill_fail(fill, (object_failure_t){502, "http_response_incomplete"});
         return;
     }
     object_complete(fill->object);
@@ -226,7 +226,7 @@ static fill_action_t freshen(fill_t *fill, const fill_answer_t *answer, int64_t 
 static fill_action_t not_modified(fill_t *fill, const fill_answer_t *answer, int64_t now_ms)
 {
     if (fill->base == NULL) {
-        fill_fail(fill, (object_failure_t){502, "unexpected-304"});
+        fill_fail(fill, (object_failure_t){502, "http_protocol_error"});
         return FILL_STOP;
     }
     const head_t *stored = object_head(fill->base);
@@ -362,7 +362,7 @@ fill_action_t fill_bytes(fill_t *fill, const char *bytes, size_t length, size_t 
     if (fill->ended)
         return FILL_GO_ON;
     if (fill->content_length >= 0 && fill->received + length > (uint64_t)fill->content_length) {
-        fill_fail(fill, (object_failure_t){502, "long-body"});
+        fill_fail(fill, (object_failure_t){502, "http_protocol_error"});
         return FILL_STOP;
     }
     if (!fill->windowed && is_too_large(fill, length))

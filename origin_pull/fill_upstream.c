@@ -1,0 +1,97 @@
+#include "origin_pull/fill_upstream.h"
+
+/* So many times a request may pass through nodes of this kind, as through a shield, before it is a loop. */
+enum { LOOP_MAX = 4, CDN_LOOP_BYTES_MAX = 512 };
+
+static bool is_one_of(text_t name, const char *const *names)
+{
+    for (; *names != NULL; names++)
+        if (text_equal(name, text_of(*names)))
+            return true;
+    return false;
+}
+
+static bool begins(text_t name, text_t prefix)
+{
+    return name.length >= prefix.length && memcmp(name.data, prefix.data, prefix.length) == 0;
+}
+
+static bool is_get(const upstream_request_t *request)
+{
+    return text_equal(request->method, TEXT("GET"));
+}
+
+/* Written by the node itself, or never sent on. */
+static bool is_ours(const upstream_request_t *request, text_t name)
+{
+    static const char *const ours[] = {"host", "accept-encoding", "via", "cdn-loop", "content-length", "expect", "cookie",
+                                       NULL};
+    static const char *const conditions[] = {"if-match", "if-none-match", "if-modified-since", "if-unmodified-since",
+                                             "if-range", "range", NULL};
+    if (is_one_of(name, ours) || begins(name, TEXT("x-forwarded-")))
+        return true;
+    /* What the client has is its own matter; the node asks for what it has itself. */
+    return is_get(request) && is_one_of(name, conditions);
+}
+
+static bool is_allowed(const upstream_request_t *request, text_t name)
+{
+    static const char *const always[] = {"accept", "accept-language", "user-agent", "origin", "authorization", NULL};
+    /* Other methods are never stored: what describes their body and their conditions belongs to them. */
+    static const char *const others[] = {"content-type",  "content-encoding",  "content-language",
+                                         "if-match",      "if-none-match",     "if-modified-since",
+                                         "if-unmodified-since", NULL};
+    if (request->forward_all || is_one_of(name, always))
+        return true;
+    return !is_get(request) && is_one_of(name, others);
+}
+
+static void add_cdn_loop(const upstream_request_t *request, void (*add)(void *, text_t, text_t), void *context)
+{
+    char joined[CDN_LOOP_BYTES_MAX + 16];
+    size_t length = 0;
+    for (size_t i = 0; i < request->fields.count; i++) {
+        text_t value = request->fields.at[i].value;
+        if (!text_equal(request->fields.at[i].name, TEXT("cdn-loop")) || length + value.length + 2 > CDN_LOOP_BYTES_MAX)
+            continue;
+        memcpy(joined + length, value.data, value.length);
+        memcpy(joined + length + value.length, ", ", 2);
+        length += value.length + 2;
+    }
+    memcpy(joined + length, "selvedge", 8);
+    add(context, TEXT("CDN-Loop"), (text_t){joined, length + 8});
+}
+
+void upstream_fields(const upstream_request_t *request, void (*add)(void *context, text_t name, text_t value),
+                     void *context)
+{
+    const http_field_t *connection = http_fields_find(request->fields, TEXT("connection"));
+    text_t named = connection ? connection->value : (text_t){NULL, 0};
+    add(context, TEXT("Host"), request->host);
+    for (size_t i = 0; i < request->fields.count; i++) {
+        const http_field_t *field = &request->fields.at[i];
+        if (!is_ours(request, field->name) && is_allowed(request, field->name) &&
+            !http_field_is_hop_by_hop(field->name, named))
+            add(context, field->name, field->value);
+    }
+    for (size_t i = 0; i < request->conditions.count; i++)
+        add(context, request->conditions.at[i].name, request->conditions.at[i].value);
+    /* One fixed value: a content-coding is a representation of the node's own making, never a variant. */
+    add(context, TEXT("Accept-Encoding"), TEXT("identity"));
+    add(context, TEXT("X-Forwarded-Proto"), request->forwarded_https ? TEXT("https") : TEXT("http"));
+    add(context, TEXT("Via"), TEXT("1.1 selvedge"));
+    add_cdn_loop(request, add, context);
+}
+
+bool upstream_is_loop(http_fields_t fields)
+{
+    size_t seen = 0;
+    for (size_t i = 0; i < fields.count; i++) {
+        if (!text_equal(fields.at[i].name, TEXT("cdn-loop")))
+            continue;
+        text_t rest = fields.at[i].value, member;
+        while (http_list_next(&rest, &member))
+            seen += member.length >= 8 && strncasecmp(member.data, "selvedge", 8) == 0;
+    }
+    return seen >= LOOP_MAX;
+}

@@ -1,0 +1,30 @@
+/* The puller: one thread that does all upstream HTTP, on libcurl multi. It carries events to fills and their actions back;
+ * what they mean is decided in fill.c. libcurl's types appear in puller.c and transfer.c only. */
+#ifndef SELVEDGE_ORIGIN_PULL_PULLER_H
+#define SELVEDGE_ORIGIN_PULL_PULLER_H
+
+#include "origin_pull/fill.h"
+
+typedef struct puller puller_t;
+
+typedef struct {
+    text_t origin_url;   /* scheme and authority, no slash at the end */
+    text_t host;         /* sent as Host */
+    const char *ca_file; /* further authorities, or NULL */
+    bool forwarded_https;
+    bool forward_all;
+    unsigned site;       /* for the counters */
+    int64_t connect_timeout_ms, first_byte_timeout_ms, between_bytes_timeout_ms;
+    int64_t (*now_ms)(void); /* wall clock */
+} puller_config_t;
+
+/* The texts are kept by the caller. */
+puller_t *puller_start(const puller_config_t *config);
+
+/* Any thread. Takes over the fill, tells its object about the puller and runs it to its end. */
+void puller_submit(puller_t *puller, fill_t **fill);
+
+/* Fails what still runs, ends the thread. No more submits may come. */
+void puller_stop(puller_t **puller);
+
+#endif
