@@ -1,0 +1,258 @@
+#include "purge/api_purge.h"
+
+#include <sys/random.h>
+
+#include "edge/http/url.h"
+#include "edge/observe/counters.h"
+
+#define PURGE_MAGIC 0x9026e001u
+
+enum { ID_BYTES = 16 };
+
+struct api_purge {
+    uint32_t magic;
+    publisher_purge_t submitted;
+    json_t *body; /* the rules' texts may point into it */
+    char *normal; /* or in here: one block for all URLs that normalisation changes */
+    char id[2 * ID_BYTES + 1];
+    void (*answer)(void *context, api_answer_t *answer);
+    void *context;
+};
+
+/* What a body says, before it is made into rules. */
+typedef struct {
+    json_t *urls, *site, *everything, *soft, *reason; /* borrowed; NULL when absent */
+} wish_t;
+
+static void purge_free(api_purge_t *purge)
+{
+    json_decref(purge->body);
+    free(purge->normal);
+    free(purge->submitted.rules);
+    free(purge);
+}
+
+/* Takes the fields apart. False: there is one that is not known. */
+static bool take_fields(json_t *body, wish_t *wish, api_answer_t *refusal)
+{
+    const struct {
+        const char *name;
+        json_t **field;
+    } known[] = {{"urls", &wish->urls},
+                 {"site", &wish->site},
+                 {"everything", &wish->everything},
+                 {"soft", &wish->soft},
+                 {"reason", &wish->reason}};
+    const char *name;
+    json_t *value;
+    json_object_foreach(body, name, value)
+    {
+        size_t i = 0;
+        while (i < sizeof known / sizeof *known && strcmp(known[i].name, name) != 0)
+            i++;
+        if (i == sizeof known / sizeof *known) {
+            *refusal = api_answer_error(
+                API_UNKNOWN_FIELD, name,
+                "'%.80s' is not a field of a purge; the fields are urls, site, everything, soft and "
+                "reason",
+                name);
+            return false;
+        }
+        *known[i].field = value;
+    }
+    return true;
+}
+
+static bool check_types(const wish_t *wish, api_answer_t *refusal)
+{
+    const char *field = NULL, *allowed = NULL;
+    if (wish->urls != NULL && !json_is_array(wish->urls))
+        field = "urls", allowed = "an array of URLs, such as [\"https://example.com/a.css\"]";
+    else if (wish->site != NULL && !json_is_string(wish->site))
+        field = "site", allowed = "the name of a site";
+    else if (wish->everything != NULL && !json_is_boolean(wish->everything))
+        field = "everything", allowed = "true or false";
+    else if (wish->soft != NULL && !json_is_boolean(wish->soft))
+        field = "soft", allowed = "true (mark as stale) or false (never use again)";
+    else if (wish->reason != NULL &&
+             (!json_is_string(wish->reason) || json_string_length(wish->reason) > API_REASON_MAX))
+        field = "reason", allowed = "a text of at most 1024 bytes";
+    if (field != NULL)
+        *refusal = api_answer_error(API_BAD_VALUE, field, "%s must be %s", field, allowed);
+    return field == NULL;
+}
+
+static bool check_site(const wish_t *wish, text_t site, api_answer_t *refusal)
+{
+    if (wish->site == NULL)
+        return true;
+    text_t given = {json_string_value(wish->site), json_string_length(wish->site)};
+    if (text_equal(given, site))
+        return true;
+    *refusal =
+        api_answer_error(API_UNKNOWN_SITE, "site", "there is no site '%.80s'; the only one here is '%.*s'",
+                         given.data, (int)site.length, site.data);
+    return false;
+}
+
+static bool check_amount(const wish_t *wish, api_answer_t *refusal)
+{
+    if (json_array_size(wish->urls) > API_URLS_MAX) {
+        *refusal = api_answer_error(API_BAD_VALUE, "urls",
+                                    "%zu URLs are too many for one purge; at most %d are allowed",
+                                    json_array_size(wish->urls), API_URLS_MAX);
+        return false;
+    }
+    if (json_array_size(wish->urls) > 0 || wish->site != NULL || json_is_true(wish->everything))
+        return true;
+    *refusal =
+        api_answer_error(API_NOTHING_TO_PURGE, NULL,
+                         "nothing is named that could be purged; give urls, or site, or everything: true");
+    return false;
+}
+
+/* The target that a request for this URL would have. Writes at most URL_NORMAL_MAX bytes of *room and moves
+ * it on. */
+static bool read_url(json_t *url, size_t index, char **room, text_t *target, api_answer_t *refusal)
+{
+    char field[32];
+    snprintf(field, sizeof field, "urls[%zu]", index);
+    if (!json_is_string(url)) {
+        *refusal = api_answer_error(API_BAD_VALUE, field, "%s must be a URL in quotes", field);
+        return false;
+    }
+    text_t text = {json_string_value(url), json_string_length(url)};
+    url_parts_t parts;
+    url_error_t wrong = url_split(text, &parts);
+    if (wrong == URL_OK) {
+        size_t capacity = URL_NORMAL_MAX(parts.target.length);
+        wrong = url_normalize(parts.target, *room, capacity, target);
+        *room += capacity;
+    }
+    if (wrong == URL_OK)
+        return true;
+    *refusal = api_answer_error(API_BAD_URL, field, "%s: '%.300s%s' %s", field, text.data,
+                                text.length > 300 ? "..." : "", url_error_text(wrong));
+    return false;
+}
+
+static bool read_urls(api_purge_t *purge, const wish_t *wish, text_t site, bool soft, api_answer_t *refusal)
+{
+    size_t index, room_needed = 0;
+    json_t *url;
+    json_array_foreach(wish->urls, index, url) room_needed += URL_NORMAL_MAX(json_string_length(url));
+    char *room = purge->normal = must_alloc(room_needed + 1);
+    json_array_foreach(wish->urls, index, url)
+    {
+        ledger_rule_t rule = {.kind = RULE_URL, .soft = soft, .site = site};
+        if (!read_url(url, index, &room, &rule.target, refusal))
+            return false;
+        purge->submitted.rules[purge->submitted.rule_count++] = rule;
+    }
+    return true;
+}
+
+static bool read_rules(api_purge_t *purge, text_t site, api_answer_t *refusal)
+{
+    wish_t wish = {NULL, NULL, NULL, NULL, NULL};
+    if (!take_fields(purge->body, &wish, refusal) || !check_types(&wish, refusal) ||
+        !check_site(&wish, site, refusal) || !check_amount(&wish, refusal))
+        return false;
+    bool soft = json_is_true(wish.soft);
+    publisher_purge_t *submitted = &purge->submitted;
+    submitted->rules = must_calloc(json_array_size(wish.urls) + 2, sizeof *submitted->rules);
+    if (!read_urls(purge, &wish, site, soft, refusal))
+        return false;
+    if (wish.site != NULL)
+        submitted->rules[submitted->rule_count++] =
+            (ledger_rule_t){.kind = RULE_SITE, .soft = soft, .site = site};
+    if (json_is_true(wish.everything))
+        submitted->rules[submitted->rule_count++] = (ledger_rule_t){.kind = RULE_EVERYTHING, .soft = soft};
+    return true;
+}
+
+static json_t *parse(text_t body, api_answer_t *refusal)
+{
+    json_error_t error;
+    json_t *parsed = json_loadb(body.length > 0 ? body.data : "", body.length,
+                                JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &error);
+    if (parsed == NULL) {
+        /* The parser quotes what it saw behind " near ": the place says as much. */
+        char *near = strstr(error.text, " near ");
+        if (near != NULL)
+            *near = 0;
+        *refusal = api_answer_error(API_BAD_JSON, NULL, "the body is not JSON: %s (line %d, column %d)",
+                                    error.text, error.line, error.column);
+    } else if (!json_is_object(parsed)) {
+        json_decref(parsed);
+        parsed = NULL;
+        *refusal = api_answer_error(
+            API_BAD_JSON, NULL,
+            "the body must be an object, such as {\"urls\":[\"https://example.com/a.css\"]}");
+    }
+    return parsed;
+}
+
+static void make_id(char id[2 * ID_BYTES + 1])
+{
+    unsigned char bytes[ID_BYTES];
+    MUST(getrandom(bytes, sizeof bytes, 0) == (ssize_t)sizeof bytes);
+    for (size_t i = 0; i < sizeof bytes; i++)
+        snprintf(id + 2 * i, 3, "%02x", bytes[i]);
+}
+
+api_purge_t *api_purge_read(text_t body, text_t site, api_answer_t *refusal)
+{
+    json_t *parsed = parse(body, refusal);
+    if (parsed == NULL)
+        return NULL;
+    api_purge_t *purge = must_calloc(1, sizeof *purge);
+    purge->magic = PURGE_MAGIC;
+    purge->body = parsed;
+    if (!read_rules(purge, site, refusal)) {
+        purge_free(purge);
+        return NULL;
+    }
+    make_id(purge->id);
+    return purge;
+}
+
+static void count_rules(const publisher_purge_t *submitted)
+{
+    for (size_t i = 0; i < submitted->rule_count; i++)
+        count_purge(submitted->rules[i].kind, submitted->rules[i].soft);
+}
+
+/* On the publisher's thread. */
+static void done(publisher_purge_t *submitted, uint64_t sequence, const char *error)
+{
+    api_purge_t *purge = CONTAINER_OF(submitted, api_purge_t, submitted);
+    MUST_BE(purge, PURGE_MAGIC);
+    api_answer_t answer;
+    if (error == NULL) {
+        count_rules(submitted);
+        json_t *body =
+            json_pack("{s:s,s:I,s:b}", "id", purge->id, "sequence", (json_int_t)sequence, "applied_here", 1);
+        answer = api_answer_json(200, &body);
+    } else {
+        answer = api_answer_error(
+            API_JOURNAL_FAILED, NULL,
+            "the purge could not be kept, so it is not acknowledged: %s; see to it and purge again", error);
+    }
+    void (*call)(void *, api_answer_t *) = purge->answer;
+    void *context = purge->context;
+    purge_free(purge);
+    call(context, &answer);
+}
+
+void api_purge_submit(api_purge_t **handle, publisher_t *publisher,
+                      void (*answer)(void *context, api_answer_t *answer), void *context)
+{
+    api_purge_t *purge = *handle;
+    MUST_BE(purge, PURGE_MAGIC);
+    *handle = NULL;
+    purge->submitted.done = done;
+    purge->answer = answer;
+    purge->context = context;
+    publisher_submit(publisher, &purge->submitted);
+}
