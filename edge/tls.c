@@ -1,0 +1,211 @@
+#include "edge/tls.h"
+
+#include <errno.h>
+#include <openssl/err.h>
+#include <openssl/evp.h>
+#include <openssl/pem.h>
+#include <openssl/x509v3.h>
+
+/* Forward-secret AEAD suites for TLS 1.2; those of TLS 1.3 are all such. */
+static const char tls12_ciphers[] = "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:"
+                                    "ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305:"
+                                    "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384";
+
+/* What OpenSSL says was wrong, and its error queue emptied. */
+static const char *openssl_reason(void)
+{
+    unsigned long code = ERR_peek_last_error();
+    ERR_clear_error();
+    if (code == 0)
+        return "no reason given";
+    if (ERR_SYSTEM_ERROR(code))
+        return strerror(ERR_GET_REASON(code));
+    const char *reason = ERR_reason_error_string(code);
+    return reason == NULL ? "no reason given" : reason;
+}
+
+/* RFC 7301: the first of ours that the client offers; without one in common, the handshake goes on without
+ * ALPN and HTTP/1.1 is spoken. */
+static int select_protocol(SSL *ssl, const unsigned char **out, unsigned char *out_length,
+                           const unsigned char *offered, unsigned offered_length, void *data)
+{
+    (void)ssl;
+    (void)data;
+    static const unsigned char ours[] = "\x02h2\x08http/1.1";
+    unsigned char *selected;
+    if (SSL_select_next_proto(&selected, out_length, ours, sizeof(ours) - 1, offered, offered_length) !=
+        OPENSSL_NPN_NEGOTIATED)
+        return SSL_TLSEXT_ERR_NOACK;
+    *out = selected;
+    return SSL_TLSEXT_ERR_OK;
+}
+
+static SSL_CTX *new_context(char *error, size_t error_size)
+{
+    static const unsigned char session_context[] = "selvedge";
+    SSL_CTX *context = SSL_CTX_new(TLS_server_method());
+    if (context == NULL || SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION) != 1 ||
+        SSL_CTX_set_cipher_list(context, tls12_ciphers) != 1 ||
+        SSL_CTX_set_session_id_context(context, session_context, sizeof(session_context) - 1) != 1) {
+        snprintf(error, error_size, "TLS cannot be set up: %s", openssl_reason());
+        SSL_CTX_free(context);
+        return NULL;
+    }
+    /* A client without AES hardware puts ChaCha20 first, and gets it. */
+    SSL_CTX_set_options(context, SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA |
+                                     SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION);
+    SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS); /* 34 KiB less for each idle connection */
+    SSL_CTX_set_alpn_select_cb(context, select_protocol, NULL);
+    return context;
+}
+
+/* Nobody is there to be asked for a passphrase: an encrypted key is an error, not a prompt. */
+static int no_passphrase(char *buffer, int size, int writing, void *asked)
+{
+    (void)buffer;
+    (void)size;
+    (void)writing;
+    *(bool *)asked = true;
+    return -1;
+}
+
+static bool fail(char *error, size_t error_size, const char *option, const char *file, const char *what)
+{
+    snprintf(error, error_size, "%s %s: %s", option, file, what);
+    ERR_clear_error();
+    return false;
+}
+
+static bool use_certificates(SSL_CTX *context, FILE *stream, const char *file, char *error, size_t error_size)
+{
+    X509 *certificate = PEM_read_X509(stream, NULL, NULL, NULL);
+    if (certificate == NULL) {
+        bool none = ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE;
+        char what[256];
+        snprintf(what, sizeof(what),
+                 none ? "no certificate in it (PEM is read)" : "its certificate cannot be read: %s",
+                 openssl_reason());
+        return fail(error, error_size, "--cert", file, what);
+    }
+    bool used = SSL_CTX_use_certificate(context, certificate) == 1;
+    X509_free(certificate);
+    if (!used)
+        return fail(error, error_size, "--cert", file, openssl_reason());
+    while ((certificate = PEM_read_X509(stream, NULL, NULL, NULL)) != NULL) {
+        if (SSL_CTX_add0_chain_cert(context, certificate) != 1) {
+            X509_free(certificate);
+            return fail(error, error_size, "--cert", file, openssl_reason());
+        }
+    }
+    if (ERR_GET_REASON(ERR_peek_last_error()) != PEM_R_NO_START_LINE)
+        return fail(error, error_size, "--cert", file, "a certificate of its chain cannot be read");
+    ERR_clear_error(); /* the end of the file is not an error */
+    return true;
+}
+
+static bool use_key(SSL_CTX *context, FILE *stream, const char *file, char *error, size_t error_size)
+{
+    bool asked = false;
+    EVP_PKEY *key = PEM_read_PrivateKey(stream, NULL, no_passphrase, &asked);
+    if (key == NULL && asked)
+        return fail(error, error_size, "--key", file,
+                    "it is encrypted; a key without a passphrase is needed");
+    if (key == NULL)
+        return fail(error, error_size, "--key", file, "no private key in it (PEM is read)");
+    bool used = SSL_CTX_use_PrivateKey(context, key) == 1 && SSL_CTX_check_private_key(context) == 1;
+    EVP_PKEY_free(key);
+    return used || fail(error, error_size, "--key", file, "it is not the key of the certificate in --cert");
+}
+
+typedef bool use_t(SSL_CTX *context, FILE *stream, const char *file, char *error, size_t error_size);
+
+static bool use_file(SSL_CTX *context, use_t *use, const char *option, const char *file, char *error,
+                     size_t error_size)
+{
+    FILE *stream = fopen(file, "re");
+    if (stream == NULL)
+        return fail(error, error_size, option, file, strerror(errno));
+    int first = fgetc(stream); /* a directory opens, and fails here */
+    bool used;
+    if (first == EOF && ferror(stream)) {
+        used = fail(error, error_size, option, file, strerror(errno));
+    } else {
+        if (first != EOF)
+            ungetc(first, stream);
+        ERR_clear_error();
+        used = use(context, stream, file, error, error_size);
+    }
+    fclose(stream);
+    return used;
+}
+
+SSL_CTX *tls_server_context(const char *cert_file, const char *key_file, char *error, size_t error_size)
+{
+    SSL_CTX *context = new_context(error, error_size);
+    if (context == NULL)
+        return NULL;
+    if (use_file(context, use_certificates, "--cert", cert_file, error, error_size) &&
+        use_file(context, use_key, "--key", key_file, error, error_size))
+        return context;
+    SSL_CTX_free(context);
+    return NULL;
+}
+
+static bool add_extension(X509 *certificate, int nid, const char *value)
+{
+    X509V3_CTX context;
+    X509V3_set_ctx(&context, certificate, certificate, NULL, NULL, 0);
+    X509_EXTENSION *extension = X509V3_EXT_conf_nid(NULL, &context, nid, value);
+    bool added = extension != NULL && X509_add_ext(certificate, extension, -1) == 1;
+    X509_EXTENSION_free(extension);
+    return added;
+}
+
+/* 127 random bits: serial numbers are positive, and two certificates of one issuer must differ in them. */
+static bool set_serial(X509 *certificate)
+{
+    BIGNUM *number = BN_new();
+    bool set = number != NULL && BN_rand(number, 127, BN_RAND_TOP_ONE, BN_RAND_BOTTOM_ANY) == 1 &&
+               BN_to_ASN1_INTEGER(number, X509_get_serialNumber(certificate)) != NULL;
+    BN_free(number);
+    return set;
+}
+
+/* The start lies an hour back, for clients whose clocks do. */
+static bool fill_in(X509 *certificate, EVP_PKEY *key)
+{
+    enum { HOUR_S = 3600, YEAR_S = 365 * 24 * HOUR_S };
+    static const unsigned char name[] = "localhost";
+    X509_NAME *subject = X509_get_subject_name(certificate);
+    return X509_set_version(certificate, X509_VERSION_3) == 1 && set_serial(certificate) &&
+           X509_gmtime_adj(X509_getm_notBefore(certificate), -HOUR_S) != NULL &&
+           X509_gmtime_adj(X509_getm_notAfter(certificate), YEAR_S) != NULL &&
+           X509_set_pubkey(certificate, key) == 1 &&
+           X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_ASC, name, -1, -1, 0) == 1 &&
+           X509_set_issuer_name(certificate, subject) == 1 &&
+           add_extension(certificate, NID_subject_key_identifier, "hash") &&
+           add_extension(certificate, NID_basic_constraints, "critical,CA:FALSE") &&
+           add_extension(certificate, NID_key_usage, "critical,digitalSignature") &&
+           add_extension(certificate, NID_ext_key_usage, "serverAuth") &&
+           add_extension(certificate, NID_subject_alt_name, "DNS:localhost,IP:127.0.0.1,IP:::1") &&
+           X509_sign(certificate, key, EVP_sha256()) > 0;
+}
+
+SSL_CTX *tls_self_signed_context(char *error, size_t error_size)
+{
+    SSL_CTX *context = new_context(error, error_size);
+    if (context == NULL)
+        return NULL;
+    EVP_PKEY *key = EVP_EC_gen("P-256");
+    X509 *certificate = X509_new();
+    bool made = key != NULL && certificate != NULL && fill_in(certificate, key) &&
+                SSL_CTX_use_certificate(context, certificate) == 1 &&
+                SSL_CTX_use_PrivateKey(context, key) == 1;
+    X509_free(certificate);
+    EVP_PKEY_free(key);
+    if (made)
+        return context;
+    snprintf(error, error_size, "a certificate for localhost cannot be made: %s", openssl_reason());
+    SSL_CTX_free(context);
+    return NULL;
+}
