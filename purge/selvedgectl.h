@@ -1,0 +1,57 @@
+/* selvedgectl: purges and status from the command line, over the admin API. For purge/selvedgectl*.c only. */
+#ifndef SELVEDGE_PURGE_SELVEDGECTL_H
+#define SELVEDGE_PURGE_SELVEDGECTL_H
+
+#include <jansson.h>
+
+#include "edge/base.h"
+#include "purge/token.h"
+
+/* What scripts go by. */
+typedef enum {
+    CTL_DONE = 0,
+    CTL_FAILED = 1,          /* the node could not do it, or what answers is no node */
+    CTL_USAGE = 2,           /* the command line is wrong, or the token cannot be read */
+    CTL_UNREACHABLE = 3,     /* nobody answers: nothing was purged */
+    CTL_REFUSED = 4,         /* the node does not take this request, or this token */
+    CTL_NOT_ACKNOWLEDGED = 5 /* sent, perhaps in force, but not acknowledged in time: purge again */
+} ctl_exit_t;
+
+typedef struct {
+    const char *admin; /* the admin listener's URL */
+    const char *token_file;
+    bool json;
+    long timeout_ms;
+    enum { CTL_NO_COMMAND, CTL_PURGE, CTL_STATUS } command;
+    /* Of a purge. */
+    char *const *urls;
+    int url_count;
+    const char *site, *reason;
+    bool everything, soft;
+} ctl_options_t;
+
+/* The options, or the exit code of a command line that is wrong or asked for help (*done). argv is reordered.
+ */
+bool ctl_options(int argc, char **argv, ctl_options_t *options, ctl_exit_t *code);
+
+/* One HTTP exchange. */
+typedef struct {
+    bool answered; /* with the two below */
+    long status;
+    char *body; /* malloc'd, terminated */
+    bool sent;  /* not answered: the request may have arrived all the same */
+    bool timed_out;
+    char error[256]; /* not answered: why */
+} ctl_answer_t;
+
+/* body NULL: GET, else POST of JSON. */
+void ctl_exchange(const ctl_options_t *options, const char *path, const char *token, const char *body,
+                  ctl_answer_t *answer);
+
+/* Says how it went, as text for people or JSON for scripts. */
+ctl_exit_t ctl_report(const ctl_options_t *options, const ctl_answer_t *answer);
+/* The same for what went wrong on this side. */
+__attribute__((format(printf, 4, 5))) ctl_exit_t ctl_complain(bool json, ctl_exit_t exit_code,
+                                                              const char *code, const char *format, ...);
+
+#endif

@@ -1,0 +1,198 @@
+/* The command line of selvedgectl. */
+#include "purge/selvedgectl.h"
+
+#include <getopt.h>
+
+static const char help[] =
+    "Usage: selvedgectl [OPTION]... purge URL...\n"
+    "       selvedgectl [OPTION]... purge --site NAME | --everything\n"
+    "       selvedgectl [OPTION]... status\n"
+    "Purges responses from a Selvedge node, and shows how it is.\n"
+    "\n"
+    "  --admin URL        The node's admin listener. Default: $SELVEDGE_ADMIN, else http://127.0.0.1:8081.\n"
+    "  --token-file FILE  The file with the admin token. Default: the token in $SELVEDGE_TOKEN, else the "
+    "file\n"
+    "                     named by $SELVEDGE_TOKEN_FILE.\n"
+    "  --timeout SECONDS  How long to wait for the answer. Default: 30.\n"
+    "  --json             Print JSON, for scripts; errors too.\n"
+    "\n"
+    "purge\n"
+    "  URL...             These URLs: path and query count, the scheme and the host name do not.\n"
+    "  --site NAME        Everything of one site.\n"
+    "  --everything       Everything.\n"
+    "  --soft             Mark as stale rather than forget: the origin is asked whether it has changed.\n"
+    "  --reason TEXT      Why, at most 1024 bytes.\n"
+    "\n"
+    "When purge ends with 0, no request that arrives from then on gets what was stored before.\n"
+    "\n"
+    "Exit codes: 0 done; 1 failed; 2 wrong usage; 3 node not reachable; 4 refused by the node; 5 sent but "
+    "not\n"
+    "acknowledged in time (purge again).\n"
+    "\n"
+    "Examples:\n"
+    "  export SELVEDGE_TOKEN_FILE=/var/lib/selvedge/admin-token\n"
+    "  selvedgectl purge https://www.example.com/index.html https://www.example.com/app.css?v=2\n"
+    "  selvedgectl purge --everything --soft --reason 'release 7'\n"
+    "  selvedgectl --json status\n";
+
+enum {
+    OPTION_ADMIN = 256,
+    OPTION_TOKEN_FILE,
+    OPTION_TIMEOUT,
+    OPTION_JSON,
+    OPTION_SITE,
+    OPTION_EVERYTHING,
+    OPTION_SOFT,
+    OPTION_REASON,
+    OPTION_VERSION
+};
+
+static const struct option known[] = {
+    {"admin", required_argument, NULL, OPTION_ADMIN},
+    {"token-file", required_argument, NULL, OPTION_TOKEN_FILE},
+    {"timeout", required_argument, NULL, OPTION_TIMEOUT},
+    {"json", no_argument, NULL, OPTION_JSON},
+    {"site", required_argument, NULL, OPTION_SITE},
+    {"everything", no_argument, NULL, OPTION_EVERYTHING},
+    {"soft", no_argument, NULL, OPTION_SOFT},
+    {"reason", required_argument, NULL, OPTION_REASON},
+    {"help", no_argument, NULL, 'h'},
+    {"version", no_argument, NULL, OPTION_VERSION},
+    {NULL, 0, NULL, 0},
+};
+
+static ctl_exit_t wrong_usage(const ctl_options_t *options, const char *message, const char *what)
+{
+    return ctl_complain(options->json, CTL_USAGE, "usage", "%s%s; see selvedgectl --help", what, message);
+}
+
+/* Seconds, perhaps with a fraction; 0 when it is no time from 0.001 to an hour. */
+static long timeout_ms(const char *text)
+{
+    char *end;
+    if (*text < '0' || *text > '9' || text[1] == 'x' || text[1] == 'X')
+        return 0;
+    double seconds = strtod(text, &end);
+    return *end == 0 && seconds >= 0.001 && seconds <= 3600 ? (long)(seconds * 1000) : 0;
+}
+
+/* One option into its place. False: *code is the exit code. */
+static bool take(int option, ctl_options_t *options, ctl_exit_t *code)
+{
+    switch (option) {
+    case OPTION_ADMIN:
+        options->admin = optarg;
+        return true;
+    case OPTION_TOKEN_FILE:
+        options->token_file = optarg;
+        return true;
+    case OPTION_TIMEOUT:
+        options->timeout_ms = timeout_ms(optarg);
+        if (options->timeout_ms > 0)
+            return true;
+        *code = wrong_usage(options, " is no time; give seconds from 0.001 to 3600", optarg);
+        return false;
+    case OPTION_JSON:
+        options->json = true;
+        return true;
+    case OPTION_SITE:
+        options->site = optarg;
+        return true;
+    case OPTION_EVERYTHING:
+        return options->everything = true;
+    case OPTION_SOFT:
+        return options->soft = true;
+    case OPTION_REASON:
+        options->reason = optarg;
+        return true;
+    case 'h':
+        fputs(help, stdout);
+        *code = CTL_DONE;
+        return false;
+    case OPTION_VERSION:
+        puts("selvedgectl " SELVEDGE_VERSION);
+        *code = CTL_DONE;
+        return false;
+    default:
+        MUST(option == 'h'); /* getopt knows no other */
+        return false;
+    }
+}
+
+static const char *wrong_purge(const ctl_options_t *options)
+{
+    int targets = (options->url_count > 0) + (options->site != NULL) + options->everything;
+    if (targets == 0)
+        return "nothing is named to be purged: give URLs, --site NAME or --everything";
+    if (targets > 1)
+        return "URLs, --site and --everything do not go together: give one of the three, as a wider one "
+               "includes the narrower";
+    return NULL;
+}
+
+static const char *wrong_status(const ctl_options_t *options)
+{
+    if (options->url_count > 0 || options->site != NULL || options->everything || options->soft ||
+        options->reason != NULL)
+        return "status takes neither URLs nor the options of purge";
+    return NULL;
+}
+
+/* The command and what follows it. */
+static bool take_command(int argc, char **argv, ctl_options_t *options, ctl_exit_t *code)
+{
+    const char *wrong;
+    if (optind == argc) {
+        *code = wrong_usage(options, "the command is missing: purge or status", "");
+        return false;
+    }
+    const char *command = argv[optind];
+    options->urls = argv + optind + 1;
+    options->url_count = argc - optind - 1;
+    if (strcmp(command, "purge") == 0) {
+        options->command = CTL_PURGE;
+        wrong = wrong_purge(options);
+    } else if (strcmp(command, "status") == 0) {
+        options->command = CTL_STATUS;
+        wrong = wrong_status(options);
+    } else {
+        *code = wrong_usage(options, " is not a command; there are purge and status", command);
+        return false;
+    }
+    if (wrong != NULL)
+        *code = wrong_usage(options, wrong, "");
+    return wrong == NULL;
+}
+
+/* getopt leaves a short option in optopt, and a long one behind it. */
+static ctl_exit_t wrong_option(const ctl_options_t *options, char *const *argv)
+{
+    char letter[] = {'-', (char)optopt, 0};
+    bool is_letter = optopt > 0 && optopt < 128;
+    return wrong_usage(options, ": no such option, or one that takes no value",
+                       is_letter ? letter : argv[optind - 1]);
+}
+
+bool ctl_options(int argc, char **argv, ctl_options_t *options, ctl_exit_t *code)
+{
+    *options = (ctl_options_t){.admin = getenv("SELVEDGE_ADMIN"), .timeout_ms = 30000};
+    if (options->admin == NULL || *options->admin == 0)
+        options->admin = "http://127.0.0.1:8081";
+    /* Complaints about options before --json are for scripts too. */
+    for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++)
+        options->json |= strcmp(argv[i], "--json") == 0;
+    opterr = 0;
+    for (int option; (option = getopt_long(argc, argv, ":h", known, NULL)) != -1;) {
+        if (option == ':') {
+            *code = wrong_usage(options, ": the value is missing", argv[optind - 1]);
+            return false;
+        }
+        if (option == '?') {
+            *code = wrong_option(options, argv);
+            return false;
+        }
+        if (!take(option, options, code))
+            return false;
+    }
+    return take_command(argc, argv, options, code);
+}
