@@ -28,6 +28,7 @@ static void walks_lists(void **state)
         {"RFC 9110 5.6.1.2: \"\"", "", ""},
         {"RFC 9110 5.6.1.2: \",\"", ",", ""},
         {"RFC 9110 5.6.1.2: \",   ,\"", ",   ,", ""},
+        {"RFC 9110 5.6.1.2: an empty member at the end", "a, ", "a;"},
         {"RFC 9110 5.6.3: OWS is SP and HTAB", "\t a \t,\t b\t", "a;b;"},
         {"RFC 9110 5.6.4: commas in quoted-string", "a=\"1,2\", b", "a=\"1,2\";b;"},
         {"RFC 9110 5.6.4: quoted-pair", "a=\"\\\",\", b", "a=\"\\\",\";b;"},
