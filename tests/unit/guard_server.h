@@ -51,6 +51,22 @@ static size_t append(size_t at, h2o_iovec_t bytes)
     return at + length + 1;
 }
 
+static void send_end(h2o_generator_t *generator, h2o_req_t *req)
+{
+    (void)generator;
+    h2o_send(req, NULL, 0, H2O_SEND_STATE_FINAL);
+}
+
+/* The body, and its end only when the body is written. */
+static int send_in_parts(h2o_req_t *req)
+{
+    static h2o_generator_t generator = {send_end, NULL};
+    h2o_iovec_t whole = {body, BODY_BYTES};
+    h2o_start_response(req, &generator);
+    h2o_send(req, &whole, 1, H2O_SEND_STATE_IN_PROGRESS);
+    return 0;
+}
+
 /* /hang is never answered; CONNECT gets 501; all else the body. */
 static int on_request(h2o_handler_t *self, h2o_req_t *req)
 {
@@ -67,6 +83,8 @@ static int on_request(h2o_handler_t *self, h2o_req_t *req)
     req->res.status = connect ? 501 : 200;
     req->res.reason = connect ? "Not Implemented" : "OK";
     req->res.content_length = connect ? 0 : small ? 2 : BODY_BYTES;
+    if (h2o_memis(req->path.base, req->path.len, H2O_STRLIT("/parts")))
+        return send_in_parts(req);
     h2o_send_inline(req, body, req->res.content_length);
     return 0;
 }

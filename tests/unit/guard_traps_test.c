@@ -166,12 +166,17 @@ static void serves(void)
 
 /* A response whose last byte takes the last of the stream's window, made into frames and not yet read by
  * anyone. */
-static client_t *client_with_end_in_flight(uint32_t window)
+static client_t *client_with_bytes_in_flight(uint32_t window, const char *path)
 {
     client_t *client = client_http2(window);
-    get(client, 1, "/");
+    get(client, 1, path);
     assert_int_equal(client->length, 0);
     return client;
+}
+
+static client_t *client_with_end_in_flight(uint32_t window)
+{
+    return client_with_bytes_in_flight(window, "/");
 }
 
 static void survived(client_t *client)
@@ -193,7 +198,9 @@ static void window_update_after_end(void **state)
     uint64_t before = stopped("window_after_end");
     client_t *client = client_with_end_in_flight(BODY_BYTES);
     send_u32(client, WINDOW_UPDATE, 1, 1000);
-    send_u32(client, WINDOW_UPDATE, 1, 1000);
+    send_u32(client, WINDOW_UPDATE, 1, INT32_MAX - 1001); /* up to what RFC 9113 section 6.9.1 allows */
+    client_drain(client);
+    assert_null(find_frame(client, RST_STREAM, 1));
     survived(client);
     assert_int_equal(stopped("window_after_end"), before + 1);
 }
@@ -229,18 +236,30 @@ static void settings_down_and_up_after_end(void **state)
     }
 }
 
-/* The same by way of a stream that the client resets while its bytes wait. */
+/* The same by way of a stream that the client resets while its bytes wait: it ends there and then. */
 static void settings_after_reset(void **state)
 {
     (void)state;
-    client_t *client = client_with_end_in_flight(BODY_BYTES);
-    send_u32(client, RST_STREAM, 1, 8);
+    static const char *const paths[] = {"/", "/parts"};
+    for (size_t i = 0; i != 2; ++i) {
+        client_t *client = client_with_bytes_in_flight(BODY_BYTES, paths[i]);
+        send_u32(client, RST_STREAM, 1, 8);
+        send_u32(client, WINDOW_UPDATE, 1, 1000);
+        send_settings_window(client, INT32_MAX);
+        client_drain(client);
+        assert_false(client->closed);
+        client_free(client);
+        serves();
+    }
+}
+
+/* Bytes in flight, and the end still to come: the window grows and the response goes on. */
+static void parts(void **state)
+{
+    (void)state;
+    client_t *client = client_with_bytes_in_flight(BODY_BYTES, "/parts");
     send_u32(client, WINDOW_UPDATE, 1, 1000);
-    send_settings_window(client, INT32_MAX);
-    client_drain(client);
-    assert_false(client->closed);
-    client_free(client);
-    serves();
+    survived(client);
 }
 
 /* What is normal must not be taken for an attack: updates while the end is in flight, with the window open.
@@ -254,6 +273,7 @@ static void plain_updates_are_not_counted(void **state)
     client_drain(client);
     assert_null(find_frame(client, RST_STREAM, 1));
     survived(client);
+    survived(client_with_end_in_flight(BODY_BYTES)); /* the window just fits, and nobody touches it */
     assert_int_equal(stopped("window_after_end"), before);
 }
 
@@ -578,6 +598,7 @@ int main(void)
         cmocka_unit_test(settings_after_end),
         cmocka_unit_test(settings_down_and_up_after_end),
         cmocka_unit_test(settings_after_reset),
+        cmocka_unit_test(parts),
         cmocka_unit_test(plain_updates_are_not_counted),
         cmocka_unit_test(unknown_frames),
         cmocka_unit_test(unknown_frame_in_a_block),
