@@ -261,10 +261,8 @@ static uint32_t fold_oldest(ledger_t *ledger)
     uint32_t at = ledger->oldest;
     const entry_t *entry = &ledger->entries[at];
     ledger_marks_t marks = load(&entry->marks);
-    uint64_t overtaken = LOAD(ledger->everything.hard);
 
-    if (marks.hard > overtaken || marks.soft > overtaken)
-        join(&ledger->folded[LOAD(entry->high) & ledger->folded_mask], &marks);
+    join(&ledger->folded[LOAD(entry->high) & ledger->folded_mask], &marks);
     list_remove(ledger, at);
     chain_remove(ledger, at);
     STORE(ledger->removals, LOAD(ledger->removals) + 1);

@@ -1,12 +1,12 @@
 /* The purge ledger: an ordered list of purge rules, kept as tables of the highest sequences.
  *
- * A logical clock. Every rule has a sequence; a head carries the stamp its fill started at and may be served only if no
- * later rule matches it. So a purge costs the same for one object or a hundred million.
+ * A logical clock. Every rule has a sequence; a head carries the stamp its fill started at and may be served
+ * only if no later rule matches it. So a purge costs the same for one object or a hundred million.
  *
  * Pure: events in (ledger_apply), answers out (ledger_judge); no thread, clock, file or random source inside.
  * Writers: one at a time (the publisher). Readers: any thread, at any time, without a lock.
- * Bounded: when the exact table is full the oldest slot is folded into a fixed hashed array of highest sequences, which
- * may purge a little too much, never too little. */
+ * Bounded: when the exact table is full the oldest slot is folded into a fixed hashed array of highest
+ * sequences, which may purge a little too much, never too little. */
 #ifndef SELVEDGE_PURGE_LEDGER_H
 #define SELVEDGE_PURGE_LEDGER_H
 
@@ -16,7 +16,8 @@ typedef struct ledger ledger_t;
 
 typedef enum { RULE_URL, RULE_SITE, RULE_EVERYTHING, RULE_KINDS } rule_kind_t;
 
-/* One purge rule. `site` is the site's name, `target` the normalised path and query; each empty where the kind has none. */
+/* One purge rule. `site` is the site's name, `target` the normalised path and query; each empty where the
+ * kind has none. */
 typedef struct {
     rule_kind_t kind;
     bool soft;         /* stale as of `time_ms`, rather than never used again */
@@ -63,10 +64,11 @@ uint64_t ledger_sequence(const ledger_t *ledger);
 /* Names the slots of a response by its site's name and its normalised target. */
 ledger_subject_t ledger_subject(text_t site, text_t target);
 
-/* Is a response with this stamp still valid? Sees at least every rule up to the last ledger_sequence() this thread read. */
+/* Is a response with this stamp still valid? Sees at least every rule up to the last ledger_sequence() this
+ * thread read. */
 ledger_judgement_t ledger_judge(const ledger_t *ledger, const ledger_subject_t *subject, uint64_t stamp);
 
-/* What the rules of one slot come to. Enough to answer for any stamp, and two of them can be joined into one. */
+/* What the rules of one slot come to: enough to answer for any stamp, and two can be joined into one. */
 typedef struct {
     uint64_t hard;            /* highest sequence of a hard rule, 0: none */
     uint64_t soft;            /* highest sequence of a soft rule, 0: none; the next three go with it */

@@ -302,25 +302,38 @@ static void test_too_long_a_purge_does_not_spoil_its_batch(void **state)
     free(bytes);
 }
 
+static void *open_gate(void *nothing)
+{
+    set_gate(false);
+    return nothing;
+}
+
+/* The gate opens while the stop is under way. Which of the two is seen first is left to chance, so: many
+ * rounds. */
 static void test_stopping_finishes_what_was_submitted(void **state)
 {
     (void)state;
-    static asked_t asked[20];
-    set_gate(true);
-    for (unsigned i = 0; i < 20; i++)
-        submit(&asked[i], i, 1);
-    await_somebody_at_gate();
-    set_gate(false);
-    ledger_t *kept = ledger;
-    publisher_stop(&publisher);
-    for (unsigned i = 0; i < 20; i++)
-        assert_accepted(&asked[i]);
-    ledger_free(&kept);
+    enum { WAITING = 20, ROUNDS = 20 };
+    static asked_t asked[WAITING];
+    for (unsigned round = 0; round < ROUNDS; round++) {
+        pthread_t opener;
+        set_gate(true);
+        submit(&asked[0], round * WAITING, 1);
+        await_somebody_at_gate();
+        for (unsigned i = 1; i < WAITING; i++)
+            submit(&asked[i], round * WAITING + i, 1);
+        assert_int_equal(pthread_create(&opener, NULL, open_gate, NULL), 0);
+        publisher_stop(&publisher);
+        assert_int_equal(pthread_join(opener, NULL), 0);
+        for (unsigned i = 0; i < WAITING; i++)
+            assert_accepted(&asked[i]);
+        ledger_free(&ledger);
 
-    start_publisher();
-    assert_true(ledger_sequence(ledger) == asked[19].sequence);
-    for (unsigned i = 0; i < 20; i++)
-        assert_true(in_force(&asked[i]));
+        start_publisher();
+        assert_true(ledger_sequence(ledger) == asked[WAITING - 1].sequence);
+        for (unsigned i = 0; i < WAITING; i++)
+            assert_true(in_force(&asked[i]));
+    }
 }
 
 enum { SUBMITTERS = 4, EACH = 150 };
