@@ -57,12 +57,20 @@ static bool is_connection_specific(text_t name)
     }
 }
 
-static guard_verdict_t check_field(const http_field_t *field)
+/* RFC 9113 section 8.2.1. */
+static guard_verdict_t check_bytes(const http_field_t *field)
 {
     if (!syntax_is_lower_token(field->name))
         return malformed("a field's name is not a token in lower case");
-    if (!syntax_is_field_value(field->value) || syntax_trim(field->value).length != field->value.length)
-        return malformed("a field's value holds a control byte or has white space at an end");
+    if (!syntax_is_field_value(field->value))
+        return malformed("a field's value holds a control byte");
+    return fine;
+}
+
+static guard_verdict_t check_meaning(const http_field_t *field)
+{
+    if (syntax_trim(field->value).length != field->value.length)
+        return malformed("a field's value has white space at an end");
     if (is_connection_specific(field->name))
         return malformed("a field of HTTP/1 connections");
     if (text_equal(field->name, TEXT("te")) && !text_equal_nocase(field->value, TEXT("trailers")))
@@ -84,8 +92,12 @@ static guard_verdict_t check_size(const guard_http2_request_t *request)
 guard_verdict_t guard_http2_check(const guard_http2_request_t *request)
 {
     guard_verdict_t verdict = check_pseudo_fields(request);
-    for (size_t i = 0; i != request->fields.count && verdict.status == 0; ++i)
-        verdict = check_field(&request->fields.at[i]);
+    for (size_t i = 0; i != request->fields.count && verdict.status == 0; ++i) {
+        if (!request->decoder_checked)
+            verdict = check_bytes(&request->fields.at[i]);
+        if (verdict.status == 0)
+            verdict = check_meaning(&request->fields.at[i]);
+    }
     if (verdict.status != 0)
         return verdict;
     if (request->ends && request->content_length != UINT64_MAX && request->content_length != 0)

@@ -11,6 +11,7 @@ typedef struct {
     bool ends;                      /* END_STREAM came with the fields: there is no body */
     uint64_t content_length;        /* UINT64_MAX when there is none */
     http_fields_t fields;           /* the others */
+    bool decoder_checked;           /* that names are tokens in lower case, and values hold no control byte */
 } guard_http2_request_t;
 
 guard_verdict_t guard_http2_check(const guard_http2_request_t *request);

@@ -39,12 +39,13 @@ static const unsigned char classes[256] = {
     ['~'] = TCHAR | REG_NAME,
 };
 
+/* Without a branch per byte: nearly every text is good, and is looked at to its end anyway. */
 static bool all_of(text_t text, unsigned mask, unsigned wanted)
 {
+    unsigned wrong = 0;
     for (size_t i = 0; i != text.length; ++i)
-        if ((classes[(unsigned char)text.data[i]] & mask) != wanted)
-            return false;
-    return text.length != 0;
+        wrong |= classes[(unsigned char)text.data[i]] ^ wanted;
+    return (wrong & mask) == 0 && text.length != 0;
 }
 
 bool syntax_is_digits(text_t text)
@@ -83,21 +84,29 @@ static bool is_stray(char byte, unsigned limit, int allowed)
     return ((unsigned char)byte < limit || byte == 0x7f) && byte != allowed;
 }
 
-static bool free_of(text_t text, unsigned limit, int allowed)
+static bool no_stray(const char *bytes, size_t length, unsigned limit, int allowed)
 {
-    size_t i = 0;
-    for (uint64_t word; text.length - i >= sizeof(word); i += sizeof(word)) {
-        memcpy(&word, text.data + i, sizeof(word));
-        if (!any_below_or_delete(word, limit))
-            continue;
-        for (size_t k = i; k != i + sizeof(word); ++k)
-            if (is_stray(text.data[k], limit, allowed))
-                return false;
-    }
-    for (; i != text.length; ++i)
-        if (is_stray(text.data[i], limit, allowed))
+    for (size_t i = 0; i != length; ++i)
+        if (is_stray(bytes[i], limit, allowed))
             return false;
     return true;
+}
+
+static bool free_of(text_t text, unsigned limit, int allowed)
+{
+    uint64_t word;
+    if (text.length < sizeof(word))
+        return no_stray(text.data, text.length, limit, allowed);
+    for (size_t i = 0;; i += sizeof(word)) {
+        if (i + sizeof(word) > text.length) {
+            if (i == text.length)
+                return true;
+            i = text.length - sizeof(word); /* the last word overlaps the one before it */
+        }
+        memcpy(&word, text.data + i, sizeof(word));
+        if (any_below_or_delete(word, limit) && !no_stray(text.data + i, sizeof(word), limit, allowed))
+            return false;
+    }
 }
 
 bool syntax_is_field_value(text_t text)
