@@ -575,6 +575,67 @@ static void test_power_cut_at_every_call(void **state)
     break_every_call(DISK_CUT, EIO);
 }
 
+/* The next fault comes a few calls from now. */
+static void plan_fault(disk_t *disk)
+{
+    static const disk_fault_t faults[] = {DISK_ERROR, DISK_ERROR, DISK_SHORT, DISK_CUT};
+    disk->fail_at = disk->calls + 1 + disk_random(disk) % 30;
+    disk->fault = faults[disk_random(disk) % 4];
+    disk->fail_errno = disk_coin(disk) ? EIO : ENOSPC;
+}
+
+static unsigned tell_story_of_many_faults(uint64_t seed)
+{
+    story_t *story = must_calloc(1, sizeof(*story));
+    story->disk = disk_new(seed);
+    story->disk->on_write = watch_write;
+    story->disk->on_write_context = story;
+    journal_io_t io = disk_io(story->disk);
+    life_t life;
+    unsigned faults = 0, appends = 0;
+
+    plan_fault(story->disk);
+    while (appends < 60) {
+        bool alive = life_begin(&life, &io, 300);
+        if (alive)
+            story_check(story, &life);
+        for (bool on = alive; on && appends < 60; appends++) {
+            story_append(story, &life);
+            on = !story->disk->dead && disk_random(story->disk) % 12 != 0;
+        }
+        if (!story->disk->dead && disk_coin(story->disk)) {
+            life_end(&life); /* even a clean stop may meet the fault */
+            if (story->disk->dead)
+                disk_power_cut(story->disk);
+        } else {
+            life_crash(&life, story->disk, story->disk->dead || disk_coin(story->disk));
+        }
+        if (story->disk->calls >= story->disk->fail_at) {
+            faults++;
+            plan_fault(story->disk);
+        }
+    }
+    story->disk->fail_at = 0;
+    assert_true(life_begin(&life, &io, 300));
+    story_check(story, &life);
+    story_append(story, &life);
+    assert_true(story->sequence_of[story->next_number - 1] != 0);
+    life_end(&life);
+    disk_free(&story->disk);
+    free(story);
+    return faults;
+}
+
+static void test_many_faults_in_one_story(void **state)
+{
+    (void)state;
+    unsigned faults = 0;
+    for (uint64_t seed = 1; seed <= 2000; seed++)
+        faults += tell_story_of_many_faults(seed);
+    printf("2000 stories with %u faults\n", faults);
+    assert_true(faults > 2000 * 3);
+}
+
 /* After a failed sync the old file is not trusted again, though its next sync would succeed. */
 static void test_failed_sync_makes_a_fresh_file(void **state)
 {
@@ -806,6 +867,7 @@ int main(void)
         cmocka_unit_test(test_every_call_fails_with_enospc),
         cmocka_unit_test(test_every_write_is_cut_short),
         cmocka_unit_test(test_power_cut_at_every_call),
+        cmocka_unit_test(test_many_faults_in_one_story),
         cmocka_unit_test(test_failed_sync_makes_a_fresh_file),
         cmocka_unit_test(test_writes_of_a_few_bytes),
         cmocka_unit_test(test_the_file_stays_bounded),
