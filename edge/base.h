@@ -35,11 +35,12 @@ static inline bool text_equal_nocase(text_t a, text_t b)
     return a.length == b.length && (a.length == 0 || strncasecmp(a.data, b.data, a.length) == 0);
 }
 
-/* A bug ends the process with file and line, in every build: a cache that goes on after one may serve wrong bytes. */
+/* A bug ends the process with file and line, in every build: a cache that goes on after one may serve wrong
+ * bytes. */
 #define MUST(condition)                                                                                      \
     do {                                                                                                     \
         if (__builtin_expect(!(condition), 0)) {                                                             \
-            fprintf(stderr, "selvedge: bug: %s:%d: %s does not hold\n", __FILE__, __LINE__, #condition);      \
+            fprintf(stderr, "selvedge: bug: %s:%d: %s does not hold\n", __FILE__, __LINE__, #condition);     \
             abort();                                                                                         \
         }                                                                                                    \
     } while (0)

@@ -203,8 +203,8 @@ static void index_private(fill_t *fill)
 /* The stored response is what upstream still has: its body, with a head of now. */
 static fill_action_t freshen(fill_t *fill, const fill_answer_t *answer, int64_t now_ms)
 {
-    head_t *head = head_freshened(object_head(fill->base), answer->fields, request_has(fill, TEXT("authorization")),
-                                  fill->request_time_ms, now_ms);
+    head_t *head = head_freshened(object_head(fill->base), answer->fields,
+                                  request_has(fill, TEXT("authorization")), fill->request_time_ms, now_ms);
     http_storing_t storing = head->storing;
     if (storing.storable && !fill->indexed)
         index_private(fill);
@@ -254,10 +254,11 @@ static int64_t content_length_of(const fill_answer_t *answer)
 }
 
 /* May it be stored and shared, by its fields and by what this tier takes? */
-static http_storing_t judge(const fill_t *fill, const fill_answer_t *answer, const http_vary_t *vary, int64_t now_ms)
+static http_storing_t judge(const fill_t *fill, const fill_answer_t *answer, const http_vary_t *vary,
+                            int64_t now_ms)
 {
     if (!is_get(fill))
-        return (http_storing_t){.why = "method"};
+        return (http_storing_t){.storable = false};
     http_exchange_t exchange = {request_has(fill, TEXT("authorization")), answer->status, answer->fields,
                                 fill->request_time_ms, now_ms};
     http_storing_t storing = http_storing(&exchange);
@@ -296,7 +297,8 @@ static void place(fill_t *fill, const http_storing_t *storing, const http_vary_t
 
 static bool is_safe(const fill_t *fill)
 {
-    return is_get(fill) || text_equal(fill->method, TEXT("HEAD")) || text_equal(fill->method, TEXT("OPTIONS"));
+    return is_get(fill) || text_equal(fill->method, TEXT("HEAD")) ||
+           text_equal(fill->method, TEXT("OPTIONS"));
 }
 
 /* RFC 9111 section 4.4: before the client sees the answer, what is stored is no longer used. */
@@ -321,8 +323,8 @@ static fill_action_t begin(fill_t *fill, const fill_answer_t *answer, int64_t no
         fill->needs_pauses = true;
         return FILL_AGAIN;
     }
-    head_t *head = head_new(memory_account(fill->memory), answer->status, answer->fields, fill->content_length, &storing,
-                            now_ms);
+    head_t *head = head_new(memory_account(fill->memory), answer->status, answer->fields,
+                            fill->content_length, &storing, now_ms);
     unsigned flags = (storing.shareable ? OBJECT_SHAREABLE : 0u) | (fill->indexed ? OBJECT_ADMITTED : 0u) |
                      (fill->windowed ? OBJECT_WINDOWED : 0u);
     fill->has_head = true;

@@ -1,8 +1,9 @@
-/* A fill: fetching one response from upstream into an object. What each event means for the cache is decided here.
+/* A fill: fetching one response from upstream into an object. What each event means for the cache is decided
+ * here.
  *
- * Pure: events in (a head, bytes, an end, readers that left), actions out (go on, pause, ask again, cancel). No thread,
- * socket, clock or random source inside; the puller carries events to it, and so does the simulation. One thread at a
- * time. Owns a reference on its object until it ends. */
+ * Pure: events in (a head, bytes, an end, readers that left), actions out (go on, pause, ask again, cancel).
+ * No thread, socket, clock or random source inside; the puller carries events to it, and so does the
+ * simulation. One thread at a time. Owns a reference on its object until it ends. */
 #ifndef SELVEDGE_ORIGIN_PULL_FILL_H
 #define SELVEDGE_ORIGIN_PULL_FILL_H
 
@@ -17,8 +18,8 @@ typedef struct {
     http_fields_t fields; /* the client's, end to end; copied */
     text_t body;          /* of the request; copied; absent: {NULL, 0} */
     object_t *object;     /* the fill takes a reference of its own */
-    object_t *base;       /* what to ask about by conditional request, or NULL; the fill takes over the reference */
-    bool indexed;         /* the object is in the index (WALK_FILL) */
+    object_t *base; /* what to ask about by conditional request, or NULL; the fill takes over the reference */
+    bool indexed;   /* the object is in the index (WALK_FILL) */
 } fill_request_t;
 
 fill_t *fill_new(const fill_request_t *request);
@@ -40,17 +41,17 @@ bool fill_ended(const fill_t *fill);
 /* --- Events --- */
 typedef enum {
     FILL_GO_ON,
-    FILL_PAUSE,  /* offer the rest again after FILL_RESUME */
+    FILL_PAUSE, /* offer the rest again after FILL_RESUME */
     FILL_RESUME,
-    FILL_AGAIN,  /* end this transfer and ask once more: conditions or the need for pauses have changed */
-    FILL_STOP    /* end this transfer; the fill has ended */
+    FILL_AGAIN, /* end this transfer and ask once more: conditions or the need for pauses have changed */
+    FILL_STOP   /* end this transfer; the fill has ended */
 } fill_action_t;
 
 typedef struct {
     int status;
-    http_fields_t fields;  /* names in lower case */
-    bool close_delimited;  /* the body's end is the connection's end */
-    bool can_pause;        /* a pause holds up nobody else */
+    http_fields_t fields; /* names in lower case */
+    bool close_delimited; /* the body's end is the connection's end */
+    bool can_pause;       /* a pause holds up nobody else */
 } fill_answer_t;
 
 /* The request is about to be sent. */

@@ -1,5 +1,5 @@
-/* The lines of an upstream response's head, one at a time, into a checked list of fields. Pure parser over (pointer,
- * length). Strict: whatever could make two readers of one response disagree is wrong. */
+/* The lines of an upstream response's head, one at a time, into a checked list of fields. Pure parser over
+ * (pointer, length). Strict: whatever could make two readers of one response disagree is wrong. */
 #ifndef SELVEDGE_ORIGIN_PULL_FILL_LINES_H
 #define SELVEDGE_ORIGIN_PULL_FILL_LINES_H
 

@@ -24,10 +24,10 @@ static bool is_get(const upstream_request_t *request)
 /* Written by the node itself, or never sent on. */
 static bool is_ours(const upstream_request_t *request, text_t name)
 {
-    static const char *const ours[] = {"host", "accept-encoding", "via", "cdn-loop", "content-length", "expect", "cookie",
-                                       NULL};
-    static const char *const conditions[] = {"if-match", "if-none-match", "if-modified-since", "if-unmodified-since",
-                                             "if-range", "range", NULL};
+    static const char *const ours[] = {"host",           "accept-encoding", "via",    "cdn-loop",
+                                       "content-length", "expect",          "cookie", NULL};
+    static const char *const conditions[] = {
+        "if-match", "if-none-match", "if-modified-since", "if-unmodified-since", "if-range", "range", NULL};
     if (is_one_of(name, ours) || begins(name, TEXT("x-forwarded-")))
         return true;
     /* What the client has is its own matter; the node asks for what it has itself. */
@@ -36,23 +36,26 @@ static bool is_ours(const upstream_request_t *request, text_t name)
 
 static bool is_allowed(const upstream_request_t *request, text_t name)
 {
-    static const char *const always[] = {"accept", "accept-language", "user-agent", "origin", "authorization", NULL};
+    static const char *const always[] = {"accept", "accept-language", "user-agent",
+                                         "origin", "authorization",   NULL};
     /* Other methods are never stored: what describes their body and their conditions belongs to them. */
-    static const char *const others[] = {"content-type",  "content-encoding",  "content-language",
-                                         "if-match",      "if-none-match",     "if-modified-since",
-                                         "if-unmodified-since", NULL};
+    static const char *const others[] = {
+        "content-type",  "content-encoding",  "content-language",    "if-match",
+        "if-none-match", "if-modified-since", "if-unmodified-since", NULL};
     if (request->forward_all || is_one_of(name, always))
         return true;
     return !is_get(request) && is_one_of(name, others);
 }
 
-static void add_cdn_loop(const upstream_request_t *request, void (*add)(void *, text_t, text_t), void *context)
+static void add_cdn_loop(const upstream_request_t *request, void (*add)(void *, text_t, text_t),
+                         void *context)
 {
     char joined[CDN_LOOP_BYTES_MAX + 16];
     size_t length = 0;
     for (size_t i = 0; i < request->fields.count; i++) {
         text_t value = request->fields.at[i].value;
-        if (!text_equal(request->fields.at[i].name, TEXT("cdn-loop")) || length + value.length + 2 > CDN_LOOP_BYTES_MAX)
+        if (!text_equal(request->fields.at[i].name, TEXT("cdn-loop")) ||
+            length + value.length + 2 > CDN_LOOP_BYTES_MAX)
             continue;
         memcpy(joined + length, value.data, value.length);
         memcpy(joined + length + value.length, ", ", 2);

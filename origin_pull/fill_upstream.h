@@ -1,7 +1,7 @@
 /* The fields that go upstream. Pure.
  *
- * By an allow-list, so that nothing the client sends and the key does not hold changes what is stored; with `forward_all`
- * every end-to-end field but Cookie and the client's own X-Forwarded-*. */
+ * By an allow-list, so that nothing the client sends and the key does not hold changes what is stored; with
+ * `forward_all` every end-to-end field but Cookie and the client's own X-Forwarded-*. */
 #ifndef SELVEDGE_ORIGIN_PULL_FILL_UPSTREAM_H
 #define SELVEDGE_ORIGIN_PULL_FILL_UPSTREAM_H
 
@@ -9,10 +9,10 @@
 
 typedef struct {
     text_t method;
-    text_t host;            /* the Host to send */
-    bool forwarded_https;   /* X-Forwarded-Proto: the site's constant */
+    text_t host;          /* the Host to send */
+    bool forwarded_https; /* X-Forwarded-Proto: the site's constant */
     bool forward_all;
-    http_fields_t fields;   /* the client's, end to end */
+    http_fields_t fields;     /* the client's, end to end */
     http_fields_t conditions; /* the node's own */
 } upstream_request_t;
 

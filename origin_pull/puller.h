@@ -1,5 +1,6 @@
-/* The puller: one thread that does all upstream HTTP, on libcurl multi. It carries events to fills and their actions back;
- * what they mean is decided in fill.c. libcurl's types appear in puller.c and transfer.c only. */
+/* The puller: one thread that does all upstream HTTP, on libcurl multi. It carries events to fills and their
+ * actions back; what they mean is decided in fill.c. libcurl's types appear in puller.c and transfer.c only.
+ */
 #ifndef SELVEDGE_ORIGIN_PULL_PULLER_H
 #define SELVEDGE_ORIGIN_PULL_PULLER_H
 
@@ -13,7 +14,7 @@ typedef struct {
     const char *ca_file; /* further authorities, or NULL */
     bool forwarded_https;
     bool forward_all;
-    unsigned site;       /* for the counters */
+    unsigned site; /* for the counters */
     int64_t connect_timeout_ms, first_byte_timeout_ms, between_bytes_timeout_ms;
     int64_t (*now_ms)(void); /* wall clock */
 } puller_config_t;

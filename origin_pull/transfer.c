@@ -143,8 +143,9 @@ static void set_fields(transfer_t *transfer)
     const puller_config_t *config = transfer->config;
     fill_t *fill = transfer->fill;
     http_field_t conditions[2];
-    upstream_request_t request = {fill_method(fill), config->host, config->forwarded_https, config->forward_all,
-                                  fill_fields(fill), {conditions, fill_conditions(fill, conditions)}};
+    upstream_request_t request = {fill_method(fill),       config->host,
+                                  config->forwarded_https, config->forward_all,
+                                  fill_fields(fill),       {conditions, fill_conditions(fill, conditions)}};
     upstream_fields(&request, add_field, transfer);
     /* What curl would add by itself and nobody asked for. */
     static const char *const unwanted[] = {"Expect:", "TE:"};
@@ -164,8 +165,8 @@ static void set_method(transfer_t *transfer)
         return;
     char name[64];
     snprintf(name, sizeof name, "%.*s", (int)method.length, method.data);
-    bool has_body = body.data != NULL || text_equal(method, TEXT("POST")) || text_equal(method, TEXT("PUT")) ||
-                    text_equal(method, TEXT("PATCH"));
+    bool has_body = body.data != NULL || text_equal(method, TEXT("POST")) ||
+                    text_equal(method, TEXT("PUT")) || text_equal(method, TEXT("PATCH"));
     if (has_body) {
         curl_easy_setopt(transfer->easy, CURLOPT_POST, 1L);
         curl_easy_setopt(transfer->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)body.length);
@@ -193,7 +194,8 @@ static void set_connection(transfer_t *transfer)
     CURL *easy = transfer->easy;
     const puller_config_t *config = transfer->config;
     bool pauses = fill_needs_pauses(transfer->fill);
-    curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, pauses ? (long)CURL_HTTP_VERSION_1_1 : (long)CURL_HTTP_VERSION_2TLS);
+    curl_easy_setopt(easy, CURLOPT_HTTP_VERSION,
+                     pauses ? (long)CURL_HTTP_VERSION_1_1 : (long)CURL_HTTP_VERSION_2TLS);
     curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(easy, CURLOPT_PROXY, "");
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);

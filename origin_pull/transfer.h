@@ -1,5 +1,5 @@
-/* One transfer: a fill, its curl handle, and the events between them. The puller's thread only, but for transfer_notify.
- * Private to origin_pull. */
+/* One transfer: a fill, its curl handle, and the events between them. The puller's thread only, but for
+ * transfer_notify. Private to origin_pull. */
 #ifndef SELVEDGE_ORIGIN_PULL_TRANSFER_H
 #define SELVEDGE_ORIGIN_PULL_TRANSFER_H
 
@@ -23,11 +23,11 @@ struct transfer {
     transfer_t *next, **link; /* among those that run */
     CURL *easy;               /* owned; NULL before it starts */
     struct curl_slist *headers;
-    fill_lines_t *lines;      /* owned */
+    fill_lines_t *lines; /* owned */
     bool head_done, again, stop, paused;
-    const char *wrong;        /* why the callbacks ended it; NULL: they did not */
-    size_t skip;              /* bytes that will be offered again after a pause and are taken already */
-    int64_t deadline_ms;      /* monotonic: first byte, between bytes, or how long readers may hold it paused */
+    const char *wrong;   /* why the callbacks ended it; NULL: they did not */
+    size_t skip;         /* bytes that will be offered again after a pause and are taken already */
+    int64_t deadline_ms; /* monotonic: first byte, between bytes, or how long readers may hold it paused */
     char error[CURL_ERROR_SIZE];
     /* Any thread. */
     object_filler_t filler;
@@ -41,7 +41,8 @@ struct transfer {
 transfer_t *transfer_new(puller_t *puller, const puller_config_t *config, fill_t **fill);
 void transfer_free(transfer_t **transfer);
 
-/* Makes the curl handle for what the fill asks now. NULL on success, else a token for the failure's detail. */
+/* Makes the curl handle for what the fill asks now. NULL on success, else a token for the failure's detail.
+ */
 const char *transfer_prepare(transfer_t *transfer, int64_t monotonic_ms);
 /* Drops the curl handle; it must not be in a multi handle. */
 void transfer_reset(transfer_t *transfer);

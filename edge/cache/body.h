@@ -1,11 +1,12 @@
 /* A body: the bytes of one version of one representation, as a map of 512 KiB blocks.
  *
- * Each block is absent, in flight or present. One filler appends; any number of readers take references to spans. The
- * version id names the blocks of exactly this response, so that two versions can never mix whatever a tier returns.
+ * Each block is absent, in flight or present. One filler appends; any number of readers take references to
+ * spans. The version id names the blocks of exactly this response, so that two versions can never mix
+ * whatever a tier returns.
  *
- * Every function here is called under the owning object's lock while the body still grows; once it is sealed the map no
- * longer changes and body_span() needs no lock. References may be dropped on any thread.
- * Pure: no thread, clock or random source inside; memory is charged to the account it was made with. */
+ * Every function here is called under the owning object's lock while the body still grows; once it is sealed
+ * the map no longer changes and body_span() needs no lock. References may be dropped on any thread. Pure: no
+ * thread, clock or random source inside; memory is charged to the account it was made with. */
 #ifndef SELVEDGE_EDGE_CACHE_BODY_H
 #define SELVEDGE_EDGE_CACHE_BODY_H
 
@@ -19,8 +20,8 @@ typedef struct {
     uint64_t low, high;
 } version_id_t;
 
-/* What the memory tier holds for bodies and heads, in bytes as the allocator rounds them. Charged until the last
- * reference is dropped, so that slow readers of evicted blocks count too. */
+/* What the memory tier holds for bodies and heads, in bytes as the allocator rounds them. Charged until the
+ * last reference is dropped, so that slow readers of evicted blocks count too. */
 typedef struct {
     _Atomic int64_t bytes;
 } memory_account_t;
@@ -65,7 +66,8 @@ bool body_forget_before(body_t *body, uint64_t offset);
 /* No more bytes will come: gives back what the last block does not use. */
 void body_seal(body_t *body);
 
-/* The bytes from offset on, up to `most` and the end of their block; length 0 (no reference) when there are none. */
+/* The bytes from offset on, up to `most` and the end of their block; length 0 (no reference) when there are
+ * none. */
 body_span_t body_span(const body_t *body, uint64_t offset, size_t most);
 
 void body_check(const body_t *body);

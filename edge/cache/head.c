@@ -42,9 +42,14 @@ head_t *head_new(memory_account_t *account, int status, http_fields_t fields, in
     head_t *head = memory_take(account, sizeof *head + count * sizeof(http_field_t) + bytes, &charged);
     http_field_t *kept = (http_field_t *)(void *)(head + 1);
     char *at = (char *)(kept + count);
-    *head = (head_t){.magic = HEAD_MAGIC, .status = status, .content_length = content_length,
-                     .response_time_ms = response_time_ms, .storing = *storing, .fields = {kept, count},
-                     .account = account, .charged = charged};
+    *head = (head_t){.magic = HEAD_MAGIC,
+                     .status = status,
+                     .content_length = content_length,
+                     .response_time_ms = response_time_ms,
+                     .storing = *storing,
+                     .fields = {kept, count},
+                     .account = account,
+                     .charged = charged};
     for (size_t i = 0; i < fields.count; i++) {
         const http_field_t *field = &fields.at[i];
         if (!is_kept(field, connection))
@@ -86,10 +91,11 @@ head_t *head_freshened(const head_t *stored, http_fields_t not_modified, bool re
     const http_field_t *age = http_fields_find(not_modified, TEXT("age"));
     if (age != NULL)
         merged[count++] = *age;
-    http_exchange_t exchange = {request_authorization, stored->status, {merged, count}, request_time_ms, response_time_ms};
+    http_exchange_t exchange = {
+        request_authorization, stored->status, {merged, count}, request_time_ms, response_time_ms};
     http_storing_t storing = http_storing(&exchange);
-    head_t *head = head_new(stored->account, stored->status, exchange.fields, stored->content_length, &storing,
-                            response_time_ms);
+    head_t *head = head_new(stored->account, stored->status, exchange.fields, stored->content_length,
+                            &storing, response_time_ms);
     free(merged);
     return head;
 }

@@ -1,5 +1,5 @@
-/* A head: the metadata of one stored response. Made once, then never changed; it alone decides whether the response may
- * be served. A 304 makes a new head from the old one. Owned by one object. */
+/* A head: the metadata of one stored response. Made once, then never changed; it alone decides whether the
+ * response may be served. A 304 makes a new head from the old one. Owned by one object. */
 #ifndef SELVEDGE_EDGE_CACHE_HEAD_H
 #define SELVEDGE_EDGE_CACHE_HEAD_H
 
@@ -25,8 +25,8 @@ typedef struct head {
 head_t *head_new(memory_account_t *account, int status, http_fields_t fields, int64_t content_length,
                  const http_storing_t *storing, int64_t response_time_ms);
 
-/* The stored head freshened by a 304 (RFC 9111 section 3.2): the 304's fields replace the stored ones of the same name,
- * except those that describe the stored bytes. */
+/* The stored head freshened by a 304 (RFC 9111 section 3.2): the 304's fields replace the stored ones of the
+ * same name, except those that describe the stored bytes. */
 head_t *head_freshened(const head_t *stored, http_fields_t not_modified, bool request_authorization,
                        int64_t request_time_ms, int64_t response_time_ms);
 void head_free(head_t **head);

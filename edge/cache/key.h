@@ -1,5 +1,5 @@
-/* Cache keys: site, normalised path, query. The name of a key is the hash by which the ledger knows its URL, so that it
- * is computed once. Knows only the ledger's hashes. */
+/* Cache keys: site, normalised path, query. The name of a key is the hash by which the ledger knows its URL,
+ * so that it is computed once. Knows only the ledger's hashes. */
 #ifndef SELVEDGE_EDGE_CACHE_KEY_H
 #define SELVEDGE_EDGE_CACHE_KEY_H
 

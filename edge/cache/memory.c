@@ -9,7 +9,8 @@
 
 enum { HOME_MAGIC = 0x5e1403e, SHARD_BYTES = 256 << 20, SHARDS_MAX = 64, VARIANTS_PER_KEY = 64 };
 
-/* ThreadSanitizer does not see through liburcu's hash table and grace periods; these tell it what they order. */
+/* ThreadSanitizer does not see through liburcu's hash table and grace periods; these tell it what they order.
+ */
 #if defined(__SANITIZE_THREAD__)
 void __tsan_acquire(void *address);
 void __tsan_release(void *address);
@@ -34,12 +35,13 @@ typedef struct {
 
 struct home {
     uint32_t magic;
-    _Atomic uint32_t refs; /* one by the index, one by each object that refers to it, one by each list of variants */
+    _Atomic uint32_t
+        refs; /* one by the index, one by each object that refers to it, one by each list of variants */
     struct cds_lfht_node node;
     struct rcu_head reclaim;
     /* Fixed after creation. */
     ledger_hash_t name;
-    cache_key_t key; /* its target and selector point into `bytes` */
+    cache_key_t key;       /* its target and selector point into `bytes` */
     variants_t *member_of; /* a reference; NULL in a primary key's home */
     text_t selector;
     shard_t *shard;
@@ -80,7 +82,8 @@ memory_t *memory_new(const memory_config_t *config)
 {
     memory_t *memory = must_calloc(1, sizeof *memory);
     memory->config = *config;
-    memory->index = cds_lfht_new_flavor(1024, 1024, 0, CDS_LFHT_AUTO_RESIZE | CDS_LFHT_ACCOUNTING, &urcu_memb_flavor, NULL);
+    memory->index = cds_lfht_new_flavor(1024, 1024, 0, CDS_LFHT_AUTO_RESIZE | CDS_LFHT_ACCOUNTING,
+                                        &urcu_memb_flavor, NULL);
     MUST(memory->index != NULL);
     uint64_t shards = config->limit_bytes / SHARD_BYTES;
     memory->shard_count = shards < 1 ? 1 : shards > SHARDS_MAX ? SHARDS_MAX : (unsigned)shards;
@@ -246,8 +249,8 @@ home_t *memory_home(memory_t *memory, const cache_key_t *key, const cache_varian
         if (home == NULL && fresh != NULL) {
             home_ref(fresh); /* the index's reference is the first, this one is the caller's */
             ORDER_RELEASE(&fresh->node);
-            struct cds_lfht_node *node = cds_lfht_add_unique(memory->index, (unsigned long)probe.name.low, matches,
-                                                             &probe, &fresh->node);
+            struct cds_lfht_node *node = cds_lfht_add_unique(memory->index, (unsigned long)probe.name.low,
+                                                             matches, &probe, &fresh->node);
             home = CONTAINER_OF(node, home_t, node);
             if (home == fresh) {
                 ORDER_RELEASE(&grace_period);
@@ -539,8 +542,8 @@ static void clear_home(memory_t *memory, home_t *home, bool growing_too)
     release(memory, &left);
 }
 
-/* The primary's node for responses that vary like this: the one it has when that covers them, else a new one. A
- * reference. NULL when the names are too many. */
+/* The primary's node for responses that vary like this: the one it has when that covers them, else a new one.
+ * A reference. NULL when the names are too many. */
 static variants_t *node_for(memory_t *memory, home_t *primary, const http_vary_t *vary, version_id_t id)
 {
     leavings_t left = {0};

@@ -1,11 +1,12 @@
 /* The memory tier: an index of homes, one for each cache key or variant, and S3-FIFO to make room.
  *
- * A home holds what is known of its key: the stored object, the growing one, a node of variants, a hit-for-miss mark.
- * Looking is lock-free and writes nothing shared but a reference count; changes are made under one shard's lock, held for
- * a few instructions. "A growing object may enter the tier only while its home still points at it" is decided here.
+ * A home holds what is known of its key: the stored object, the growing one, a node of variants, a
+ * hit-for-miss mark. Looking is lock-free and writes nothing shared but a reference count; changes are made
+ * under one shard's lock, held for a few instructions. "A growing object may enter the tier only while its
+ * home still points at it" is decided here.
  *
- * Every thread that calls in must be attached. Clock, ledger and network are the caller's: this is the machinery around
- * the policy (s3fifo.h) and the object (object.h). */
+ * Every thread that calls in must be attached. Clock, ledger and network are the caller's: this is the
+ * machinery around the policy (s3fifo.h) and the object (object.h). */
 #ifndef SELVEDGE_EDGE_CACHE_MEMORY_H
 #define SELVEDGE_EDGE_CACHE_MEMORY_H
 
@@ -38,9 +39,9 @@ void memory_settle(void);
 typedef struct {
     object_t *stored;
     object_t *growing;
-    variants_t *variants;     /* look again, with the selector it gives */
-    int64_t bypass_until_ms;  /* hit-for-miss: 0, or until when */
-    uint64_t bypass_stamp;    /* and what it was stamped with */
+    variants_t *variants;    /* look again, with the selector it gives */
+    int64_t bypass_until_ms; /* hit-for-miss: 0, or until when */
+    uint64_t bypass_stamp;   /* and what it was stamped with */
 } memory_view_t;
 
 /* Lock-free. variant may be NULL. */
@@ -57,11 +58,13 @@ const variants_t *home_variants(const home_t *home);
 /* A new object of this key, in no index. */
 object_t *memory_new_object(memory_t *memory, const ledger_subject_t *subject, uint64_t stamp);
 
-/* Puts an object into the index as the growing one, where `instead` (may be NULL) is the growing one now. False when
- * something else is there or the home has left the index: look again. The object then refers to its home. */
+/* Puts an object into the index as the growing one, where `instead` (may be NULL) is the growing one now.
+ * False when something else is there or the home has left the index: look again. The object then refers to
+ * its home. */
 bool memory_begin(memory_t *memory, home_t *home, object_t *object, object_t *instead);
 
-/* --- Steps of a fill; each does nothing unless the object's home still points at it, and says so by false --- */
+/* --- Steps of a fill; each does nothing unless the object's home still points at it, and says so by false
+ * --- */
 /* Does this key's primary home lead to variants now? */
 bool memory_has_variants(memory_t *memory, const cache_key_t *key);
 /* Moves it to the home of the variant that `request` selects by `vary`; sets the object's variant. */
@@ -72,7 +75,8 @@ bool memory_withdraw(memory_t *memory, object_t *object, int64_t bypass_until_ms
 bool memory_store(memory_t *memory, object_t *object);
 
 /* Takes this stored object out, as when the ledger says it is hard-purged. */
-void memory_forget(memory_t *memory, const cache_key_t *key, const cache_variant_t *variant, object_t *stored);
+void memory_forget(memory_t *memory, const cache_key_t *key, const cache_variant_t *variant,
+                   object_t *stored);
 /* Forgets all that is known of a key, variants included, and takes its growing objects out of the index. */
 void memory_invalidate(memory_t *memory, const cache_key_t *key);
 

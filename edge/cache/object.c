@@ -53,8 +53,8 @@ static void unlock(object_t *object)
     MUST(pthread_mutex_unlock(&object->lock) == 0);
 }
 
-object_t *object_new(memory_account_t *account, const ledger_subject_t *subject, uint64_t stamp, version_id_t version,
-                     void (*release)(object_t *object))
+object_t *object_new(memory_account_t *account, const ledger_subject_t *subject, uint64_t stamp,
+                     version_id_t version, void (*release)(object_t *object))
 {
     object_t *object = must_calloc(1, sizeof *object);
     atomic_fetch_add_explicit(&account->bytes, (int64_t)sizeof *object, memory_order_relaxed);
@@ -225,8 +225,13 @@ bool object_join(object_t *object, object_reader_t *reader, uint64_t join_sequen
     bool possible = object_end(object) != OBJECT_FAILED && !moved_on;
     if (possible) {
         object_ref(object);
-        *reader = (object_reader_t){.object = object, .join_sequence = join_sequence, .owner = owner, .wake = wake,
-                                    .next = object->readers, .link = &object->readers, .joined = true};
+        *reader = (object_reader_t){.object = object,
+                                    .join_sequence = join_sequence,
+                                    .owner = owner,
+                                    .wake = wake,
+                                    .next = object->readers,
+                                    .link = &object->readers,
+                                    .joined = true};
         if (object->readers != NULL)
             object->readers->link = &reader->next;
         object->readers = reader;

@@ -1,11 +1,12 @@
-/* An object: one version of one response, from the moment its fill starts. A fill is an object that is still growing;
- * whoever asks for the same key reads along. That one mechanism is request collapsing, read-while-write and streaming.
+/* An object: one version of one response, from the moment its fill starts. A fill is an object that is still
+ * growing; whoever asks for the same key reads along. That one mechanism is request collapsing,
+ * read-while-write and streaming.
  *
  * An end is one of three: open, complete, failed. Nothing else ever means "finished".
  *
- * One filler (the puller) gives it a head, bytes and an end. Readers join, read and leave from any thread. What readers
- * and filler must be told goes through their own callbacks, called under the object's lock: they only carry a message.
- * Pure: no thread, clock or random source inside. */
+ * One filler (the puller) gives it a head, bytes and an end. Readers join, read and leave from any thread.
+ * What readers and filler must be told goes through their own callbacks, called under the object's lock: they
+ * only carry a message. Pure: no thread, clock or random source inside. */
 #ifndef SELVEDGE_EDGE_CACHE_OBJECT_H
 #define SELVEDGE_EDGE_CACHE_OBJECT_H
 
@@ -32,7 +33,8 @@ struct object_reader {
     object_t *object;       /* the reader's reference */
     uint64_t join_sequence; /* the head sequence its request loaded */
     bool owner;             /* the fill was started for it */
-    void (*wake)(object_reader_t *reader); /* any thread, under the object's lock: must only carry a message */
+    void (*wake)(
+        object_reader_t *reader); /* any thread, under the object's lock: must only carry a message */
     /* Under the object's lock while the object is open; then the reader's own. */
     object_reader_t *next, **link;
     uint64_t offset;
@@ -50,8 +52,8 @@ struct object_filler {
 
 /* release: called once when the last reference is gone and head and body are freed; it frees the object with
  * object_destroy(), perhaps later, when no thread can be about to look at it (object_try_ref). */
-object_t *object_new(memory_account_t *account, const ledger_subject_t *subject, uint64_t stamp, version_id_t version,
-                     void (*release)(object_t *object));
+object_t *object_new(memory_account_t *account, const ledger_subject_t *subject, uint64_t stamp,
+                     version_id_t version, void (*release)(object_t *object));
 void object_destroy(object_t *object);
 void object_ref(object_t *object);
 /* Takes a reference only from a count that is not zero. */
@@ -81,12 +83,13 @@ text_t object_selector(const object_t *object);
 /* Bytes so far. */
 uint64_t object_length(object_t *object);
 
-/* The ledger's verdict on it for a request that loaded this head sequence; a verdict found for a later or the same
- * sequence before is remembered, so a hit pays one comparison. */
+/* The ledger's verdict on it for a request that loaded this head sequence; a verdict found for a later or the
+ * same sequence before is remembered, so a hit pays one comparison. */
 ledger_judgement_t object_judge(object_t *object, const ledger_t *ledger, uint64_t sequence);
 
 /* --- Readers --- */
-/* Takes a reference. False when one can no longer begin at byte 0 of it: failed, or its window has moved on. */
+/* Takes a reference. False when one can no longer begin at byte 0 of it: failed, or its window has moved on.
+ */
 bool object_join(object_t *object, object_reader_t *reader, uint64_t join_sequence, bool owner,
                  void (*wake)(object_reader_t *reader));
 /* Reads a complete object: takes over the reference; nobody will be woken. */

@@ -1,8 +1,8 @@
 /* The small node that a primary key leads to when responses vary: which request fields select among them.
  *
- * A variant's key is the primary key, the node's id and what the request says in those fields. The id is the version id
- * of the fill that made the node: a node that is replaced takes its variants out of reach. Immutable but for its
- * reference count, so any thread may use it. */
+ * A variant's key is the primary key, the node's id and what the request says in those fields. The id is the
+ * version id of the fill that made the node: a node that is replaced takes its variants out of reach.
+ * Immutable but for its reference count, so any thread may use it. */
 #ifndef SELVEDGE_EDGE_CACHE_VARIANTS_H
 #define SELVEDGE_EDGE_CACHE_VARIANTS_H
 
@@ -11,7 +11,8 @@
 
 typedef struct variants variants_t;
 
-/* The union of what `before` (may be NULL) names and what the response's Vary names; NULL when that is too many. */
+/* The union of what `before` (may be NULL) names and what the response's Vary names; NULL when that is too
+ * many. */
 variants_t *variants_new(const variants_t *before, const http_vary_t *vary, version_id_t id);
 void variants_ref(variants_t *variants);
 /* Takes a reference only from a count that is not zero. */

@@ -1,24 +1,22 @@
 #include "edge/cache/walk.h"
 
-/* So many times a request may find that what it was about to join has just been replaced; then it goes alone. */
+/* So many times a request may find that what it was about to join has just been replaced; then it goes alone.
+ */
 enum { STEPS_MAX = 8 };
 
 const char *forward_name(forward_t forward)
 {
-    static const char *const names[] = {[FORWARD_NOT] = "",
-                                        [FORWARD_URI_MISS] = "miss",
-                                        [FORWARD_VARY_MISS] = "vary-miss",
-                                        [FORWARD_STALE] = "stale",
-                                        [FORWARD_BYPASS] = "bypass",
-                                        [FORWARD_METHOD] = "method"};
+    static const char *const names[] = {
+        [FORWARD_NOT] = "",        [FORWARD_URI_MISS] = "miss", [FORWARD_VARY_MISS] = "vary-miss",
+        [FORWARD_STALE] = "stale", [FORWARD_BYPASS] = "bypass", [FORWARD_METHOD] = "method"};
     return names[forward];
 }
 
 /* What is known of the request's key: of its variant when there are variants. */
 typedef struct {
     memory_view_t view;
-    variants_t *node;    /* a reference */
-    char *selector;      /* free() */
+    variants_t *node; /* a reference */
+    char *selector;   /* free() */
     cache_variant_t variant;
     bool is_variant;
 } place_t;
@@ -51,7 +49,8 @@ static void leave(place_t *place)
     free(place->selector);
 }
 
-/* Is the stored object a hit? A hard-purged one is forgotten, so that it is not used in any other way either. */
+/* Is the stored object a hit? A hard-purged one is forgotten, so that it is not used in any other way either.
+ */
 static bool is_hit(const walk_t *walk, place_t *place, int64_t *ttl_ms)
 {
     object_t *stored = place->view.stored;
@@ -64,7 +63,8 @@ static bool is_hit(const walk_t *walk, place_t *place, int64_t *ttl_ms)
         return false;
     }
     const head_t *head = object_head(stored);
-    *ttl_ms = head_ttl_ms(head, walk->now_ms, judgement.verdict == LEDGER_SOFT ? judgement.stale_since_ms : INT64_MAX);
+    *ttl_ms = head_ttl_ms(head, walk->now_ms,
+                          judgement.verdict == LEDGER_SOFT ? judgement.stale_since_ms : INT64_MAX);
     return *ttl_ms > 0 && !head->storing.no_cache;
 }
 
@@ -87,7 +87,8 @@ static bool is_bypassed(const walk_t *walk, const memory_view_t *view)
     return ledger_judge(walk->ledger, &walk->key.subject, view->bypass_stamp).verdict == LEDGER_VALID;
 }
 
-/* What a fill with this stamp may ask about by conditional request: never anything that a rule up to the stamp purged. */
+/* What a fill with this stamp may ask about by conditional request: never anything that a rule up to the
+ * stamp purged. */
 static object_t *base_for(const walk_t *walk, const memory_view_t *view, uint64_t stamp)
 {
     object_t *stored = view->stored;

@@ -1,7 +1,7 @@
 /* The walk through the tiers: from a key to what answers it, and the second look when a head has arrived.
  *
- * The decisions of a request, apart from any protocol or thread: the daemon and the simulation both walk here.
- * Today there is one tier, memory; disk and the shared tier come between it and the fill. */
+ * The decisions of a request, apart from any protocol or thread: the daemon and the simulation both walk
+ * here. Today there is one tier, memory; disk and the shared tier come between it and the fill. */
 #ifndef SELVEDGE_EDGE_CACHE_WALK_H
 #define SELVEDGE_EDGE_CACHE_WALK_H
 
@@ -12,9 +12,9 @@ typedef struct {
     memory_t *memory;
     const ledger_t *ledger;
     cache_key_t key;
-    http_fields_t fields;  /* of the request: they select variants */
-    uint64_t sequence;     /* the head sequence, loaded once after the request was parsed */
-    int64_t now_ms;        /* wall clock */
+    http_fields_t fields; /* of the request: they select variants */
+    uint64_t sequence;    /* the head sequence, loaded once after the request was parsed */
+    int64_t now_ms;       /* wall clock */
     void (*wake)(object_reader_t *reader);
 } walk_t;
 
@@ -22,32 +22,40 @@ typedef enum {
     WALK_HIT,  /* the reader has a complete, fresh object */
     WALK_JOIN, /* the reader reads along with somebody else's fill */
     WALK_FILL, /* the reader owns a new object in the index: a fill must be started for it */
-    WALK_PASS  /* the same, but the object is in no index: the response is for this request alone, until its head says
-                  that it may be stored */
+    WALK_PASS  /* the same, but the object is in no index: the response is for this request alone, until its
+                  head says  that it may be stored */
 } walk_kind_t;
 
 /* Why the origin is asked (RFC 9211 section 2.2). */
-typedef enum { FORWARD_NOT, FORWARD_URI_MISS, FORWARD_VARY_MISS, FORWARD_STALE, FORWARD_BYPASS, FORWARD_METHOD } forward_t;
+typedef enum {
+    FORWARD_NOT,
+    FORWARD_URI_MISS,
+    FORWARD_VARY_MISS,
+    FORWARD_STALE,
+    FORWARD_BYPASS,
+    FORWARD_METHOD
+} forward_t;
 const char *forward_name(forward_t forward);
 
 typedef struct {
     walk_kind_t kind;
     forward_t forward;
-    int64_t ttl_ms;   /* WALK_HIT */
-    object_t *base;   /* WALK_FILL, WALK_PASS: what to ask about by conditional request, or NULL; a reference */
+    int64_t ttl_ms; /* WALK_HIT */
+    object_t *base; /* WALK_FILL, WALK_PASS: what to ask about by conditional request, or NULL; a reference */
 } walk_step_t;
 
-/* Takes the first step, or one more after walk_at_head() said so. The reader is joined to an object in every case. */
+/* Takes the first step, or one more after walk_at_head() said so. The reader is joined to an object in every
+ * case. */
 walk_step_t walk_begin(const walk_t *walk, object_reader_t *reader);
 
 /* A new private object for this request alone, as for methods that are not cached. */
 walk_step_t walk_private(const walk_t *walk, object_reader_t *reader, forward_t forward);
 
 typedef enum {
-    HEAD_SERVE,  /* answer with it */
-    HEAD_AGAIN,  /* leave it and begin again: it was purged after its fill started, or is another variant */
-    HEAD_ALONE,  /* leave it and ask the origin privately: it may not be shared */
-    HEAD_FAILED  /* there is no head and will be none */
+    HEAD_SERVE, /* answer with it */
+    HEAD_AGAIN, /* leave it and begin again: it was purged after its fill started, or is another variant */
+    HEAD_ALONE, /* leave it and ask the origin privately: it may not be shared */
+    HEAD_FAILED /* there is no head and will be none */
 } walk_head_t;
 /* For a joined reader whose object has a head or has ended. */
 walk_head_t walk_at_head(const walk_t *walk, const object_reader_t *reader);

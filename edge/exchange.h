@@ -1,0 +1,66 @@
+/* One request and its answer, between the library and the cache. Private to request.c and respond.c: request
+ * decides, respond answers. Everything here happens on the worker that owns the connection; only a waiter's
+ * wake() is called from elsewhere, and carries nothing but a message. */
+#ifndef SELVEDGE_EDGE_EXCHANGE_H
+#define SELVEDGE_EDGE_EXCHANGE_H
+
+#include "edge/cache/walk.h"
+#include "edge/server/worker.h"
+
+enum { EXCHANGE_MAGIC = 0x5e1e8c4, SITE = 0 /* --origin makes one site */ };
+
+typedef struct exchange exchange_t;
+typedef struct waiter waiter_t;
+
+/* What of an exchange may be woken by the puller. It outlives the request when a wake is on its way as that
+ * ends. */
+struct waiter {
+    message_t message;
+    object_reader_t reader;
+    worker_t *worker;
+    exchange_t *exchange;    /* NULL once the request has ended; its worker only */
+    _Atomic bool on_its_way; /* the message is in the worker's queue */
+};
+
+/* In the request's pool; ends with it. */
+struct exchange {
+    h2o_generator_t super;
+    uint32_t magic;
+    h2o_req_t *req;
+    worker_t *worker;
+    /* What was decided. */
+    cache_key_t key;
+    uint64_t sequence;
+    walk_kind_t kind;
+    forward_t forward;
+    int64_t ttl_ms;
+    bool is_get, is_head; /* is_get: GET or HEAD, answered from the cache */
+    /* Reading. */
+    object_reader_t *reader; /* hit's or waiter's; NULL when answered without an object */
+    object_reader_t hit;
+    waiter_t *waiter; /* NULL for hits */
+    unsigned steps;   /* how often it had to begin again */
+    /* Answering. */
+    bool started, sending, finished;
+    body_span_t span;   /* lent to the library until it asks for more */
+    const char *detail; /* for Cache-Status of refusals */
+    /* For the log. */
+    int64_t started_us, first_byte_us; /* wall clock; 0: none yet */
+    outcome_t outcome;
+    int origin_status;
+};
+
+/* Wall clock, microseconds. */
+int64_t exchange_now_us(void);
+
+/* The request's fields as a list; `fields` has room for GUARD_FIELDS_MAX. */
+http_fields_t exchange_fields(const h2o_req_t *req, http_field_t *fields);
+
+/* Answers with what the reader's object holds: it has a head. `request` are the request's fields. */
+void respond_object(exchange_t *exchange, http_fields_t request);
+/* Sends what has come meanwhile, if nothing is being sent. */
+void respond_more(exchange_t *exchange);
+/* A short answer of the node's own. detail: a token, static. */
+void respond_refusal(exchange_t *exchange, int status, const char *detail, const char *message);
+
+#endif

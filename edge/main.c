@@ -1,0 +1,319 @@
+/* The daemon: settings, start-up order, signals, and the way down. */
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "edge/guard/guard.h"
+#include "edge/node.h"
+#include "edge/server/server.h"
+#include "purge/token.h"
+
+enum {
+    EXACT_SLOTS = 1 << 17,
+    FOLDED_SLOTS = 1 << 16,
+    JOURNAL_COMPACT_BYTES = 16 << 20,
+    ERROR_BYTES = 1024,
+    PATH_BYTES = 4096
+};
+
+/* Everything the process owns, in start-up order. */
+typedef struct {
+    settings_t settings;
+    char state_dir[PATH_BYTES];
+    bool state_is_ours; /* made by us: removed at exit */
+    char token[TOKEN_LENGTH_MAX + 1];
+    server_t *server;
+    journal_io_t journal_io;
+    journal_t *journal; /* until the publisher has it */
+    publisher_t *publisher;
+    node_t node;
+} process_t;
+
+static int64_t wall_now_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static void random_bytes(void *bytes, size_t size)
+{
+    ssize_t got;
+    do
+        got = getrandom(bytes, size, 0);
+    while (got < 0 && errno == EINTR);
+    MUST(got == (ssize_t)size);
+}
+
+static version_id_t new_version(void *context)
+{
+    (void)context;
+    version_id_t version;
+    random_bytes(&version, sizeof version);
+    return version;
+}
+
+static bool complain(const char *message)
+{
+    fprintf(stderr, "selvedge: %s\n", message);
+    return false;
+}
+
+/* --- The state directory --- */
+
+static bool make_state_dir(process_t *process)
+{
+    const char *given = process->settings.state_dir;
+    if (given != NULL) {
+        snprintf(process->state_dir, sizeof process->state_dir, "%s", given);
+        if (mkdir(given, 0700) == 0 || errno == EEXIST)
+            return true;
+        fprintf(stderr, "selvedge: --state-dir %s: cannot be made: %s\n", given, strerror(errno));
+        return false;
+    }
+    const char *where = getenv("TMPDIR");
+    snprintf(process->state_dir, sizeof process->state_dir, "%s/selvedge-XXXXXX",
+             where && *where ? where : "/tmp");
+    process->state_is_ours = mkdtemp(process->state_dir) != NULL;
+    if (!process->state_is_ours)
+        fprintf(stderr, "selvedge: no state directory could be made in %s: %s; name one with --state-dir\n",
+                where && *where ? where : "/tmp", strerror(errno));
+    return process->state_is_ours;
+}
+
+static void path_in_state(const process_t *process, const char *name, char path[PATH_BYTES + 64])
+{
+    snprintf(path, PATH_BYTES + 64, "%s/%s", process->state_dir, name);
+}
+
+/* Only what this process makes is removed: the directory was fresh. */
+static void remove_state_dir(const process_t *process)
+{
+    static const char *const names[] = {"admin-token", "journal", "sequence", "lock"};
+    if (!process->state_is_ours)
+        return;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        char path[PATH_BYTES + 64];
+        path_in_state(process, names[i], path);
+        unlink(path);
+    }
+    if (rmdir(process->state_dir) != 0)
+        fprintf(stderr, "selvedge: %s could not be removed: %s\n", process->state_dir, strerror(errno));
+}
+
+static bool find_token(process_t *process)
+{
+    const settings_t *settings = &process->settings;
+    char path[PATH_BYTES + 64], error[TOKEN_ERROR_MAX];
+    if (settings->admin_token != NULL) {
+        if (!token_is_valid(text_of(settings->admin_token)))
+            return complain("--admin-token: a token is at most 512 letters, digits and - . _ ~ + /, with = "
+                            "at the end only");
+        snprintf(process->token, sizeof process->token, "%s", settings->admin_token);
+        return true;
+    }
+    if (settings->admin_token_file != NULL)
+        return token_read(settings->admin_token_file, process->token, error) || complain(error);
+    path_in_state(process, "admin-token", path);
+    if (!token_read_or_make(path, process->token, error))
+        return complain(error);
+    fprintf(stderr, "selvedge: the admin token is in %s\n", path);
+    return true;
+}
+
+/* --- The journal --- */
+
+static void report_opening(const process_t *process, const journal_opening_t *opening)
+{
+    if (opening->outcome == JOURNAL_TAIL_CUT)
+        fprintf(stderr,
+                "selvedge: %s/journal: the last write was not finished and was never acknowledged; %llu "
+                "bytes cut\n",
+                process->state_dir, (unsigned long long)opening->bad_bytes);
+    if (opening->outcome == JOURNAL_FORGOTTEN)
+        fprintf(stderr, "selvedge: %s/journal: %s; what was stored before is forgotten%s%s\n",
+                process->state_dir, opening->damage,
+                opening->kept_as[0] ? ", the damaged file is kept as " : "", opening->kept_as);
+    if (opening->sequence_lost)
+        fprintf(stderr,
+                "selvedge: %s/sequence: damaged or gone; sequences go on far above any that was seen\n",
+                process->state_dir);
+}
+
+static bool open_journal(process_t *process)
+{
+    int failed = journal_io_posix(&process->journal_io, process->state_dir);
+    if (failed < 0) {
+        fprintf(stderr, "selvedge: --state-dir %s: %s\n", process->state_dir, strerror(-failed));
+        return false;
+    }
+    journal_config_t config = {
+        .io = process->journal_io, .ledger = process->node.ledger, .compact_bytes = JOURNAL_COMPACT_BYTES};
+    random_bytes(&config.random, sizeof config.random);
+    journal_opening_t opening;
+    journal_error_t error;
+    process->journal = journal_open(&config, &opening, &error);
+    if (process->journal == NULL) {
+        char text[ERROR_BYTES];
+        journal_error_text(&error, text, sizeof text);
+        fprintf(stderr, "selvedge: --state-dir %s: %s\n", process->state_dir, text);
+        return false;
+    }
+    report_opening(process, &opening);
+    return true;
+}
+
+/* --- Up --- */
+
+static bool open_log(process_t *process)
+{
+    const char *path = process->settings.access_log, *error = NULL;
+    if (path == NULL)
+        return true;
+    process->node.access_log = access_log_open(path, &error);
+    if (process->node.access_log == NULL)
+        fprintf(stderr, "selvedge: --access-log %s: %s\n", path, error);
+    return process->node.access_log != NULL;
+}
+
+static void start_rooms(process_t *process)
+{
+    const settings_t *settings = &process->settings;
+    node_t *node = &process->node;
+    memory_attach_thread();
+    counters_attach();
+    counters_name_site(0, settings->site_name);
+    memory_config_t memory = {settings->memory_bytes, settings->max_object_bytes, new_version, NULL};
+    node->memory = memory_new(&memory);
+    process->publisher = publisher_start(&process->journal, node->ledger, wall_now_ms);
+    puller_config_t puller = {.origin_url = settings->origin_url,
+                              .host = settings->origin_host,
+                              .ca_file = settings->ca_file,
+                              .forwarded_https = settings->forwarded_https,
+                              .forward_all = settings->forward_all,
+                              .site = 0,
+                              .connect_timeout_ms = settings->connect_timeout_ms,
+                              .first_byte_timeout_ms = settings->first_byte_timeout_ms,
+                              .between_bytes_timeout_ms = settings->between_bytes_timeout_ms,
+                              .now_ms = wall_now_ms};
+    node->puller = puller_start(&puller);
+    api_config_t api = {process->publisher,  node->ledger, text_of(process->token),
+                        settings->site_name, wall_now_ms,  wall_now_ms()};
+    node->api = api_new(&api);
+}
+
+/* What can be wrong is tried first: sockets, certificates, the state directory. */
+static bool prepare(process_t *process)
+{
+    char error[ERROR_BYTES];
+    const char *unguarded = guard_in_force();
+    if (unguarded != NULL)
+        return complain(unguarded);
+    process->server = server_open(&process->settings, error, sizeof error);
+    if (process->server == NULL)
+        return complain(error);
+    if (server_self_signed(process->server))
+        complain("no --cert given: https answers with a self-signed certificate for localhost");
+    process->node.settings = &process->settings;
+    process->node.ledger = ledger_new(EXACT_SLOTS, FOLDED_SLOTS);
+    return make_state_dir(process) && find_token(process) && open_journal(process) && open_log(process);
+}
+
+static void say_ready(const process_t *process)
+{
+    char listeners[ERROR_BYTES * 2];
+    server_describe(process->server, listeners, sizeof listeners);
+    fprintf(stderr, "selvedge: ready %s state=%s\n", listeners, process->state_dir);
+}
+
+/* --- Signals, and down --- */
+
+static sigset_t handled_signals(void)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGUSR1);
+    return set;
+}
+
+static void serve_signals(const process_t *process)
+{
+    sigset_t set = handled_signals();
+    for (;;) {
+        int number;
+        if (sigwait(&set, &number) != 0)
+            continue;
+        if (number != SIGUSR1)
+            return;
+        if (process->node.access_log != NULL)
+            access_log_reopen(process->node.access_log);
+    }
+}
+
+static bool stop_rooms(process_t *process)
+{
+    node_t *node = &process->node;
+    bool ended = server_stop(process->server, node, process->settings.shutdown_timeout_ms);
+    publisher_stop(&process->publisher);
+    if (!ended)
+        return complain("a worker did not end in time");
+    server_free(&process->server);
+    api_free(&node->api);
+    if (node->access_log != NULL)
+        access_log_close(&node->access_log);
+    memory_free(&node->memory);
+    memory_detach_thread();
+    return true;
+}
+
+static void clean_up(process_t *process)
+{
+    if (process->journal != NULL)
+        journal_close(&process->journal);
+    journal_io_posix_close(&process->journal_io);
+    if (process->server != NULL)
+        server_free(&process->server);
+    if (process->node.ledger != NULL)
+        ledger_free(&process->node.ledger);
+    if (process->state_dir[0] != '\0')
+        remove_state_dir(process);
+}
+
+static bool run(process_t *process)
+{
+    /* Before any thread: the main thread alone takes signals. */
+    sigset_t set = handled_signals();
+    pthread_sigmask(SIG_BLOCK, &set, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    if (!prepare(process))
+        return false;
+    start_rooms(process);
+    server_start(process->server, &process->node);
+    say_ready(process);
+    serve_signals(process);
+    return stop_rooms(process);
+}
+
+int main(int argc, char *argv[])
+{
+    static process_t process;
+    char error[SETTINGS_ERROR_MAX];
+    switch (settings_parse(argc, argv, stdout, &process.settings, error, sizeof error)) {
+    case SETTINGS_ANSWERED:
+        return 0;
+    case SETTINGS_WRONG:
+        fprintf(stderr, "selvedge: %s\n", error);
+        return 2;
+    case SETTINGS_START:
+        break;
+    }
+    bool well = run(&process);
+    clean_up(&process);
+    return well ? 0 : 1;
+}

@@ -1,0 +1,20 @@
+/* What the rooms of one node share. Made by main in start-up order, fixed while workers run. */
+#ifndef SELVEDGE_EDGE_NODE_H
+#define SELVEDGE_EDGE_NODE_H
+
+#include "conf/settings.h"
+#include "edge/cache/memory.h"
+#include "edge/observe/access_log.h"
+#include "origin_pull/puller.h"
+#include "purge/api.h"
+
+typedef struct {
+    const settings_t *settings;
+    memory_t *memory;
+    ledger_t *ledger;
+    puller_t *puller;
+    access_log_t *access_log; /* NULL: off */
+    api_t *api;
+} node_t;
+
+#endif

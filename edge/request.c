@@ -1,0 +1,329 @@
+#include "edge/request.h"
+
+#include <time.h>
+
+#include "edge/exchange.h"
+#include "edge/guard/guard.h"
+#include "edge/http/url.h"
+#include "origin_pull/fill_upstream.h"
+
+enum { STEPS_MAX = 4, SHORT_TARGET = 1024 };
+
+int64_t exchange_now_us(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+static text_t text_from(h2o_iovec_t bytes)
+{
+    return (text_t){bytes.base, bytes.len};
+}
+
+http_fields_t exchange_fields(const h2o_req_t *req, http_field_t *fields)
+{
+    size_t count = req->headers.size < GUARD_FIELDS_MAX ? req->headers.size : GUARD_FIELDS_MAX;
+    for (size_t i = 0; i < count; i++) {
+        const h2o_header_t *header = &req->headers.entries[i];
+        fields[i] = (http_field_t){text_from(*header->name), text_from(header->value)};
+    }
+    return (http_fields_t){fields, count};
+}
+
+/* --- The walk --- */
+
+static void wake(object_reader_t *reader);
+
+static walk_t walk_of(exchange_t *exchange, http_fields_t fields)
+{
+    const node_t *node = worker_node(exchange->worker);
+    return (walk_t){node->memory, node->ledger,       exchange->key,
+                    fields,       exchange->sequence, exchange_now_us() / 1000,
+                    wake};
+}
+
+static waiter_t *waiter_of(object_reader_t *reader)
+{
+    return CONTAINER_OF(reader, waiter_t, reader);
+}
+
+static void start_fill(exchange_t *exchange, walk_step_t *step, http_fields_t fields)
+{
+    const node_t *node = worker_node(exchange->worker);
+    fill_request_t request = {.memory = node->memory,
+                              .method = exchange->is_get ? TEXT("GET") : text_from(exchange->req->method),
+                              .key = exchange->key,
+                              .fields = fields,
+                              .body = text_from(exchange->req->entity),
+                              .object = exchange->reader->object,
+                              .base = step->base,
+                              .indexed = step->kind == WALK_FILL};
+    step->base = NULL;
+    fill_t *fill = fill_new(&request);
+    puller_submit(node->puller, &fill);
+}
+
+static void await_head(exchange_t *exchange);
+
+/* Answers, waits or begins a fill, as the step says. */
+static void take_step(exchange_t *exchange, walk_step_t *step, http_fields_t fields)
+{
+    exchange->kind = step->kind;
+    exchange->forward = step->forward;
+    exchange->ttl_ms = step->ttl_ms;
+    exchange->outcome = step->kind == WALK_HIT    ? OUTCOME_HIT
+                        : step->kind == WALK_PASS ? OUTCOME_PASS
+                                                  : OUTCOME_MISS;
+    if (step->kind == WALK_HIT) {
+        respond_object(exchange, fields);
+        return;
+    }
+    if (step->kind != WALK_JOIN)
+        start_fill(exchange, step, fields);
+    await_head(exchange);
+}
+
+static void begin_again(exchange_t *exchange, bool alone)
+{
+    http_field_t list[GUARD_FIELDS_MAX];
+    http_fields_t fields = exchange_fields(exchange->req, list);
+    walk_t walk = walk_of(exchange, fields);
+    object_leave(exchange->reader);
+    walk_step_t step = alone || ++exchange->steps > STEPS_MAX
+                           ? walk_private(&walk, exchange->reader, FORWARD_BYPASS)
+                           : walk_begin(&walk, exchange->reader);
+    take_step(exchange, &step, fields);
+}
+
+static void answer_failure(exchange_t *exchange)
+{
+    object_failure_t failure = object_failure(exchange->reader->object);
+    exchange->outcome = OUTCOME_ERROR;
+    respond_refusal(exchange, failure.status, failure.detail,
+                    failure.status == 504 ? "The origin did not answer in time.\n"
+                                          : "The origin could not be reached.\n");
+}
+
+static void note_origin(exchange_t *exchange)
+{
+    const object_t *object = exchange->reader->object;
+    exchange->origin_status = object_revalidated(object) ? 304 : object_head(object)->status;
+    if (object_revalidated(object))
+        exchange->outcome = OUTCOME_REVALIDATED;
+}
+
+/* The head has arrived, or the fill ended without. */
+static void at_head(exchange_t *exchange)
+{
+    http_field_t list[GUARD_FIELDS_MAX];
+    http_fields_t fields = exchange_fields(exchange->req, list);
+    walk_t walk = walk_of(exchange, fields);
+    switch (walk_at_head(&walk, exchange->reader)) {
+    case HEAD_SERVE:
+        note_origin(exchange);
+        respond_object(exchange, fields);
+        return;
+    case HEAD_AGAIN:
+        begin_again(exchange, false);
+        return;
+    case HEAD_ALONE:
+        begin_again(exchange, true);
+        return;
+    case HEAD_FAILED:
+        answer_failure(exchange);
+        return;
+    }
+}
+
+static void await_head(exchange_t *exchange)
+{
+    if (!object_wait_head(exchange->reader))
+        at_head(exchange);
+}
+
+/* --- Wakes --- */
+
+static void free_if_over(waiter_t *waiter)
+{
+    if (waiter->exchange == NULL && !atomic_load_explicit(&waiter->on_its_way, memory_order_acquire))
+        free(waiter);
+}
+
+/* The puller's thread, under the object's lock. */
+static void wake(object_reader_t *reader)
+{
+    waiter_t *waiter = waiter_of(reader);
+    if (!atomic_exchange_explicit(&waiter->on_its_way, true, memory_order_acq_rel))
+        worker_post(waiter->worker, &waiter->message);
+}
+
+static void on_wake(message_t *message)
+{
+    waiter_t *waiter = CONTAINER_OF(message, waiter_t, message);
+    atomic_store_explicit(&waiter->on_its_way, false, memory_order_release);
+    exchange_t *exchange = waiter->exchange;
+    if (exchange == NULL)
+        free_if_over(waiter);
+    else if (exchange->started)
+        respond_more(exchange);
+    else
+        await_head(exchange);
+}
+
+static waiter_t *waiter_new(exchange_t *exchange)
+{
+    waiter_t *waiter = must_calloc(1, sizeof *waiter);
+    waiter->message.handle = on_wake;
+    waiter->worker = exchange->worker;
+    waiter->exchange = exchange;
+    return waiter;
+}
+
+/* --- The exchange's life --- */
+
+static void log_line(exchange_t *exchange)
+{
+    access_log_buffer_t *log = worker_log(exchange->worker);
+    h2o_req_t *req = exchange->req;
+    if (log == NULL)
+        return;
+    ssize_t agent = h2o_find_header(&req->headers, H2O_TOKEN_USER_AGENT, -1);
+    ssize_t referer = h2o_find_header(&req->headers, H2O_TOKEN_REFERER, -1);
+    text_t absent = {NULL, 0};
+    access_log_line_t line = {
+        .time_us = exchange->started_us,
+        .site = worker_node(exchange->worker)->settings->site_name,
+        .client = worker_client(req),
+        .method = text_from(req->input.method),
+        .host = text_from(req->input.authority),
+        .path = text_from(req->input.path),
+        .user_agent = agent >= 0 ? text_from(req->headers.entries[agent].value) : absent,
+        .referer = referer >= 0 ? text_from(req->headers.entries[referer].value) : absent,
+        .protocol = req->version >= 0x200 ? PROTOCOL_H2 : PROTOCOL_H1,
+        .status = req->res.status,
+        .bytes = req->bytes_sent,
+        .duration_us = exchange_now_us() - exchange->started_us,
+        .ttfb_us = exchange->first_byte_us ? exchange->first_byte_us - exchange->started_us : -1,
+        .cache = exchange->outcome,
+        .tier = exchange->outcome == OUTCOME_HIT ? "memory"
+                : exchange->origin_status        ? "origin"
+                                                 : "",
+        .origin_status = exchange->origin_status,
+    };
+    access_log_add(log, &line);
+}
+
+/* The request is over: its pool is being cleared. This was allocated after the request's fields were, so it
+ * goes before. */
+static void end(void *memory)
+{
+    exchange_t *exchange = memory;
+    MUST_BE(exchange, EXCHANGE_MAGIC);
+    count_request(SITE, exchange->outcome, exchange->req->version >= 0x200 ? PROTOCOL_H2 : PROTOCOL_H1);
+    log_line(exchange);
+    if (exchange->span.block != NULL)
+        block_unref(&exchange->span.block);
+    if (exchange->reader != NULL)
+        object_leave(exchange->reader);
+    if (exchange->waiter != NULL) {
+        exchange->waiter->exchange = NULL;
+        free_if_over(exchange->waiter);
+    }
+    exchange->magic = 0;
+}
+
+static exchange_t *exchange_new(h2o_req_t *req)
+{
+    exchange_t *exchange = h2o_mem_alloc_shared(&req->pool, sizeof *exchange, end);
+    memset(exchange, 0, sizeof *exchange);
+    exchange->magic = EXCHANGE_MAGIC;
+    exchange->req = req;
+    exchange->worker = worker_of(req);
+    exchange->started_us = exchange_now_us();
+    exchange->outcome = OUTCOME_ERROR;
+    return exchange;
+}
+
+/* --- A request comes in --- */
+
+static bool is(h2o_iovec_t bytes, text_t text)
+{
+    return text_equal(text_from(bytes), text);
+}
+
+/* Normalises the target; false after it was refused. */
+static bool find_target(exchange_t *exchange, text_t *target)
+{
+    h2o_req_t *req = exchange->req;
+    char small[3 * SHORT_TARGET];
+    size_t capacity = 3 * req->path.len;
+    char *buffer = req->path.len <= SHORT_TARGET ? small : h2o_mem_alloc_pool(&req->pool, capacity);
+    url_error_t error = url_normalize(text_from(req->path), buffer, capacity, target);
+    if (error != URL_OK) {
+        count_guard_stopped(GUARD_BAD_URL);
+        char *message = h2o_mem_alloc_pool(&req->pool, 256);
+        snprintf(message, 256, "The request target %s.\n", url_error_text(error));
+        respond_refusal(exchange, error == URL_TOO_LONG ? 414 : 400, "bad_url", message);
+        return false;
+    }
+    if (target->data == small) {
+        char *kept = h2o_mem_alloc_pool(&req->pool, target->length);
+        memcpy(kept, small, target->length);
+        target->data = kept;
+    }
+    return true;
+}
+
+static bool is_refused(exchange_t *exchange)
+{
+    h2o_req_t *req = exchange->req;
+    if (is(req->method, TEXT("CONNECT")) || is(req->method, TEXT("TRACE"))) {
+        respond_refusal(exchange, 501, "method", "This method is not supported.\n");
+        return true;
+    }
+    if (is(req->path, TEXT("*"))) {
+        respond_refusal(exchange, 501, "method", "OPTIONS * is not supported.\n");
+        return true;
+    }
+    return false;
+}
+
+static void decide(exchange_t *exchange)
+{
+    http_field_t list[GUARD_FIELDS_MAX];
+    http_fields_t fields = exchange_fields(exchange->req, list);
+    if (upstream_is_loop(fields)) {
+        respond_refusal(exchange, 508, "proxy_loop_detected",
+                        "This request has come back to where it was.\n");
+        return;
+    }
+    exchange->waiter = waiter_new(exchange);
+    exchange->reader = &exchange->waiter->reader;
+    walk_t walk = walk_of(exchange, fields);
+    walk_step_t step = exchange->is_get ? walk_begin(&walk, exchange->reader)
+                                        : walk_private(&walk, exchange->reader, FORWARD_METHOD);
+    take_step(exchange, &step, fields);
+}
+
+static int on_request(h2o_handler_t *handler, h2o_req_t *req)
+{
+    (void)handler;
+    exchange_t *exchange = exchange_new(req);
+    const node_t *node = worker_node(exchange->worker);
+    text_t target;
+    if (is_refused(exchange) || !find_target(exchange, &target))
+        return 0;
+    exchange->sequence = ledger_sequence(node->ledger);
+    exchange->key = cache_key(node->settings->site_name, target);
+    exchange->is_head = is(req->method, TEXT("HEAD"));
+    exchange->is_get = exchange->is_head || is(req->method, TEXT("GET"));
+    decide(exchange);
+    return 0;
+}
+
+void request_register(h2o_pathconf_t *path)
+{
+    h2o_handler_t *handler = h2o_create_handler(path, sizeof *handler);
+    handler->on_req = on_request;
+}

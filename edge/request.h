@@ -1,0 +1,12 @@
+/* The request path: from the library's request to a decision. Knows all rooms; nobody knows it but the
+ * server. */
+#ifndef SELVEDGE_EDGE_REQUEST_H
+#define SELVEDGE_EDGE_REQUEST_H
+
+#include <h2o.h>
+
+/* Registers the site's handler and the log on a worker's path. Requests find their node through their worker.
+ */
+void request_register(h2o_pathconf_t *path);
+
+#endif

@@ -1,0 +1,355 @@
+/* From a stored or growing object to an HTTP response. */
+#include <sys/socket.h>
+
+#include "edge/exchange.h"
+#include "edge/http/conditional.h"
+
+/* So much of a body is handed to the library at once: what TLS may hold of it encrypted, per connection. */
+enum { SEND_BYTES = 128 << 10, OWN_FIELDS = 4 };
+
+static const char *reason_of(int status)
+{
+    switch (status) {
+    case 200:
+        return "OK";
+    case 201:
+        return "Created";
+    case 202:
+        return "Accepted";
+    case 204:
+        return "No Content";
+    case 206:
+        return "Partial Content";
+    case 301:
+        return "Moved Permanently";
+    case 302:
+        return "Found";
+    case 303:
+        return "See Other";
+    case 304:
+        return "Not Modified";
+    case 307:
+        return "Temporary Redirect";
+    case 308:
+        return "Permanent Redirect";
+    case 400:
+        return "Bad Request";
+    case 401:
+        return "Unauthorized";
+    case 403:
+        return "Forbidden";
+    case 404:
+        return "Not Found";
+    case 405:
+        return "Method Not Allowed";
+    case 410:
+        return "Gone";
+    case 413:
+        return "Content Too Large";
+    case 414:
+        return "URI Too Long";
+    case 429:
+        return "Too Many Requests";
+    case 500:
+        return "Internal Server Error";
+    case 501:
+        return "Not Implemented";
+    case 502:
+        return "Bad Gateway";
+    case 503:
+        return "Service Unavailable";
+    case 504:
+        return "Gateway Timeout";
+    case 508:
+        return "Loop Detected";
+    default:
+        return "Status";
+    }
+}
+
+/* --- Fields --- */
+
+static void add(h2o_req_t *req, const h2o_token_t *token, text_t value)
+{
+    h2o_add_header(&req->pool, &req->res.headers, token, NULL, value.data, value.length);
+}
+
+static void add_named(h2o_req_t *req, text_t name, text_t value)
+{
+    const h2o_token_t *token = h2o_lookup_token(name.data, name.length);
+    if (token != NULL)
+        add(req, token, value);
+    else
+        h2o_add_header_by_str(&req->pool, &req->res.headers, name.data, name.length, 0, NULL, value.data,
+                              value.length);
+}
+
+/* Digits of a number that is not negative, written to the end of `buffer`'s 20 bytes. */
+static text_t decimal(uint64_t number, char buffer[20])
+{
+    char *at = buffer + 20;
+    do
+        *--at = (char)('0' + number % 10);
+    while ((number /= 10) > 0);
+    return (text_t){at, (size_t)(buffer + 20 - at)};
+}
+
+static void add_age(exchange_t *exchange, int64_t age_ms)
+{
+    h2o_req_t *req = exchange->req;
+    char *digits = h2o_mem_alloc_pool(&req->pool, 20);
+    add(req, H2O_TOKEN_AGE, decimal((uint64_t)age_ms / 1000, digits));
+}
+
+enum { STATUS_BYTES = 192 };
+
+static void append(char *buffer, size_t *length, text_t text)
+{
+    size_t room = STATUS_BYTES - *length;
+    size_t part = text.length < room ? text.length : room;
+    memcpy(buffer + *length, text.data, part);
+    *length += part;
+}
+
+/* RFC 9211: how this node handled the request. */
+static text_t forwarded_status(const exchange_t *exchange, char *buffer)
+{
+    size_t length = 0;
+    const object_t *object = exchange->reader->object;
+    append(buffer, &length, TEXT("selvedge; fwd="));
+    append(buffer, &length, text_of(forward_name(exchange->forward)));
+    if (object_revalidated(object))
+        append(buffer, &length, TEXT("; fwd-status=304"));
+    if (object_admitted(object))
+        append(buffer, &length, TEXT("; stored"));
+    if (exchange->kind == WALK_JOIN)
+        append(buffer, &length, TEXT("; collapsed"));
+    const char *why = object_head(object)->storing.why;
+    if (!object_admitted(object) && why != NULL) {
+        append(buffer, &length, TEXT("; detail="));
+        append(buffer, &length, text_of(why));
+    }
+    return (text_t){buffer, length};
+}
+
+static text_t hit_status(const exchange_t *exchange, char *buffer)
+{
+    char digits[20];
+    size_t length = 0;
+    append(buffer, &length, TEXT("selvedge; hit; ttl="));
+    append(buffer, &length, decimal((uint64_t)exchange->ttl_ms / 1000, digits));
+    return (text_t){buffer, length};
+}
+
+static text_t refusal_status(const exchange_t *exchange, char *buffer)
+{
+    size_t length = 0;
+    append(buffer, &length, TEXT("selvedge"));
+    if (exchange->forward != FORWARD_NOT) {
+        append(buffer, &length, TEXT("; fwd="));
+        append(buffer, &length, text_of(forward_name(exchange->forward)));
+    }
+    append(buffer, &length, TEXT("; detail="));
+    append(buffer, &length, text_of(exchange->detail));
+    return (text_t){buffer, length};
+}
+
+static void add_own(exchange_t *exchange, text_t (*status)(const exchange_t *, char *))
+{
+    h2o_req_t *req = exchange->req;
+    add(req, H2O_TOKEN_VIA, TEXT("1.1 selvedge"));
+    char *buffer = h2o_mem_alloc_pool(&req->pool, STATUS_BYTES);
+    add_named(req, TEXT("cache-status"), status(exchange, buffer));
+}
+
+/* A 304 carries what a 200 would have said of caching, not what describes the body (RFC 9110 section 15.4.5).
+ */
+static bool belongs_in_304(text_t name)
+{
+    return !(name.length > 8 && memcmp(name.data, "content-", 8) == 0) ||
+           text_equal(name, TEXT("content-location"));
+}
+
+static void add_head(exchange_t *exchange, const head_t *head, bool not_modified)
+{
+    h2o_req_t *req = exchange->req;
+    h2o_vector_reserve(&req->pool, &req->res.headers, head->fields.count + OWN_FIELDS);
+    for (size_t i = 0; i < head->fields.count; i++) {
+        const http_field_t *field = &head->fields.at[i];
+        if (field->value.data == head->date.data || (not_modified && !belongs_in_304(field->name)))
+            continue;
+        add_named(req, field->name, field->value);
+    }
+    int64_t age_ms = head_age_ms(head, exchange->started_us / 1000);
+    bool reused = exchange->kind == WALK_HIT || object_revalidated(exchange->reader->object);
+    if (reused || age_ms >= 1000)
+        add_age(exchange, age_ms);
+    add_own(exchange, exchange->kind == WALK_HIT ? hit_status : forwarded_status);
+}
+
+/* --- Sending --- */
+
+/* The library writes a Date of its own. A stored response has the origin's: lend it that one while the head
+ * is written. */
+static void send_dated(exchange_t *exchange, text_t date, h2o_iovec_t *bytes, size_t count,
+                       h2o_send_state_t state)
+{
+    h2o_context_t *context = exchange->req->conn->ctx;
+    if (date.length != H2O_TIMESTR_RFC1123_LEN) {
+        h2o_send(exchange->req, bytes, count, state);
+        return;
+    }
+    h2o_get_timestamp(context, NULL,
+                      NULL); /* brings its cache up to date, so that it stays in place meanwhile */
+    h2o_timestamp_string_t *lent = worker_date(exchange->worker), *own = context->_timestamp_cache.value;
+    memcpy(lent->rfc1123, date.data, date.length);
+    context->_timestamp_cache.value = lent;
+    h2o_send(exchange->req, bytes, count, state);
+    context->_timestamp_cache.value = own;
+}
+
+/* A body cut short must not look whole. What has no length on HTTP/1 ends with a reset; with TLS, without the
+ * closing alert. */
+static void forbid_clean_close(exchange_t *exchange)
+{
+    h2o_req_t *req = exchange->req;
+    if (req->version >= 0x200)
+        return;
+    int fd = h2o_socket_get_fd(worker_socket(req));
+    struct linger reset = {.l_onoff = 1, .l_linger = 0};
+    setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+    if (worker_socket(req)->ssl != NULL)
+        shutdown(fd, SHUT_RDWR);
+}
+
+static void fail(exchange_t *exchange)
+{
+    exchange->finished = true;
+    exchange->outcome = OUTCOME_ERROR;
+    forbid_clean_close(exchange);
+    h2o_send(exchange->req, NULL, 0, H2O_SEND_STATE_ERROR);
+}
+
+static void send_span(exchange_t *exchange, bool last)
+{
+    const object_t *object = exchange->reader->object;
+    h2o_iovec_t bytes = {(char *)exchange->span.bytes, exchange->span.length};
+    h2o_send_state_t state = last ? H2O_SEND_STATE_FINAL : H2O_SEND_STATE_IN_PROGRESS;
+    exchange->sending = !last;
+    exchange->finished = last;
+    if (exchange->first_byte_us != 0) {
+        h2o_send(exchange->req, &bytes, 1, state);
+        return;
+    }
+    exchange->first_byte_us = exchange_now_us();
+    send_dated(exchange, object_head(object)->date, &bytes, 1, state);
+}
+
+/* Ends an answer whose body has been sent, or has none. Nothing may be touched afterwards. */
+static void send_end(exchange_t *exchange)
+{
+    exchange->finished = true;
+    if (exchange->first_byte_us != 0) {
+        h2o_send(exchange->req, NULL, 0, H2O_SEND_STATE_FINAL);
+        return;
+    }
+    exchange->first_byte_us = exchange_now_us();
+    send_dated(exchange, object_head(exchange->reader->object)->date, NULL, 0, H2O_SEND_STATE_FINAL);
+}
+
+void respond_more(exchange_t *exchange)
+{
+    if (exchange->sending || exchange->finished)
+        return;
+    object_reader_t *reader = exchange->reader;
+    if (exchange->span.block != NULL)
+        block_unref(&exchange->span.block);
+    switch (object_read(reader, SEND_BYTES, &exchange->span)) {
+    case READ_BYTES: {
+        int64_t length = object_head(reader->object)->content_length;
+        send_span(exchange, length >= 0 && reader->offset == (uint64_t)length);
+        return;
+    }
+    case READ_WAIT:
+        return;
+    case READ_END:
+        send_end(exchange);
+        return;
+    case READ_FAILED:
+    case READ_BEHIND:
+        fail(exchange);
+        return;
+    }
+}
+
+static void proceed(h2o_generator_t *generator, h2o_req_t *req)
+{
+    (void)req;
+    exchange_t *exchange = CONTAINER_OF(generator, exchange_t, super);
+    MUST_BE(exchange, EXCHANGE_MAGIC);
+    exchange->sending = false;
+    respond_more(exchange);
+}
+
+/* The client went away, or reset its stream: the object is told at once, not only when the request's memory
+ * goes. */
+static void stop(h2o_generator_t *generator, h2o_req_t *req)
+{
+    (void)req;
+    exchange_t *exchange = CONTAINER_OF(generator, exchange_t, super);
+    MUST_BE(exchange, EXCHANGE_MAGIC);
+    exchange->finished = true;
+    object_leave(exchange->reader);
+}
+
+static void start(exchange_t *exchange, int status)
+{
+    h2o_req_t *req = exchange->req;
+    req->res.status = status;
+    req->res.reason = reason_of(status);
+    exchange->started = true;
+    exchange->super.proceed = proceed;
+    exchange->super.stop = stop;
+    h2o_start_response(req, &exchange->super);
+}
+
+static bool has_no_body(int status)
+{
+    return status == 204 || status == 304;
+}
+
+static bool is_not_modified(const exchange_t *exchange, http_fields_t request, const head_t *head)
+{
+    return exchange->is_get && head->status == 200 &&
+           http_not_modified(request, head->etag, head->last_modified);
+}
+
+void respond_object(exchange_t *exchange, http_fields_t request)
+{
+    const head_t *head = object_head(exchange->reader->object);
+    bool not_modified = is_not_modified(exchange, request, head);
+    add_head(exchange, head, not_modified);
+    int status = not_modified ? 304 : head->status;
+    if (head->content_length >= 0 && !has_no_body(status))
+        exchange->req->res.content_length = (size_t)head->content_length;
+    start(exchange, status);
+    if (exchange->is_head || has_no_body(status))
+        send_end(exchange);
+    else
+        respond_more(exchange);
+}
+
+void respond_refusal(exchange_t *exchange, int status, const char *detail, const char *message)
+{
+    h2o_req_t *req = exchange->req;
+    text_t body = text_of(message);
+    exchange->detail = detail;
+    add(req, H2O_TOKEN_CONTENT_TYPE, TEXT("text/plain; charset=utf-8"));
+    add_own(exchange, refusal_status);
+    req->res.content_length = body.length;
+    start(exchange, status);
+    exchange->finished = true;
+    exchange->first_byte_us = exchange_now_us();
+    h2o_iovec_t bytes = {(char *)body.data, body.length};
+    h2o_send(req, &bytes, exchange->is_head ? 0 : 1, H2O_SEND_STATE_FINAL);
+}

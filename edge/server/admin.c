@@ -1,0 +1,137 @@
+#include "edge/server/admin.h"
+
+#include "edge/observe/counters.h"
+#include "edge/server/worker.h"
+
+enum { ADMIN_MAGIC = 0x5e1ad1 };
+
+/* One admin request. Allocated apart: its answer may come after its client has gone. */
+typedef struct {
+    message_t message;
+    uint32_t magic;
+    worker_t *worker;
+    h2o_req_t *req; /* NULL once the request has ended; the worker's thread only */
+    api_answer_t answer;
+} admin_call_t;
+
+static const char *reason_of(int status)
+{
+    switch (status) {
+    case 200:
+        return "OK";
+    case 400:
+        return "Bad Request";
+    case 401:
+        return "Unauthorized";
+    case 403:
+        return "Forbidden";
+    case 404:
+        return "Not Found";
+    case 405:
+        return "Method Not Allowed";
+    case 413:
+        return "Content Too Large";
+    case 415:
+        return "Unsupported Media Type";
+    default:
+        return "Internal Server Error";
+    }
+}
+
+static void add(h2o_req_t *req, const h2o_token_t *token, const char *value)
+{
+    if (value != NULL)
+        h2o_add_header(&req->pool, &req->res.headers, token, NULL, value, strlen(value));
+}
+
+static void send_answer(h2o_req_t *req, const api_answer_t *answer)
+{
+    req->res.status = answer->status;
+    req->res.reason = reason_of(answer->status);
+    req->res.content_length = answer->body_length;
+    add(req, H2O_TOKEN_CONTENT_TYPE, answer->content_type);
+    add(req, H2O_TOKEN_CACHE_CONTROL, "no-store");
+    add(req, H2O_TOKEN_ALLOW, answer->allow);
+    add(req, H2O_TOKEN_WWW_AUTHENTICATE, answer->authenticate);
+    h2o_send_inline(req, answer->body, answer->body_length);
+}
+
+/* On the worker: answers, if there is still somebody to answer. */
+static void deliver(message_t *message)
+{
+    admin_call_t *call = CONTAINER_OF(message, admin_call_t, message);
+    MUST_BE(call, ADMIN_MAGIC);
+    h2o_req_t *req = call->req;
+    api_answer_t answer = call->answer;
+    /* From here on the request's end frees the call. */
+    call->message.handle = NULL;
+    if (req != NULL)
+        send_answer(req, &answer);
+    else
+        free(call);
+    free(answer.body);
+}
+
+/* Any thread. The worker hears of it by message even when it comes at once: one path for both. */
+static void on_answer(void *context, api_answer_t *answer)
+{
+    admin_call_t *call = context;
+    MUST_BE(call, ADMIN_MAGIC);
+    call->answer = *answer;
+    worker_post(call->worker, &call->message);
+}
+
+static void on_request_end(void *memory)
+{
+    admin_call_t *call = *(admin_call_t **)memory;
+    bool delivered = call->message.handle == NULL;
+    call->req = NULL;
+    if (delivered)
+        free(call);
+}
+
+static text_t field(const h2o_req_t *req, const h2o_token_t *token)
+{
+    ssize_t at = h2o_find_header(&req->headers, token, -1);
+    if (at < 0)
+        return (text_t){NULL, 0};
+    h2o_iovec_t value = req->headers.entries[at].value;
+    return (text_t){value.base, value.len};
+}
+
+/* Gauges that are read off where they live, just before somebody looks. */
+static void refresh_gauges(const node_t *node)
+{
+    gauge_set(GAUGE_OBJECTS, memory_objects(node->memory));
+    gauge_set(GAUGE_MEMORY_BYTES, memory_bytes(node->memory));
+    gauge_set(GAUGE_MEMORY_LIMIT_BYTES, memory_limit(node->memory));
+    gauge_set(GAUGE_PURGE_SEQUENCE, ledger_sequence(node->ledger));
+}
+
+static int on_request(h2o_handler_t *handler, h2o_req_t *req)
+{
+    (void)handler;
+    admin_call_t *call = must_calloc(1, sizeof *call);
+    call->magic = ADMIN_MAGIC;
+    call->message.handle = deliver;
+    call->worker = worker_of(req);
+    call->req = req;
+    admin_call_t **held = h2o_mem_alloc_shared(&req->pool, sizeof(call), on_request_end);
+    *held = call;
+    const node_t *node = worker_node(call->worker);
+    refresh_gauges(node);
+    size_t path_length = req->query_at == SIZE_MAX ? req->path.len : req->query_at;
+    api_request_t request = {.method = {req->method.base, req->method.len},
+                             .path = {req->path.base, path_length},
+                             .authorization = field(req, H2O_TOKEN_AUTHORIZATION),
+                             .content_type = field(req, H2O_TOKEN_CONTENT_TYPE),
+                             .body = {req->entity.base, req->entity.len}};
+    api_handle(node->api, &request, on_answer, call);
+    return 0;
+}
+
+void admin_register(h2o_pathconf_t *path)
+{
+    h2o_handler_t *handler = h2o_create_handler(path, sizeof *handler);
+    handler->on_req = on_request;
+}

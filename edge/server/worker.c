@@ -1,0 +1,387 @@
+#include "edge/server/worker.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <h2o/http1.h>
+#include <h2o/http2.h>
+#include <pthread.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "edge/observe/counters.h"
+
+enum {
+    WORKER_MAGIC = 0x5e1304e4,
+    CONNECTION_MAGIC = 0x5e1c044,
+    TICK_MS = 250,
+    ACCEPTS_AT_ONCE = 16,
+    LISTENERS_MAX = 32
+};
+
+typedef struct connection connection_t;
+
+typedef struct {
+    h2o_accept_ctx_t accept;
+    h2o_socket_t *socket; /* NULL once closed */
+    worker_t *worker;
+} listener_t;
+
+struct worker {
+    uint32_t magic;
+    h2o_context_t context;
+    /* Fixed after start. */
+    worker_config_t config;
+    h2o_globalconf_t library;
+    pthread_t thread;
+    h2o_multithread_queue_t *queue;
+    h2o_multithread_receiver_t receiver;
+    /* Its own thread. */
+    listener_t listeners[LISTENERS_MAX];
+    size_t listener_count;
+    connection_t *connections;
+    size_t connection_count;
+    int64_t counted[PROTOCOLS]; /* what the gauges were told */
+    access_log_buffer_t *log;
+    h2o_timestamp_string_t *date;
+    h2o_timeout_t tick;
+    h2o_timeout_entry_t tick_entry;
+    bool draining;
+    message_t drain, cut_off;
+    /* Under the lock. */
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    bool accepting, ended;
+    /* The starting thread's. */
+    worker_t *started_before;
+};
+
+static worker_t *last_started; /* workers live as long as the process */
+
+/* One accepted connection, from accept to close. */
+struct connection {
+    uint32_t magic;
+    worker_t *worker;
+    h2o_socket_t *socket;
+    connection_t *next, **link;
+    size_t client_length;
+    char client[INET6_ADDRSTRLEN];
+};
+
+/* --- Connections --- */
+
+static void on_connection_close(void *data)
+{
+    connection_t *connection = data;
+    MUST_BE(connection, CONNECTION_MAGIC);
+    *connection->link = connection->next;
+    if (connection->next != NULL)
+        connection->next->link = connection->link;
+    connection->worker->connection_count--;
+    connection->magic = 0;
+    free(connection);
+}
+
+static void name_client(connection_t *connection)
+{
+    struct sockaddr_storage address;
+    socklen_t length = h2o_socket_getpeername(connection->socket, (struct sockaddr *)&address);
+    const void *bytes = NULL;
+    if (length > 0 && address.ss_family == AF_INET)
+        bytes = &((struct sockaddr_in *)&address)->sin_addr;
+    else if (length > 0 && address.ss_family == AF_INET6)
+        bytes = &((struct sockaddr_in6 *)&address)->sin6_addr;
+    if (bytes != NULL &&
+        inet_ntop(address.ss_family, bytes, connection->client, sizeof connection->client) != NULL)
+        connection->client_length = strlen(connection->client);
+}
+
+static void open_connection(worker_t *worker, h2o_socket_t *socket)
+{
+    connection_t *connection = must_calloc(1, sizeof *connection);
+    connection->magic = CONNECTION_MAGIC;
+    connection->worker = worker;
+    connection->socket = socket;
+    connection->next = worker->connections;
+    connection->link = &worker->connections;
+    if (worker->connections != NULL)
+        worker->connections->link = &connection->next;
+    worker->connections = connection;
+    worker->connection_count++;
+    name_client(connection);
+    socket->on_close.cb = on_connection_close;
+    socket->on_close.data = connection;
+}
+
+static void on_accept(h2o_socket_t *socket, const char *error)
+{
+    listener_t *listener = socket->data;
+    if (error != NULL)
+        return;
+    for (int i = 0; i < ACCEPTS_AT_ONCE; i++) {
+        h2o_socket_t *accepted = h2o_evloop_socket_accept(socket);
+        if (accepted == NULL)
+            return;
+        open_connection(listener->worker, accepted);
+        h2o_accept(&listener->accept, accepted);
+    }
+}
+
+h2o_socket_t *worker_socket(const h2o_req_t *req)
+{
+    return req->conn->callbacks->get_socket(req->conn);
+}
+
+text_t worker_client(const h2o_req_t *req)
+{
+    connection_t *connection = worker_socket(req)->on_close.data;
+    MUST_BE(connection, CONNECTION_MAGIC);
+    return (text_t){connection->client, connection->client_length};
+}
+
+/* --- Its own thread --- */
+
+worker_t *worker_of(const h2o_req_t *req)
+{
+    worker_t *worker = CONTAINER_OF(req->conn->ctx, worker_t, context);
+    MUST_BE(worker, WORKER_MAGIC);
+    return worker;
+}
+
+node_t *worker_node(const worker_t *worker)
+{
+    return worker->config.node;
+}
+
+access_log_buffer_t *worker_log(const worker_t *worker)
+{
+    return worker->log;
+}
+
+h2o_timestamp_string_t *worker_date(worker_t *worker)
+{
+    return worker->date;
+}
+
+static int64_t count_links(const h2o_linklist_t *anchor)
+{
+    int64_t count = 0;
+    for (const h2o_linklist_t *node = anchor->next; node != anchor; node = node->next)
+        count++;
+    return count;
+}
+
+/* Tells the gauges how the number of connections changed. Requests that are only being accepted count for
+ * neither. */
+static void count_connections(worker_t *worker)
+{
+    if (!worker->config.counts_connections)
+        return;
+    static const gauge_t gauges[PROTOCOLS] = {
+        [PROTOCOL_H1] = GAUGE_CONNECTIONS_H1, [PROTOCOL_H2] = GAUGE_CONNECTIONS_H2};
+    int64_t now[PROTOCOLS] = {[PROTOCOL_H1] = count_links(&worker->context.http1._conns),
+                              [PROTOCOL_H2] = count_links(&worker->context.http2._conns)};
+    for (int i = 0; i < PROTOCOLS; i++) {
+        gauge_add(gauges[i], now[i] - worker->counted[i]);
+        worker->counted[i] = now[i];
+    }
+}
+
+static void on_tick(h2o_timeout_entry_t *entry)
+{
+    worker_t *worker = CONTAINER_OF(entry, worker_t, tick_entry);
+    count_connections(worker);
+    if (worker->log != NULL)
+        access_log_flush(worker->log);
+    if (worker->config.on_tick != NULL)
+        worker->config.on_tick(worker);
+    h2o_timeout_link(worker->context.loop, &worker->tick, &worker->tick_entry);
+}
+
+static void on_messages(h2o_multithread_receiver_t *receiver, h2o_linklist_t *messages)
+{
+    (void)receiver;
+    while (!h2o_linklist_is_empty(messages)) {
+        message_t *message = CONTAINER_OF(messages->next, message_t, super.link);
+        h2o_linklist_unlink(&message->super.link);
+        message->handle(message);
+    }
+}
+
+void worker_post(worker_t *worker, message_t *message)
+{
+    h2o_multithread_send_message(&worker->receiver, &message->super);
+}
+
+/* --- Stopping --- */
+
+/* An HTTP/1 connection between two requests would stay until its timeout. */
+static int close_idle(h2o_req_t *req, void *data)
+{
+    (void)data;
+    if (req->timestamps.request_begin_at.tv_sec == 0)
+        shutdown(h2o_socket_get_fd(worker_socket(req)), SHUT_RD);
+    return 0;
+}
+
+static void handle_drain(message_t *message)
+{
+    worker_t *worker = CONTAINER_OF(message, worker_t, drain);
+    if (worker->draining)
+        return;
+    worker->draining = true;
+    for (size_t i = 0; i < worker->listener_count; i++) {
+        listener_t *listener = &worker->listeners[i];
+        on_accept(listener->socket, NULL); /* who has come before is served */
+        h2o_socket_read_stop(listener->socket);
+        h2o_socket_close(listener->socket);
+        listener->socket = NULL;
+    }
+    h2o_context_request_shutdown(&worker->context);
+    worker->library.http1.callbacks.foreach_request(&worker->context, close_idle, NULL);
+}
+
+static void handle_cut_off(message_t *message)
+{
+    worker_t *worker = CONTAINER_OF(message, worker_t, cut_off);
+    for (connection_t *connection = worker->connections; connection != NULL; connection = connection->next)
+        shutdown(h2o_socket_get_fd(connection->socket), SHUT_RDWR);
+}
+
+void worker_drain(worker_t *worker)
+{
+    worker_post(worker, &worker->drain);
+}
+
+void worker_cut_off(worker_t *worker)
+{
+    worker_post(worker, &worker->cut_off);
+}
+
+/* --- Life --- */
+
+static void open_listeners(worker_t *worker)
+{
+    const worker_config_t *config = &worker->config;
+    MUST(config->listener_count <= LISTENERS_MAX);
+    for (size_t i = 0; i < config->listener_count; i++) {
+        listener_t *listener = &worker->listeners[i];
+        listener->worker = worker;
+        listener->accept.ctx = &worker->context;
+        listener->accept.hosts = worker->library.hosts;
+        listener->accept.ssl_ctx = config->listeners[i].tls;
+        listener->socket = h2o_evloop_socket_create(worker->context.loop, config->listeners[i].fd,
+                                                    H2O_SOCKET_FLAG_DONT_READ);
+        listener->socket->data = listener;
+        h2o_socket_read_start(listener->socket, on_accept);
+    }
+    worker->listener_count = config->listener_count;
+}
+
+static void configure_library(worker_t *worker)
+{
+    h2o_globalconf_t *library = &worker->library;
+    const settings_t *settings = worker->config.node->settings;
+    h2o_config_init(library);
+    library->server_name = (h2o_iovec_t){NULL, 0};
+    library->max_request_entity_size = settings->max_request_body_bytes;
+    library->http2.max_concurrent_requests_per_connection = 256;
+    h2o_hostconf_t *host = h2o_config_register_host(library, h2o_iovec_init(H2O_STRLIT("default")), 65535);
+    h2o_pathconf_t *path = h2o_config_register_path(host, "/", 0);
+    host->http2.reprioritize_blocking_assets = 0;
+    host->http2.push_preload = 0;
+    worker->config.register_handlers(path);
+}
+
+static void say(worker_t *worker, bool *what)
+{
+    pthread_mutex_lock(&worker->lock);
+    *what = true;
+    pthread_cond_broadcast(&worker->changed);
+    pthread_mutex_unlock(&worker->lock);
+}
+
+static void set_up(worker_t *worker)
+{
+    h2o_context_init(&worker->context, h2o_evloop_create(), &worker->library);
+    worker->queue = h2o_multithread_create_queue(worker->context.loop);
+    h2o_multithread_register_receiver(worker->queue, &worker->receiver, on_messages);
+    worker->drain.handle = handle_drain;
+    worker->cut_off.handle = handle_cut_off;
+    worker->date = h2o_mem_alloc_shared(NULL, sizeof *worker->date, NULL);
+    memset(worker->date, 0, sizeof *worker->date);
+    if (worker->config.node->access_log != NULL)
+        worker->log = access_log_buffer_new(worker->config.node->access_log);
+    h2o_timeout_init(worker->context.loop, &worker->tick, TICK_MS);
+    worker->tick_entry.cb = on_tick;
+    h2o_timeout_link(worker->context.loop, &worker->tick, &worker->tick_entry);
+}
+
+static void tear_down(worker_t *worker)
+{
+    h2o_timeout_unlink(&worker->tick_entry);
+    h2o_timeout_dispose(worker->context.loop, &worker->tick);
+    count_connections(worker);
+    if (worker->log != NULL)
+        access_log_buffer_free(&worker->log);
+    h2o_mem_release_shared(worker->date);
+}
+
+static void *run(void *context)
+{
+    worker_t *worker = context;
+    pthread_setname_np(pthread_self(), worker->config.name);
+    memory_attach_thread();
+    counters_attach();
+    set_up(worker);
+    open_listeners(worker);
+    say(worker, &worker->accepting);
+    while (!worker->draining || worker->connection_count > 0)
+        MUST(h2o_evloop_run(worker->context.loop, INT32_MAX) == 0 || errno == EINTR);
+    h2o_evloop_run(worker->context.loop, 0); /* messages that were on their way */
+    tear_down(worker);
+    memory_detach_thread();
+    say(worker, &worker->ended);
+    /* The library keeps memory of this thread's, and has no call to free that or its loop: they go with the
+     * process. */
+    for (;;)
+        pause();
+    return NULL;
+}
+
+worker_t *worker_start(const worker_config_t *config)
+{
+    worker_t *worker = must_calloc(1, sizeof *worker);
+    worker->magic = WORKER_MAGIC;
+    worker->config = *config;
+    pthread_condattr_t clock;
+    pthread_condattr_init(&clock);
+    pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
+    MUST(pthread_mutex_init(&worker->lock, NULL) == 0 && pthread_cond_init(&worker->changed, &clock) == 0);
+    pthread_condattr_destroy(&clock);
+    worker->started_before = last_started;
+    last_started = worker;
+    configure_library(worker);
+    MUST(pthread_create(&worker->thread, NULL, run, worker) == 0);
+    pthread_mutex_lock(&worker->lock);
+    while (!worker->accepting)
+        pthread_cond_wait(&worker->changed, &worker->lock);
+    pthread_mutex_unlock(&worker->lock);
+    return worker;
+}
+
+bool worker_wait(worker_t *worker, int64_t timeout_ms)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += timeout_ms / 1000;
+    until.tv_nsec += timeout_ms % 1000 * 1000000;
+    until.tv_sec += until.tv_nsec / 1000000000;
+    until.tv_nsec %= 1000000000;
+    int error = 0;
+    pthread_mutex_lock(&worker->lock);
+    while (!worker->ended && error == 0)
+        error = pthread_cond_timedwait(&worker->changed, &worker->lock, &until);
+    bool ended = worker->ended;
+    pthread_mutex_unlock(&worker->lock);
+    return ended;
+}
