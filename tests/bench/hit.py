@@ -152,8 +152,8 @@ class Server:
 
 
 class Bare(Server):
-    def __init__(self, name, program, certificate, key, body, fields, core):
-        command = [program, certificate, key, body] + [f"{name}: {value}" for name, value in fields]
+    def __init__(self, name, program, certificate, key, cipher, body, fields, core):
+        command = [program, certificate, key, cipher, body] + [f"{name}: {value}" for name, value in fields]
         super().__init__(name, command, core, stdout=subprocess.PIPE, text=True)
         port = self.process.stdout.readline().strip()
         if not port:
@@ -275,26 +275,28 @@ def write_inputs(directory):
     return paths, body
 
 
+EXAMPLE_CIPHER = "TLS_AES_128_GCM_SHA256"
 EXAMPLE_FIELDS = [("content-type", "application/javascript"), ("cache-control", "max-age=604800"),
                   ("etag", '"5e1ed9e0-1000"'), ("last-modified", "Thu, 01 Jan 2026 00:00:00 GMT"), ("age", "1012"),
                   ("via", "1.1 selvedge"), ("cache-status", "selvedge; hit; ttl=603788")]
 
 
 def warmed(stack, arguments, directory, certificate, key, paths, core):
-    """A node that has all URLs in memory, and the fields of a hit on it."""
+    """A node that has all URLs in memory, the cipher it chose, and the fields of a hit on it: all, and without those that
+    libh2o writes itself."""
     url = stack.enter_context(origin())
     Origin.asked = 0
     node = Selvedge(arguments.selvedge, url, certificate, key, directory, core)
     stack.callback(node.process.wait)
     stack.callback(node.process.terminate)
-    h2load(node.url, paths, URLS, None, connections=1, streams=8)
+    _, cipher = h2load(node.url, paths, URLS, None, connections=1, streams=8)
     if Origin.asked != URLS:
         raise CannotMeasure(f"warming {URLS} URLs made {Origin.asked} origin requests")
     every, fields = hit_fields(node.url + "/assets/chunk-0000.js")
     if "; hit" not in dict(fields).get("cache-status", ""):
         raise CannotMeasure(f"not a hit after warming: {fields}")
     node.after_run(URLS + 1, hits=1)
-    return node, every, fields
+    return node, cipher, every, fields
 
 
 def rounds(servers, paths, arguments, server_core, client_core):
@@ -327,12 +329,12 @@ def run(arguments):
     with tempfile.TemporaryDirectory(prefix="selvedge-hit-") as directory, contextlib.ExitStack() as stack:
         certificate, key = make_certificate(directory)
         paths, body = write_inputs(directory)
-        node, fields = None, EXAMPLE_FIELDS
+        node, cipher, fields = None, EXAMPLE_CIPHER, EXAMPLE_FIELDS
         if not arguments.control_only:
-            node, every, fields = warmed(stack, arguments, directory, certificate, key, paths, server_core)
+            node, cipher, every, fields = warmed(stack, arguments, directory, certificate, key, paths, server_core)
         servers = []
         for name in ("bare", "bare2"):
-            server = Bare(name, arguments.bare, certificate, key, body, fields, server_core)
+            server = Bare(name, arguments.bare, certificate, key, cipher, body, fields, server_core)
             stack.callback(server.process.wait)
             stack.callback(server.process.terminate)
             servers.append(server)
@@ -340,7 +342,7 @@ def run(arguments):
             bare_every, _ = hit_fields(servers[0].url + "/assets/chunk-0000.js")
             if shape(every) != shape(bare_every):
                 raise CannotMeasure(f"the answers differ:\n  selvedge {shape(every)}\n  bare     {shape(bare_every)}")
-            print("fields of every answer: " + ", ".join(f"{n} ({length})" for n, length in shape(every)))
+            print(f"cipher: {cipher}; fields of every answer: " + ", ".join(f"{n} ({length})" for n, length in shape(every)))
             servers.append(node)
         for server in servers:  # the first run of each: allocator and page cache settle
             measure(server, paths, max(arguments.requests // 10, URLS), client_core)

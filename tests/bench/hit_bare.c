@@ -1,6 +1,6 @@
 /* What a hit costs without Selvedge: libh2o alone, answering every request with the same fields and bytes.
  *
- *   hit_bare CERT KEY BODY_FILE ['name: value']...
+ *   hit_bare CERT KEY CIPHERSUITE BODY_FILE ['name: value']...
  *
  * One thread, TLS on a free port of 127.0.0.1, which is printed. Fields that libh2o writes itself (date,
  * content-length) are not to be given. */
@@ -95,12 +95,13 @@ static void read_body(const char *path)
     fclose(file);
 }
 
-static void use_tls(const char *certificate, const char *key)
+static void use_tls(const char *certificate, const char *key, const char *ciphersuite)
 {
     SSL_CTX *tls = SSL_CTX_new(TLS_server_method());
     if (tls == NULL || SSL_CTX_use_certificate_chain_file(tls, certificate) != 1 ||
-        SSL_CTX_use_PrivateKey_file(tls, key, SSL_FILETYPE_PEM) != 1)
-        fail("certificate or key");
+        SSL_CTX_use_PrivateKey_file(tls, key, SSL_FILETYPE_PEM) != 1 ||
+        SSL_CTX_set_ciphersuites(tls, ciphersuite) != 1)
+        fail("certificate, key or cipher suite");
     SSL_CTX_set_min_proto_version(tls, TLS1_2_VERSION);
     h2o_ssl_register_alpn_protocols(tls, h2o_http2_alpn_protocols);
     accepting.ssl_ctx = tls;
@@ -131,14 +132,14 @@ static unsigned listen_on_a_free_port(void)
 
 int main(int count, char **arguments)
 {
-    if (count < 4) {
-        fprintf(stderr, "usage: hit_bare CERT KEY BODY_FILE ['name: value']...\n");
+    if (count < 5) {
+        fprintf(stderr, "usage: hit_bare CERT KEY CIPHERSUITE BODY_FILE ['name: value']...\n");
         return 2;
     }
     signal(SIGPIPE, SIG_IGN);
-    use_tls(arguments[1], arguments[2]);
-    read_body(arguments[3]);
-    for (int i = 4; i < count; i++)
+    use_tls(arguments[1], arguments[2], arguments[3]);
+    read_body(arguments[4]);
+    for (int i = 5; i < count; i++)
         read_field(arguments[i]);
     serve_everything();
     printf("%u\n", listen_on_a_free_port());
