@@ -68,13 +68,11 @@ static void add_cdn_loop(const upstream_request_t *request, void (*add)(void *, 
 void upstream_fields(const upstream_request_t *request, void (*add)(void *context, text_t name, text_t value),
                      void *context)
 {
-    const http_field_t *connection = http_fields_find(request->fields, TEXT("connection"));
-    text_t named = connection ? connection->value : (text_t){NULL, 0};
     add(context, TEXT("Host"), request->host);
     for (size_t i = 0; i < request->fields.count; i++) {
         const http_field_t *field = &request->fields.at[i];
         if (!is_ours(request, field->name) && is_allowed(request, field->name) &&
-            !http_field_is_hop_by_hop(field->name, named))
+            !http_fields_hop_by_hop(request->fields, field->name))
             add(context, field->name, field->value);
     }
     for (size_t i = 0; i < request->conditions.count; i++)

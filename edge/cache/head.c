@@ -10,15 +10,9 @@ static bool is_our_own(text_t name)
     return text_equal(name, TEXT("content-length")) || text_equal(name, TEXT("age"));
 }
 
-static text_t connection_of(http_fields_t fields)
+static bool is_kept(http_fields_t fields, const http_field_t *field)
 {
-    const http_field_t *connection = http_fields_find(fields, TEXT("connection"));
-    return connection ? connection->value : (text_t){NULL, 0};
-}
-
-static bool is_kept(const http_field_t *field, text_t connection)
-{
-    return !is_our_own(field->name) && !http_field_is_hop_by_hop(field->name, connection);
+    return !is_our_own(field->name) && !http_fields_hop_by_hop(fields, field->name);
 }
 
 static text_t value_of(http_fields_t fields, text_t name)
@@ -27,14 +21,25 @@ static text_t value_of(http_fields_t fields, text_t name)
     return field ? field->value : (text_t){NULL, 0};
 }
 
-/* One allocation: the struct, its fields, their bytes. */
+static char *keep_field(http_field_t *kept, const http_field_t *field, char *at)
+{
+    memcpy(at, field->name.data, field->name.length);
+    memcpy(at + field->name.length, field->value.data, field->value.length);
+    *kept = (http_field_t){{at, field->name.length}, {at + field->name.length, field->value.length}};
+    return at + field->name.length + field->value.length;
+}
+
+/* One allocation: the struct, its fields, their bytes. A response without Date gets the time of its receipt
+ * (RFC 9110 section 6.6.1). */
 head_t *head_new(memory_account_t *account, int status, http_fields_t fields, int64_t content_length,
                  const http_storing_t *storing, int64_t response_time_ms)
 {
-    text_t connection = connection_of(fields);
-    size_t count = 0, bytes = 0;
+    char now[HTTP_DATE_LENGTH + 1];
+    const http_field_t date = {TEXT("date"), {now, HTTP_DATE_LENGTH}};
+    bool dated = http_fields_find(fields, date.name) != NULL;
+    size_t count = !dated, bytes = dated ? 0 : date.name.length + date.value.length;
     for (size_t i = 0; i < fields.count; i++)
-        if (is_kept(&fields.at[i], connection)) {
+        if (is_kept(fields, &fields.at[i])) {
             count++;
             bytes += fields.at[i].name.length + fields.at[i].value.length;
         }
@@ -50,14 +55,12 @@ head_t *head_new(memory_account_t *account, int status, http_fields_t fields, in
                      .fields = {kept, count},
                      .account = account,
                      .charged = charged};
-    for (size_t i = 0; i < fields.count; i++) {
-        const http_field_t *field = &fields.at[i];
-        if (!is_kept(field, connection))
-            continue;
-        memcpy(at, field->name.data, field->name.length);
-        memcpy(at + field->name.length, field->value.data, field->value.length);
-        *kept++ = (http_field_t){{at, field->name.length}, {at + field->name.length, field->value.length}};
-        at += field->name.length + field->value.length;
+    for (size_t i = 0; i < fields.count; i++)
+        if (is_kept(fields, &fields.at[i]))
+            at = keep_field(kept++, &fields.at[i], at);
+    if (!dated) {
+        http_date_format(response_time_ms, now);
+        keep_field(kept, &date, at);
     }
     head->etag = value_of(head->fields, TEXT("etag"));
     head->last_modified = value_of(head->fields, TEXT("last-modified"));
@@ -68,16 +71,16 @@ head_t *head_new(memory_account_t *account, int status, http_fields_t fields, in
 /* The stored fields without those that the 304 replaces, then the 304's. */
 static size_t merge_fields(http_fields_t stored, http_fields_t newer, http_field_t *merged)
 {
-    text_t connection = connection_of(newer);
     size_t count = 0;
     for (size_t i = 0; i < stored.count; i++) {
         text_t name = stored.at[i].name;
         bool replaced = http_fields_find(newer, name) != NULL && !http_field_kept_on_304(name);
-        if (!replaced)
+        /* When it was made is said by the 304 alone, even by saying nothing. */
+        if (!replaced && !text_equal(name, TEXT("date")))
             merged[count++] = stored.at[i];
     }
     for (size_t i = 0; i < newer.count; i++)
-        if (is_kept(&newer.at[i], connection) && !http_field_kept_on_304(newer.at[i].name))
+        if (is_kept(newer, &newer.at[i]) && !http_field_kept_on_304(newer.at[i].name))
             merged[count++] = newer.at[i];
     return count;
 }
