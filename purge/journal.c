@@ -54,7 +54,7 @@ void journal_error_text(const journal_error_t *error, char *text, size_t size)
         snprintf(text, size, "all purge sequences have been used");
         return;
     case JOURNAL_IO_FAILED:
-        snprintf(text, size, "%s of the file '%s' failed: %s", error->call, error->file,
+        snprintf(text, size, "%s of %s failed: %s", error->call, error->file,
                  strerror_r(error->number, reason, sizeof(reason)));
         return;
     }
@@ -92,7 +92,7 @@ static bool read_all(journal_t *journal, const char *name, bytes_t *bytes, journ
         return fail(error, "open", name, file);
     ssize_t done;
     do {
-        bytes_reserve(bytes, 1 << 16);
+        bytes_reserve(bytes, 4096);
         done = io->read(io->context, file, bytes->data + bytes->length, bytes->capacity - bytes->length);
         if (done > 0)
             bytes->length += (size_t)done;
@@ -119,7 +119,7 @@ static bool replace(journal_t *journal, const char *name, const char *draft, con
         io->unlink(io->context,
                    draft); /* gives its space back; if that fails too, the next draft empties it */
     else if ((result = io->fsync_directory(io->context)) != 0)
-        done = fail(error, "fsync", "directory", result);
+        done = fail(error, "fsync", "the state directory", result);
 
     if (!done)
         close_file(journal, &file);
@@ -183,12 +183,9 @@ static void collect_slot(void *context, const ledger_slot_t *slot)
 
 static void put_slots(journal_t *journal)
 {
-    slot_writer_t *writer = must_calloc(1, sizeof(*writer));
-    writer->bytes = &journal->bytes;
-    writer->id = journal->id;
-    ledger_export(journal->config.ledger, collect_slot, writer);
-    flush_slots(writer);
-    free(writer);
+    slot_writer_t writer = {.bytes = &journal->bytes, .id = journal->id};
+    ledger_export(journal->config.ledger, collect_slot, &writer);
+    flush_slots(&writer);
 }
 
 static void put_rules(journal_t *journal, uint64_t offset, const ledger_rule_t *rules, size_t count)

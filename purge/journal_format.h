@@ -15,7 +15,7 @@ enum {
     FORMAT_HEADER_BYTES = 48,
     FORMAT_SEQUENCE_BYTES = 32,
     FORMAT_SLOT_BYTES = 64,
-    FORMAT_SLOTS_MAX = 1024,   /* in one record */
+    FORMAT_SLOTS_MAX = 64,     /* in one record */
     FORMAT_TEXTS_MAX = 4 << 20 /* bytes of a rule's site and target together */
 };
 

@@ -133,20 +133,36 @@ static void weigh(ledger_judgement_t *judgement, const ledger_marks_t *marks, ui
 /* Names. ----------------------------------------------------------------------------------------------------
  */
 
-/* The site's length is part of the name, so that "a" + "bc" and "ab" + "c" are two. */
-static ledger_hash_t name_of(rule_kind_t kind, text_t site, text_t target)
+/* The site's length is part of the name, so that "a" + "bc" and "ab" + "c" are two. Names of usual length are
+ * put together first: hashing one piece is several times faster than three, and gives the same. */
+static XXH128_hash_t hash_name(const uint64_t prefix[2], text_t site, text_t target)
 {
-    uint64_t prefix[2] = {(uint64_t)kind, site.length};
+    enum { PREFIX = 16, USUAL = 256 };
     XXH3_state_t state;
+    uint8_t name[PREFIX + USUAL];
 
+    if (site.length <= USUAL && target.length <= USUAL - site.length) {
+        memcpy(name, prefix, PREFIX);
+        if (site.length != 0)
+            memcpy(name + PREFIX, site.data, site.length);
+        if (target.length != 0)
+            memcpy(name + PREFIX + site.length, target.data, target.length);
+        return XXH3_128bits(name, PREFIX + site.length + target.length);
+    }
     XXH3_INITSTATE(&state);
     XXH3_128bits_reset(&state);
-    XXH3_128bits_update(&state, prefix, sizeof(prefix));
+    XXH3_128bits_update(&state, prefix, PREFIX);
     if (site.length != 0)
         XXH3_128bits_update(&state, site.data, site.length);
     if (target.length != 0)
         XXH3_128bits_update(&state, target.data, target.length);
-    XXH128_hash_t hash = XXH3_128bits_digest(&state);
+    return XXH3_128bits_digest(&state);
+}
+
+static ledger_hash_t name_of(rule_kind_t kind, text_t site, text_t target)
+{
+    const uint64_t prefix[2] = {(uint64_t)kind, site.length};
+    XXH128_hash_t hash = hash_name(prefix, site, target);
     return (ledger_hash_t){.low = hash.low64, .high = hash.high64};
 }
 

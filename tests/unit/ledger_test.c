@@ -250,6 +250,27 @@ static void test_site_and_target_do_not_run_together(void **state)
     ledger_free(&ledger);
 }
 
+/* Around and above the length up to which names are hashed in one piece. */
+static void test_long_names(void **state)
+{
+    (void)state;
+    char text[600];
+    memset(text, 'x', sizeof(text));
+    ledger_t *ledger = ledger_new(1024, 16);
+    for (uint64_t length = 0; length < sizeof(text); length++) {
+        ledger_rule_t rule = {
+            .kind = RULE_URL, .sequence = length + 1, .site = TEXT("s"), .target = {text, length}};
+        ledger_apply(ledger, &rule);
+    }
+    assert_int_equal(ledger_exact_used(ledger), sizeof(text));
+    for (uint64_t length = 0; length < sizeof(text); length++) {
+        ledger_subject_t subject = ledger_subject(TEXT("s"), (text_t){text, length});
+        assert_int_equal(ledger_judge(ledger, &subject, length).verdict, LEDGER_HARD);
+        assert_int_equal(ledger_judge(ledger, &subject, length + 1).verdict, LEDGER_VALID);
+    }
+    ledger_free(&ledger);
+}
+
 static void test_repeated_soft_purges_do_not_make_fresher(void **state)
 {
     (void)state;
@@ -486,6 +507,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_stamp_equal_to_the_rule_is_valid),
         cmocka_unit_test(test_site_and_target_do_not_run_together),
+        cmocka_unit_test(test_long_names),
         cmocka_unit_test(test_repeated_soft_purges_do_not_make_fresher),
         cmocka_unit_test(test_the_oldest_alone_is_folded),
         cmocka_unit_test(test_exact_while_nothing_is_folded),
