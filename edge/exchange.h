@@ -56,6 +56,16 @@ int64_t exchange_now_us(void);
 /* The request's fields as a list; `fields` has room for GUARD_FIELDS_MAX. */
 http_fields_t exchange_fields(const h2o_req_t *req, http_field_t *fields);
 
+static inline text_t text_from(h2o_iovec_t bytes)
+{
+    return (text_t){bytes.base, bytes.len};
+}
+
+/* Lets the log find the exchange of a request; requests without one were refused before they came here. */
+void exchange_note(exchange_t *exchange);
+/* Counts and logs each request on this path as it ends, whoever answered it. */
+void exchange_log_register(h2o_pathconf_t *path);
+
 /* Answers with what the reader's object holds: it has a head. `request` are the request's fields. */
 void respond_object(exchange_t *exchange, http_fields_t request);
 /* Sends what has come meanwhile, if nothing is being sent. */

@@ -16,11 +16,6 @@ int64_t exchange_now_us(void)
     return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
 }
 
-static text_t text_from(h2o_iovec_t bytes)
-{
-    return (text_t){bytes.base, bytes.len};
-}
-
 http_fields_t exchange_fields(const h2o_req_t *req, http_field_t *fields)
 {
     size_t count = req->headers.size < GUARD_FIELDS_MAX ? req->headers.size : GUARD_FIELDS_MAX;
@@ -182,46 +177,11 @@ static waiter_t *waiter_new(exchange_t *exchange)
 
 /* --- The exchange's life --- */
 
-static void log_line(exchange_t *exchange)
-{
-    access_log_buffer_t *log = worker_log(exchange->worker);
-    h2o_req_t *req = exchange->req;
-    if (log == NULL)
-        return;
-    ssize_t agent = h2o_find_header(&req->headers, H2O_TOKEN_USER_AGENT, -1);
-    ssize_t referer = h2o_find_header(&req->headers, H2O_TOKEN_REFERER, -1);
-    text_t absent = {NULL, 0};
-    access_log_line_t line = {
-        .time_us = exchange->started_us,
-        .site = worker_node(exchange->worker)->settings->site_name,
-        .client = worker_client(req),
-        .method = text_from(req->input.method),
-        .host = text_from(req->input.authority),
-        .path = text_from(req->input.path),
-        .user_agent = agent >= 0 ? text_from(req->headers.entries[agent].value) : absent,
-        .referer = referer >= 0 ? text_from(req->headers.entries[referer].value) : absent,
-        .protocol = req->version >= 0x200 ? PROTOCOL_H2 : PROTOCOL_H1,
-        .status = req->res.status,
-        .bytes = req->bytes_sent,
-        .duration_us = exchange_now_us() - exchange->started_us,
-        .ttfb_us = exchange->first_byte_us ? exchange->first_byte_us - exchange->started_us : -1,
-        .cache = exchange->outcome,
-        .tier = exchange->outcome == OUTCOME_HIT ? "memory"
-                : exchange->origin_status        ? "origin"
-                                                 : "",
-        .origin_status = exchange->origin_status,
-    };
-    access_log_add(log, &line);
-}
-
-/* The request is over: its pool is being cleared. This was allocated after the request's fields were, so it
- * goes before. */
+/* The request is over: its pool is being cleared. */
 static void end(void *memory)
 {
     exchange_t *exchange = memory;
     MUST_BE(exchange, EXCHANGE_MAGIC);
-    count_request(SITE, exchange->outcome, exchange->req->version >= 0x200 ? PROTOCOL_H2 : PROTOCOL_H1);
-    log_line(exchange);
     if (exchange->span.block != NULL)
         block_unref(&exchange->span.block);
     if (exchange->reader != NULL)
@@ -242,6 +202,7 @@ static exchange_t *exchange_new(h2o_req_t *req)
     exchange->worker = worker_of(req);
     exchange->started_us = exchange_now_us();
     exchange->outcome = OUTCOME_ERROR;
+    exchange_note(exchange);
     return exchange;
 }
 
@@ -322,8 +283,10 @@ static int on_request(h2o_handler_t *handler, h2o_req_t *req)
     return 0;
 }
 
-void request_register(h2o_pathconf_t *path)
+void request_register(h2o_hostconf_t *host, h2o_pathconf_t *path)
 {
     h2o_handler_t *handler = h2o_create_handler(path, sizeof *handler);
     handler->on_req = on_request;
+    exchange_log_register(path);
+    exchange_log_register(&host->fallback_path);
 }

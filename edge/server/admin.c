@@ -130,8 +130,9 @@ static int on_request(h2o_handler_t *handler, h2o_req_t *req)
     return 0;
 }
 
-void admin_register(h2o_pathconf_t *path)
+void admin_register(h2o_hostconf_t *host, h2o_pathconf_t *path)
 {
+    (void)host;
     h2o_handler_t *handler = h2o_create_handler(path, sizeof *handler);
     handler->on_req = on_request;
 }

@@ -5,6 +5,6 @@
 
 #include <h2o.h>
 
-void admin_register(h2o_pathconf_t *path);
+void admin_register(h2o_hostconf_t *host, h2o_pathconf_t *path);
 
 #endif

@@ -289,7 +289,7 @@ static void configure_library(worker_t *worker)
     h2o_pathconf_t *path = h2o_config_register_path(host, "/", 0);
     host->http2.reprioritize_blocking_assets = 0;
     host->http2.push_preload = 0;
-    worker->config.register_handlers(path);
+    worker->config.register_handlers(host, path);
 }
 
 static void say(worker_t *worker, bool *what)

@@ -29,7 +29,7 @@ typedef struct {
     char name[16]; /* of the thread */
     node_t *node;
     /* Registers the handlers for requests on this worker's listeners. */
-    void (*register_handlers)(h2o_pathconf_t *path);
+    void (*register_handlers)(h2o_hostconf_t *host, h2o_pathconf_t *path);
     /* Called about four times a second; may be NULL. */
     void (*on_tick)(worker_t *worker);
     bool counts_connections; /* in the gauges: those of clients, not of the admin listener */

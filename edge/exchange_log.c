@@ -1,0 +1,94 @@
+/* One count and one line for each request, whoever answered it: the request path, or the library and the
+ * guard before it. */
+#include "edge/exchange.h"
+
+/* The library keeps a list of pairs per request for whoever wants it; one of them is the exchange. */
+void exchange_note(exchange_t *exchange)
+{
+    h2o_req_t *req = exchange->req;
+    h2o_vector_reserve(&req->pool, &req->env, 1);
+    req->env.entries[0] = (h2o_iovec_t){(char *)exchange, sizeof *exchange};
+    req->env.size = 1;
+}
+
+static const exchange_t *exchange_of(const h2o_req_t *req)
+{
+    if (req->env.size == 0)
+        return NULL;
+    const exchange_t *exchange = (const exchange_t *)(const void *)req->env.entries[0].base;
+    MUST_BE(exchange, EXCHANGE_MAGIC);
+    return exchange;
+}
+
+static text_t field(const h2o_req_t *req, const h2o_token_t *token)
+{
+    ssize_t at = h2o_find_header(&req->headers, token, -1);
+    return at < 0 ? (text_t){NULL, 0} : text_from(req->headers.entries[at].value);
+}
+
+static const char *tier_of(const exchange_t *exchange)
+{
+    if (exchange->outcome == OUTCOME_HIT)
+        return "memory";
+    return exchange->origin_status != 0 ? "origin" : "";
+}
+
+static void describe_exchange(access_log_line_t *line, const exchange_t *exchange)
+{
+    line->time_us = exchange->started_us;
+    line->duration_us = exchange_now_us() - exchange->started_us;
+    line->ttfb_us = exchange->first_byte_us ? exchange->first_byte_us - exchange->started_us : -1;
+    line->cache = exchange->outcome;
+    line->tier = tier_of(exchange);
+    line->origin_status = exchange->origin_status;
+}
+
+/* Refused before it came to the request path. */
+static void describe_refused(access_log_line_t *line, const h2o_req_t *req)
+{
+    const struct timeval *began = &req->timestamps.request_begin_at;
+    int64_t now_us = exchange_now_us();
+    line->time_us = began->tv_sec ? (int64_t)began->tv_sec * 1000000 + began->tv_usec : now_us;
+    line->duration_us = now_us > line->time_us ? now_us - line->time_us : 0;
+    line->ttfb_us = line->duration_us;
+    line->cache = OUTCOME_ERROR;
+    line->tier = "";
+}
+
+static void write_line(access_log_buffer_t *log, worker_t *worker, h2o_req_t *req, const exchange_t *exchange)
+{
+    access_log_line_t line = {
+        .site = worker_node(worker)->settings->site_name,
+        .client = worker_client(req),
+        .method = text_from(req->input.method),
+        .host = text_from(req->input.authority),
+        .path = text_from(req->input.path),
+        .user_agent = field(req, H2O_TOKEN_USER_AGENT),
+        .referer = field(req, H2O_TOKEN_REFERER),
+        .protocol = req->version >= 0x200 ? PROTOCOL_H2 : PROTOCOL_H1,
+        .status = req->res.status,
+        .bytes = req->bytes_sent,
+    };
+    if (exchange != NULL)
+        describe_exchange(&line, exchange);
+    else
+        describe_refused(&line, req);
+    access_log_add(log, &line);
+}
+
+static void on_request_end(h2o_logger_t *logger, h2o_req_t *req)
+{
+    (void)logger;
+    const exchange_t *exchange = exchange_of(req);
+    worker_t *worker = worker_of(req);
+    count_request(SITE, exchange != NULL ? exchange->outcome : OUTCOME_ERROR,
+                  req->version >= 0x200 ? PROTOCOL_H2 : PROTOCOL_H1);
+    if (worker_log(worker) != NULL)
+        write_line(worker_log(worker), worker, req, exchange);
+}
+
+void exchange_log_register(h2o_pathconf_t *path)
+{
+    h2o_logger_t *logger = h2o_create_logger(path, sizeof *logger);
+    logger->log_access = on_request_end;
+}
