@@ -1,0 +1,91 @@
+"""Fixtures of the scenarios: an origin, a node in front of it, and a limit on how long a scenario may take."""
+import faulthandler
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from harness.node import Node  # noqa: E402
+from harness.origin import Origin  # noqa: E402
+from harness.waiting import PATIENCE  # noqa: E402
+
+SCENARIO_SECONDS = 60
+
+
+def pytest_addoption(parser):
+    parser.addoption("--slow", action="store_true", help="run the scenarios at full size, too")
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "slow: full size, only with --slow")
+    config.addinivalue_line("markers", "patient(seconds): may take longer than the usual minute")
+
+
+def pytest_collection_modifyitems(config, items):
+    if config.getoption("--slow"):
+        return
+    for item in items:
+        if "slow" in item.keywords:
+            item.add_marker(pytest.mark.skip(reason="full size: --slow"))
+
+
+class TookTooLong(Exception):
+    pass
+
+
+@pytest.fixture(autouse=True)
+def limit(request):
+    """A scenario that hangs fails with every thread's stack printed; its node is ended like any other."""
+    marker = request.node.get_closest_marker("patient")
+    seconds = PATIENCE * (marker.args[0] if marker else SCENARIO_SECONDS)
+
+    def stop(*_):
+        faulthandler.dump_traceback(sys.__stderr__)
+        raise TookTooLong(f"{seconds:g} s")
+    signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    yield
+    signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+@pytest.fixture
+def start_node(tmp_path):
+    """start_node(origin, option=value...): a node with its own state directory. All are finished at the end."""
+    nodes = []
+
+    def start(origin=None, **options):
+        options.setdefault("state_dir", str(tmp_path / f"state{len(nodes)}"))
+        node = Node(origin, **options)
+        nodes.append(node)
+        return node
+    yield start
+    try:
+        for node in nodes:
+            node.finish()
+    finally:
+        for node in nodes:
+            node.kill()
+
+
+@pytest.fixture
+def origin(start_node):
+    """The scripted origin. It ends before the nodes do, so that what they still wait for fails."""
+    origin = Origin()
+    yield origin
+    origin.close()
+    assert not origin.failures, origin.failures
+
+
+@pytest.fixture
+def node(start_node, origin):
+    """A node with the defaults in front of the scripted origin."""
+    return start_node(origin)
+
+
+@pytest.fixture(params=["h1", "h2"])
+def client(request, node):
+    """A client of the node: the scenario is told once over HTTP/1.1 and once over HTTP/2 with TLS."""
+    return node.h1() if request.param == "h1" else node.h2()

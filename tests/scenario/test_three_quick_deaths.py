@@ -1,0 +1,191 @@
+"""Three ways in which one client could end a bare libh2o 2.2.5 are closed: the node serves on, the same process, and
+counts what it stopped."""
+import re
+import socket
+import struct
+
+import pytest
+
+from harness.h2client import H2
+from harness.message import noise
+
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+HEADERS, SETTINGS, PING, WINDOW_UPDATE = 1, 4, 6, 8
+END_STREAM, END_HEADERS, ACK = 1, 4, 1
+INITIAL_WINDOW_SIZE = 4
+BODY = 16 * 1024
+
+
+def frame(kind, flags, stream, payload=b""):
+    return struct.pack(">I", len(payload))[1:] + struct.pack(">BBI", kind, flags, stream) + payload
+
+
+def get(path):
+    """GET over http as literal fields, no Huffman and no table."""
+    return b"\x82\x86\x01\x09localhost" + b"\x04" + bytes([len(path)]) + path
+
+
+def serves_on(node, origin, pid):
+    origin.serve("/after", b"still here", cache_control="max-age=60")
+    for client in node.h1(), node.h2():
+        assert client.get("/after").body == b"still here"
+    assert node.running and node.status()["pid"] == pid == node.pid
+    node.check_stderr()
+
+
+def window_of(size):
+    return frame(SETTINGS, 0, 0, struct.pack(">HI", INITIAL_WINDOW_SIZE, size))
+
+
+def connect_narrow(port):
+    """A connection that takes little at a time, so that a large write by the node stays in flight."""
+    raw = socket.socket()
+    raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, 536)
+    raw.settimeout(20)
+    raw.connect(("127.0.0.1", port))
+    return raw
+
+
+def grow_windows_at_the_end(raw):
+    """100 streams whose bodies are exactly their windows; PINGs to make the node's next write a large one; some reading
+    to set it off; then every window grows while that write holds the ends of some of the streams. (An unguarded libh2o
+    ends on every second connection like this one.)"""
+    raw.sendall(PREFACE + window_of(BODY) + frame(WINDOW_UPDATE, 0, 0, struct.pack(">I", 1 << 30)))
+    for stream in range(1, 200, 2):
+        raw.sendall(frame(HEADERS, END_STREAM | END_HEADERS, stream, get(b"/exact")))
+    for _ in range(8):
+        raw.sendall(frame(PING, 0, 0, b"narrower") * 12_500)
+        left = 120_000
+        while left > 0:
+            left -= len(raw.recv(4096))
+        raw.sendall(window_of(BODY + 1) + window_of(BODY))
+
+
+def test_a_window_that_grows_while_the_end_is_still_in_flight(node, origin):
+    origin.serve("/exact", noise(BODY), cache_control="max-age=60")
+    node.get("/exact")
+    pid = node.pid
+    for _ in range(12):  # until an attack has met its moment
+        with connect_narrow(node.http_port) as raw:
+            grow_windows_at_the_end(raw)
+            serves_on(node, origin, pid)
+        if node.metric("selvedge_guard_stopped_total", reason="window_after_end"):
+            break
+    assert node.metric("selvedge_guard_stopped_total", reason="window_after_end") >= 1
+    serves_on(node, origin, pid)
+
+
+def test_unknown_frames_are_ignored_and_not_printed(node, origin):
+    pid, client = node.pid, node.h2(tls=False)
+    client.ping()
+    lines = len(node.err.lines)
+    for _ in range(100):  # PRIORITY_UPDATE and GREASE, as browsers send them, and what nobody sends
+        client.send(b"".join(frame(kind, 0xff, kind, b"x" * kind) for kind in range(0x10, 0x74)))
+    client.ping()
+    assert client.get("/nothing").status == 404
+    assert len(node.err.lines) == lines, node.err.lines[lines:][:3]
+    assert node.metric("selvedge_guard_stopped_total", reason="unknown_frame") == 10_000
+    serves_on(node, origin, pid)
+
+
+MALFORMED = {
+    "two lengths": b"POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab",
+    "the same length twice": b"POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\na",
+    "a length that is a list": b"POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 1, 1\r\n\r\na",
+    "a length with a sign": b"POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: +1\r\n\r\na",
+    "a length that is no number": b"POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: abc\r\n\r\n",
+    "an empty length": b"POST /x HTTP/1.1\r\nHost: a\r\nContent-Length:\r\n\r\n",
+    "a length beyond all": b"POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999999999999999999\r\n\r\n",
+    "length and chunks": b"POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    "an unknown coding": b"POST /x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: xchunked\r\n\r\n0\r\n\r\n",
+    "chunked twice": b"POST /x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked, chunked\r\n\r\n0\r\n\r\n",
+    "two codings": b"POST /x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n\r\n0\r\n\r\n",
+    "two hosts": b"GET /x HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
+    "no host": b"GET /x HTTP/1.1\r\nUser-Agent: a\r\n\r\n",
+    "a folded field": b"GET /x HTTP/1.1\r\nHost: a\r\nX-A: b\r\n c\r\n\r\n",
+    "bare line feeds": b"GET /x HTTP/1.1\nHost: a\n\n",
+    "a space before the colon": b"GET /x HTTP/1.1\r\nHost : a\r\n\r\n",
+    "an empty name": b"GET /x HTTP/1.1\r\nHost: a\r\n: b\r\n\r\n",
+    "an unknown version": b"GET /x HTTP/1.9\r\nHost: a\r\n\r\n",
+    "nonsense": b"\x00\x01\x02\x03 nonsense\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("what", MALFORMED)
+def test_malformed_http_1_is_refused_and_the_connection_ends(node, origin, what):
+    pid, client = node.pid, node.h1()
+    client.send(MALFORMED[what] + b"GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n")
+    client.ended()
+    answers = re.findall(rb"^HTTP/1\.1 (\d+)", client.buffer, re.M)
+    assert answers in ([], [b"400"], [b"501"], [b"505"]), "refused, and nothing behind it is answered"
+    assert origin.count() == 0
+    node.wait_metric("selvedge_guard_stopped_total", lambda stopped: stopped >= 1)
+    serves_on(node, origin, pid)
+
+
+GOOD = [(":method", "GET"), (":scheme", "https"), (":authority", "localhost"), (":path", "/x")]
+
+
+def changed(**pseudo):
+    fields = [(name, pseudo.get(name[1:], value)) for name, value in GOOD]
+    return [(name, value) for name, value in fields if value is not None]
+
+
+@pytest.mark.parametrize("fields", [
+    changed(path=""), changed(path="x"), changed(path="/a b"), changed(path=None), changed(path="/a\r\nX: y"),
+    changed(method="GE T"), changed(method=""), changed(method=None), changed(scheme=None),
+    changed(authority="a b"), changed(authority="user@a"), GOOD + [("", "x")], GOOD + [("upper-Case", "x")],
+    GOOD + [("connection", "close")], GOOD + [("transfer-encoding", "chunked")], GOOD + [("te", "gzip")],
+    GOOD + [("x", "a\nb")], GOOD + [(":path", "/y")], GOOD + [(":unknown", "x")],
+    GOOD[:3] + [("x", "y")] + GOOD[3:], GOOD + [("content-length", "5")],
+], ids=repr)
+def test_malformed_http_2_is_refused(node, origin, fields):
+    pid, client = node.pid, node.h2()
+    client.h2.config.validate_outbound_headers = False
+    number = client.h2.get_next_available_stream_id()
+    block = client.h2.encoder.encode(fields)
+    client.send(frame(HEADERS, END_STREAM | END_HEADERS, number, block))
+    client.h2.streams.clear()
+    answer = raw_answer(client, number)
+    assert answer in ("RST_STREAM", "GOAWAY", 400), answer
+    assert origin.count() == 0
+    serves_on(node, origin, pid)
+
+
+def raw_answer(client, stream):
+    """What comes for this stream first: a status, 'RST_STREAM' or 'GOAWAY'; frames read as they are."""
+    import hpack
+    decoder, data = hpack.Decoder(), b""
+    client.socket.settimeout(20)
+    while True:
+        while len(data) < 9 or len(data) < 9 + int.from_bytes(data[:3], "big"):
+            more = client.socket.recv(1 << 16)
+            if not more:
+                return "GOAWAY"
+            data += more
+        length, kind, number = int.from_bytes(data[:3], "big"), data[3], int.from_bytes(data[5:9], "big")
+        payload, data = data[9:9 + length], data[9 + length:]
+        if kind == 7:
+            return "GOAWAY"
+        if kind == 3 and number == stream:
+            return "RST_STREAM"
+        if kind == HEADERS and number == stream:
+            return int(dict(decoder.decode(payload))[":status"])
+
+
+@pytest.mark.parametrize("data", [
+    frame(SETTINGS, 0, 0, b"x" * 5), frame(SETTINGS, 0, 1), frame(PING, 0, 0, b"short"), frame(WINDOW_UPDATE, 0, 0, b"\0" * 4),
+    frame(WINDOW_UPDATE, 0, 0, struct.pack(">I", (1 << 31) - 1)) * 2, frame(HEADERS, END_HEADERS, 2, get(b"/x")),
+    frame(HEADERS, END_STREAM | END_HEADERS, 1, b"\xff" * 40), frame(9, 4, 1, b"alone"), frame(0, 0, 0, b"data"),
+    frame(0, 0, 1, b"idle"), frame(3, 0, 1, b"\0" * 4), frame(5, 0, 1, b"\0" * 8), frame(2, 0, 0, b"\0" * 5),
+    b"\xff" * 64, frame(HEADERS, END_STREAM, 1, get(b"/x")) + frame(PING, 0, 0, b"between!"),
+], ids=lambda data: data[:12].hex())
+def test_malformed_http_2_frames_end_that_connection_only(node, origin, data):
+    pid = node.pid
+    raw = H2(("127.0.0.1", node.http_port), tls=False)
+    raw.send(data)
+    raw.ended()
+    assert raw.goaway != 0
+    raw.close()
+    serves_on(node, origin, pid)
