@@ -8,7 +8,7 @@ struct block {
     uint32_t magic;
     _Atomic uint32_t refs; /* one by the map, one by each span */
     size_t capacity;
-    size_t charged;
+    size_t charged; /* this header and its bytes */
     memory_account_t *account;
     char *bytes; /* apart from this header: 512 KiB is a size class of its own */
 };
@@ -52,12 +52,13 @@ void memory_give(memory_account_t *account, void *memory, size_t charged)
 
 static block_t *block_new(memory_account_t *account, size_t capacity)
 {
-    block_t *block = must_calloc(1, sizeof *block);
+    size_t header, bytes;
+    block_t *block = memory_take(account, sizeof *block, &header);
+    *block = (block_t){.capacity = capacity, .account = account};
     block->magic = BLOCK_MAGIC;
     atomic_init(&block->refs, 1);
-    block->capacity = capacity;
-    block->account = account;
-    block->bytes = memory_take(account, capacity, &block->charged);
+    block->bytes = memory_take(account, capacity, &bytes);
+    block->charged = header + bytes;
     return block;
 }
 
@@ -68,9 +69,9 @@ void block_unref(block_t **pointer)
     MUST_BE(block, BLOCK_MAGIC);
     if (atomic_fetch_sub_explicit(&block->refs, 1, memory_order_acq_rel) != 1)
         return;
-    memory_give(block->account, block->bytes, block->charged);
     block->magic = 0;
-    free(block);
+    free(block->bytes);
+    memory_give(block->account, block, block->charged);
 }
 
 body_t *body_new(memory_account_t *account, version_id_t version, int64_t expected_length)

@@ -53,17 +53,22 @@ static void unlock(object_t *object)
     MUST(pthread_mutex_unlock(&object->lock) == 0);
 }
 
+static void charge(object_t *object, int64_t bytes)
+{
+    atomic_fetch_add_explicit(&object->account->bytes, bytes, memory_order_relaxed);
+}
+
 object_t *object_new(memory_account_t *account, const ledger_subject_t *subject, uint64_t stamp,
                      version_id_t version, void (*release)(object_t *object))
 {
     object_t *object = must_calloc(1, sizeof *object);
-    atomic_fetch_add_explicit(&account->bytes, (int64_t)sizeof *object, memory_order_relaxed);
     object->magic = OBJECT_MAGIC;
     atomic_init(&object->refs, 1);
     object->stamp = stamp;
     object->subject = *subject;
     object->version = version;
     object->account = account;
+    charge(object, (int64_t)sizeof *object);
     object->release = release;
     atomic_init(&object->checked, stamp);
     atomic_init(&object->soft_since_ms, INT64_MAX);
@@ -112,7 +117,7 @@ void object_unref(object_t **pointer)
         variants_unref(&object->variants);
     free(object->selector);
     /* Its memory goes a moment later; what it weighed is given back now. */
-    atomic_fetch_sub_explicit(&object->account->bytes, (int64_t)sizeof *object, memory_order_relaxed);
+    charge(object, -(int64_t)(sizeof *object + object->selector_length));
     object->release(object);
 }
 
@@ -351,6 +356,8 @@ void object_set_variant(object_t *object, variants_t **variants, char **selector
     object->selector = *selector;
     *selector = NULL;
     object->selector_length = selector_length;
+    /* A client chooses how long it is: it counts. */
+    charge(object, (int64_t)selector_length);
 }
 
 static void publish_head(object_t *object, head_t **head, unsigned flags)
@@ -484,7 +491,8 @@ bool object_unread(object_t *object)
 size_t object_weight(const object_t *object)
 {
     MUST(object_end(object) == OBJECT_COMPLETE);
-    return sizeof *object + object_head(object)->charged + (size_t)body_length(object->body);
+    return sizeof *object + object->selector_length + object_head(object)->charged +
+           (size_t)body_length(object->body);
 }
 
 struct rcu_head *object_reclaim(object_t *object)

@@ -1,0 +1,210 @@
+/* A memory tier, a ledger and numbered versions, and a fill driven by hand: what the tests of the cache's
+ * parts share. */
+#ifndef SELVEDGE_TESTS_UNIT_CACHE_WORLD_H
+#define SELVEDGE_TESTS_UNIT_CACHE_WORLD_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#include "edge/cache/walk.h"
+#include "edge/http/date.h"
+#include "origin_pull/fill.h"
+
+enum { MIB = 1 << 20, NOW_MS = 1000000000 };
+
+typedef struct {
+    memory_t *memory;
+    ledger_t *ledger;
+    _Atomic uint64_t versions;
+    uint64_t sequence; /* of the last rule */
+    int64_t now_ms;
+} world_t;
+
+static inline version_id_t world_version(void *context)
+{
+    world_t *world = context;
+    return (version_id_t){atomic_fetch_add(&world->versions, 1) + 1, 7};
+}
+
+static inline void world_begin(world_t *world, uint64_t limit, uint64_t max_object)
+{
+    *world = (world_t){.now_ms = NOW_MS};
+    memory_config_t config = {limit, max_object, world_version, world};
+    memory_attach_thread();
+    world->memory = memory_new(&config);
+    world->ledger = ledger_new(1024, 64);
+}
+
+/* Evicts all there is, by a weight that nothing can make up for. */
+static inline void world_evict_all(world_t *world)
+{
+    memory_account_t *account = memory_account(world->memory);
+    atomic_fetch_add(&account->bytes, INT64_C(1) << 50);
+    assert_false(memory_make_room(world->memory));
+    atomic_fetch_sub(&account->bytes, INT64_C(1) << 50);
+    memory_settle();
+}
+
+/* Whatever a test did, nothing may be left charged when all is let go. */
+static inline void world_end(world_t *world)
+{
+    memory_check(world->memory);
+    world_evict_all(world);
+    assert_int_equal(memory_objects(world->memory), 0);
+    assert_int_equal(atomic_load(&memory_account(world->memory)->bytes), 0);
+    memory_free(&world->memory);
+    ledger_free(&world->ledger);
+    memory_detach_thread();
+}
+
+static inline void world_purge(world_t *world, rule_kind_t kind, const char *target, bool soft)
+{
+    ledger_rule_t rule = {kind, soft, ++world->sequence, world->now_ms, TEXT("www"), text_of(target)};
+    ledger_apply(world->ledger, &rule);
+    ledger_publish(world->ledger, rule.sequence);
+}
+
+/* --- A client --- */
+
+typedef struct {
+    object_reader_t reader;
+    unsigned wakes;
+    walk_t walk;
+    walk_step_t step;
+    fill_t *fill; /* when it has to start one */
+    object_filler_t filler;
+    unsigned notified;
+    http_field_t fields[8];
+} client_t;
+
+static inline void client_wake(object_reader_t *reader)
+{
+    CONTAINER_OF(reader, client_t, reader)->wakes++;
+}
+
+static inline void client_notified(object_filler_t *filler, unsigned events)
+{
+    CONTAINER_OF(filler, client_t, filler)->notified |= events;
+}
+
+/* "name: value" lines in lower case, up to NULL. */
+static inline http_fields_t fields_of(http_field_t *list, const char *const *lines)
+{
+    size_t count = 0;
+    for (; lines != NULL && lines[count] != NULL; count++) {
+        assert_true(count < 8);
+        const char *colon = strstr(lines[count], ": ");
+        assert_non_null(colon);
+        list[count] = (http_field_t){{lines[count], (size_t)(colon - lines[count])}, text_of(colon + 2)};
+    }
+    return (http_fields_t){list, count};
+}
+
+static inline void client_start_fill(world_t *world, client_t *client)
+{
+    fill_request_t request = {.memory = world->memory,
+                              .method = TEXT("GET"),
+                              .key = client->walk.key,
+                              .fields = client->walk.fields,
+                              .object = client->reader.object,
+                              .base = client->step.base,
+                              .indexed = client->step.kind == WALK_FILL};
+    client->step.base = NULL;
+    client->fill = fill_new(&request);
+    client->filler.notify = client_notified;
+    object_set_filler(client->reader.object, &client->filler);
+    fill_sent(client->fill, world->now_ms);
+}
+
+static inline void client_take(world_t *world, client_t *client, walk_step_t step)
+{
+    client->step = step;
+    if (step.kind == WALK_FILL || step.kind == WALK_PASS)
+        client_start_fill(world, client);
+}
+
+/* Asks for a target with these request fields (NULL: none). */
+static inline void client_ask(world_t *world, client_t *client, const char *target, const char *const *lines)
+{
+    memset(client, 0, sizeof *client);
+    client->walk = (walk_t){world->memory,
+                            world->ledger,
+                            cache_key(TEXT("www"), text_of(target)),
+                            fields_of(client->fields, lines),
+                            ledger_sequence(world->ledger),
+                            world->now_ms,
+                            client_wake};
+    client_take(world, client, walk_begin(&client->walk, &client->reader));
+}
+
+/* Leaves what it reads and begins again. */
+static inline void client_again(world_t *world, client_t *client)
+{
+    object_leave(&client->reader);
+    client_take(world, client, walk_begin(&client->walk, &client->reader));
+}
+
+static inline void client_leave(client_t *client)
+{
+    object_leave(&client->reader);
+    if (client->fill != NULL)
+        fill_free(&client->fill);
+}
+
+/* The upstream's head: "name: value" lines up to NULL. */
+static inline fill_action_t client_head(world_t *world, client_t *client, int status,
+                                        const char *const *lines)
+{
+    http_field_t list[8];
+    fill_answer_t answer = {status, fields_of(list, lines), false, true};
+    return fill_head(client->fill, &answer, world->now_ms);
+}
+
+static inline void client_body(client_t *client, const char *body)
+{
+    size_t taken, length = strlen(body);
+    assert_int_equal(fill_bytes(client->fill, body, length, &taken), FILL_GO_ON);
+    assert_int_equal(taken, length);
+}
+
+/* The whole answer at once. */
+static inline void client_answer(world_t *world, client_t *client, int status, const char *const *lines,
+                                 const char *body)
+{
+    assert_int_equal(client_head(world, client, status, lines), FILL_GO_ON);
+    client_body(client, body);
+    fill_complete(client->fill);
+}
+
+/* Reads all that is there into a string; what ended it. */
+static inline object_read_t client_read(client_t *client, char *buffer, size_t capacity)
+{
+    size_t length = 0;
+    for (;;) {
+        body_span_t span;
+        object_read_t read = object_read(&client->reader, 7, &span);
+        if (read != READ_BYTES) {
+            assert_null(span.block);
+            buffer[length] = '\0';
+            return read;
+        }
+        assert_true(length + span.length < capacity);
+        memcpy(buffer + length, span.bytes, span.length);
+        length += span.length;
+        block_unref(&span.block);
+    }
+}
+
+static inline void assert_reads(client_t *client, const char *expected, object_read_t end)
+{
+    char text[1024];
+    assert_int_equal(client_read(client, text, sizeof text), end);
+    assert_string_equal(text, expected);
+}
+
+#define LINES(...) ((const char *const[]){__VA_ARGS__, NULL})
+
+#endif
