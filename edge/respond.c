@@ -137,7 +137,7 @@ static text_t hit_status(const exchange_t *exchange, char *buffer)
     char digits[20];
     size_t length = 0;
     append(buffer, &length, TEXT("selvedge; hit; ttl="));
-    append(buffer, &length, decimal((uint64_t)exchange->ttl_ms / 1000, digits));
+    append(buffer, &length, decimal((uint64_t)(exchange->ttl_ms + 999) / 1000, digits));
     return (text_t){buffer, length};
 }
 
@@ -265,11 +265,9 @@ void respond_more(exchange_t *exchange)
     if (exchange->span.block != NULL)
         block_unref(&exchange->span.block);
     switch (object_read(reader, SEND_BYTES, &exchange->span)) {
-    case READ_BYTES: {
-        int64_t length = object_head(reader->object)->content_length;
-        send_span(exchange, length >= 0 && reader->offset == (uint64_t)length);
+    case READ_BYTES:
+        send_span(exchange, exchange->length >= 0 && reader->offset == (uint64_t)exchange->length);
         return;
-    }
     case READ_WAIT:
         return;
     case READ_END:
@@ -324,14 +322,22 @@ static bool is_not_modified(const exchange_t *exchange, http_fields_t request, c
            http_not_modified(request, head->etag, head->last_modified);
 }
 
+/* What came without a Content-Length has one once it is complete. */
+static int64_t length_of(object_t *object)
+{
+    int64_t told = object_head(object)->content_length;
+    return told < 0 && object_end(object) == OBJECT_COMPLETE ? (int64_t)object_length(object) : told;
+}
+
 void respond_object(exchange_t *exchange, http_fields_t request)
 {
     const head_t *head = object_head(exchange->reader->object);
     bool not_modified = is_not_modified(exchange, request, head);
     add_head(exchange, head, not_modified);
     int status = not_modified ? 304 : head->status;
-    if (head->content_length >= 0 && !has_no_body(status))
-        exchange->req->res.content_length = (size_t)head->content_length;
+    exchange->length = length_of(exchange->reader->object);
+    if (exchange->length >= 0 && !has_no_body(status))
+        exchange->req->res.content_length = (size_t)exchange->length;
     start(exchange, status);
     if (exchange->is_head || has_no_body(status))
         send_end(exchange);

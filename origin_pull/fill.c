@@ -308,6 +308,15 @@ static void invalidate(fill_t *fill, int status)
         memory_invalidate(fill->memory, &fill->key);
 }
 
+/* It was not modified no longer. When its successor may not be stored it goes at once, else when that is
+ * complete; an origin in trouble says nothing about it. */
+static void leave_base(fill_t *fill, const http_storing_t *storing, int status)
+{
+    if (fill->base != NULL && !storing->storable && status < 500)
+        memory_forget(fill->memory, fill->base);
+    drop_base(fill);
+}
+
 static fill_action_t begin(fill_t *fill, const fill_answer_t *answer, int64_t now_ms)
 {
     char names[1024];
@@ -315,6 +324,7 @@ static fill_action_t begin(fill_t *fill, const fill_answer_t *answer, int64_t no
     fill->content_length = content_length_of(answer);
     http_storing_t storing = judge(fill, answer, &vary, now_ms);
     place(fill, &storing, &vary, now_ms);
+    leave_base(fill, &storing, answer->status);
     invalidate(fill, answer->status);
     fill->windowed = !storing.storable;
     fill->can_pause = answer->can_pause;
@@ -338,7 +348,6 @@ fill_action_t fill_head(fill_t *fill, const fill_answer_t *answer, int64_t now_m
     MUST(!fill->ended && !fill->has_head);
     if (answer->status == 304 && is_get(fill))
         return not_modified(fill, answer, now_ms);
-    drop_base(fill);
     return begin(fill, answer, now_ms);
 }
 
@@ -370,7 +379,7 @@ fill_action_t fill_bytes(fill_t *fill, const char *bytes, size_t length, size_t 
     if (!fill->windowed && is_too_large(fill, length))
         stop_keeping(fill);
     if (fill->windowed) {
-        size_t room = object_room(fill->object);
+        size_t room = object_room(fill->object, length);
         if (room < length && !fill->can_pause)
             object_cut_laggards(fill->object);
         else if (room < length)

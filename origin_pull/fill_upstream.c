@@ -1,7 +1,7 @@
 #include "origin_pull/fill_upstream.h"
 
 /* So many times a request may pass through nodes of this kind, as through a shield, before it is a loop. */
-enum { LOOP_MAX = 4, CDN_LOOP_BYTES_MAX = 512 };
+enum { LOOP_MAX = 4, JOINED_BYTES_MAX = 512 };
 
 static bool is_one_of(text_t name, const char *const *names)
 {
@@ -47,22 +47,22 @@ static bool is_allowed(const upstream_request_t *request, text_t name)
     return !is_get(request) && is_one_of(name, others);
 }
 
-static void add_cdn_loop(const upstream_request_t *request, void (*add)(void *, text_t, text_t),
-                         void *context)
+/* Adds one member to what a list field says already; members beyond a bound are left out. */
+static void add_joined(const upstream_request_t *request, text_t name, text_t member,
+                       void (*add)(void *, text_t, text_t), void *context)
 {
-    char joined[CDN_LOOP_BYTES_MAX + 16];
+    char joined[JOINED_BYTES_MAX + 32];
     size_t length = 0;
     for (size_t i = 0; i < request->fields.count; i++) {
         text_t value = request->fields.at[i].value;
-        if (!text_equal(request->fields.at[i].name, TEXT("cdn-loop")) ||
-            length + value.length + 2 > CDN_LOOP_BYTES_MAX)
+        if (!text_equal(request->fields.at[i].name, name) || length + value.length + 2 > JOINED_BYTES_MAX)
             continue;
         memcpy(joined + length, value.data, value.length);
         memcpy(joined + length + value.length, ", ", 2);
         length += value.length + 2;
     }
-    memcpy(joined + length, "selvedge", 8);
-    add(context, TEXT("CDN-Loop"), (text_t){joined, length + 8});
+    memcpy(joined + length, member.data, member.length);
+    add(context, name, (text_t){joined, length + member.length});
 }
 
 void upstream_fields(const upstream_request_t *request, void (*add)(void *context, text_t name, text_t value),
@@ -80,8 +80,12 @@ void upstream_fields(const upstream_request_t *request, void (*add)(void *contex
     /* One fixed value: a content-coding is a representation of the node's own making, never a variant. */
     add(context, TEXT("Accept-Encoding"), TEXT("identity"));
     add(context, TEXT("X-Forwarded-Proto"), request->forwarded_https ? TEXT("https") : TEXT("http"));
-    add(context, TEXT("Via"), TEXT("1.1 selvedge"));
-    add_cdn_loop(request, add, context);
+    /* Who came before is said where everything is passed on; the loop must be seen in any case. */
+    if (request->forward_all)
+        add_joined(request, TEXT("via"), TEXT("1.1 selvedge"), add, context);
+    else
+        add(context, TEXT("via"), TEXT("1.1 selvedge"));
+    add_joined(request, TEXT("cdn-loop"), TEXT("selvedge"), add, context);
 }
 
 bool upstream_is_loop(http_fields_t fields)

@@ -269,8 +269,9 @@ object_failure_t transfer_failure(const transfer_t *transfer, CURLcode code)
     case CURLE_RECV_ERROR:
     case CURLE_SEND_ERROR:
         return (object_failure_t){502, "connection_terminated"};
-    case CURLE_OUT_OF_MEMORY:
-        return (object_failure_t){503, "proxy_internal_error"};
+    case CURLE_OUT_OF_MEMORY: /* also said of one line of a head that does not end */
+        return transfer->head_done ? (object_failure_t){503, "proxy_internal_error"}
+                                   : (object_failure_t){502, "http_response_header_section_size"};
     default: /* what is left is an upstream that does not speak HTTP as it should */
         return (object_failure_t){502, "http_protocol_error"};
     }

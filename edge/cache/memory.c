@@ -490,18 +490,17 @@ bool memory_store(memory_t *memory, object_t *object)
     return ours;
 }
 
-void memory_forget(memory_t *memory, const cache_key_t *key, const cache_variant_t *variant, object_t *stored)
+void memory_forget(memory_t *memory, object_t *stored)
 {
-    home_t *home = memory_home(memory, key, variant);
+    home_t *home = object_home(stored);
     leavings_t left = {0};
     lock(home->shard);
-    if (atomic_load_explicit(&home->stored, memory_order_relaxed) == stored)
+    if (atomic_load_explicit(&home->stored, memory_order_relaxed) == stored) {
         take_stored(memory, home, &left);
-    if (!home->removed)
         settle_home(memory, home, &left);
+    }
     unlock(home->shard);
     release(memory, &left);
-    home_unref(&home);
 }
 
 /* --- Variants --- */

@@ -179,6 +179,8 @@ text_t object_selector(const object_t *object)
 
 uint64_t object_length(object_t *object)
 {
+    if (object_end(object) == OBJECT_COMPLETE)
+        return body_length(object->body);
     lock(object);
     uint64_t length = object->body ? body_length(object->body) : 0;
     unlock(object);
@@ -388,16 +390,16 @@ void object_make_windowed(object_t *object)
     unlock(object);
 }
 
-size_t object_room(object_t *object)
+size_t object_room(object_t *object, size_t wanted)
 {
-    size_t room = SIZE_MAX;
+    size_t room = wanted;
     lock(object);
     if (object->windowed) {
         slide_window(object);
         uint64_t end = body_start(object->body) + (uint64_t)WINDOW_BLOCKS * BLOCK_BYTES;
-        uint64_t length = body_length(object->body);
-        room = length < end ? (size_t)(end - length) : 0;
-        object->filler_waits = room == 0;
+        uint64_t length = body_length(object->body), left = length < end ? end - length : 0;
+        room = left < wanted ? (size_t)left : wanted;
+        object->filler_waits = room < wanted;
     }
     unlock(object);
     return room;

@@ -121,8 +121,8 @@ void object_begin(object_t *object, head_t **head, unsigned flags);
 /* From now on no more than a window of the body is kept. */
 void object_make_windowed(object_t *object);
 enum { WINDOW_BLOCKS = 8 };
-/* How many bytes may be appended now; SIZE_MAX unless windowed. 0: FILLER_ROOM will be notified. */
-size_t object_room(object_t *object);
+/* How many of `wanted` bytes may be appended now. Fewer than all, as a window is full: FILLER_ROOM will be notified. */
+size_t object_room(object_t *object, size_t wanted);
 void object_append(object_t *object, const void *bytes, size_t length);
 /* Cuts off the readers that hold a full window back; how many. */
 unsigned object_cut_laggards(object_t *object);

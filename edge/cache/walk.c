@@ -58,7 +58,7 @@ static bool is_hit(const walk_t *walk, place_t *place, int64_t *ttl_ms)
         return false;
     ledger_judgement_t judgement = object_judge(stored, walk->ledger, walk->sequence);
     if (judgement.verdict == LEDGER_HARD) {
-        memory_forget(walk->memory, &walk->key, variant_of(place), stored);
+        memory_forget(walk->memory, stored);
         object_unref(&place->view.stored);
         return false;
     }
