@@ -187,6 +187,9 @@ static void start_rooms(process_t *process)
     memory_attach_thread();
     counters_attach();
     counters_name_site(0, settings->site_name);
+    uint32_t number;
+    random_bytes(&number, sizeof number);
+    snprintf(node->cdn_loop, sizeof node->cdn_loop, "selvedge; node=%08x", number);
     memory_config_t memory = {settings->memory_bytes, settings->max_object_bytes, new_version, NULL};
     node->memory = memory_new(&memory);
     process->publisher = publisher_start(&process->journal, node->ledger, wall_now_ms);
@@ -195,6 +198,7 @@ static void start_rooms(process_t *process)
                               .ca_file = settings->ca_file,
                               .forwarded_https = settings->forwarded_https,
                               .forward_all = settings->forward_all,
+                              .cdn_loop = text_of(node->cdn_loop),
                               .site = 0,
                               .connect_timeout_ms = settings->connect_timeout_ms,
                               .first_byte_timeout_ms = settings->first_byte_timeout_ms,
@@ -206,6 +210,14 @@ static void start_rooms(process_t *process)
     node->api = api_new(&api);
 }
 
+static bool find_ca_file(const settings_t *settings)
+{
+    if (settings->ca_file == NULL || access(settings->ca_file, R_OK) == 0)
+        return true;
+    fprintf(stderr, "selvedge: --ca-file %s: cannot be read: %s\n", settings->ca_file, strerror(errno));
+    return false;
+}
+
 /* What can be wrong is tried first: sockets, certificates, the state directory. */
 static bool prepare(process_t *process)
 {
@@ -213,6 +225,8 @@ static bool prepare(process_t *process)
     const char *unguarded = guard_in_force();
     if (unguarded != NULL)
         return complain(unguarded);
+    if (!find_ca_file(&process->settings))
+        return false;
     process->server = server_open(&process->settings, error, sizeof error);
     if (process->server == NULL)
         return complain(error);

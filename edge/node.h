@@ -15,6 +15,7 @@ typedef struct {
     puller_t *puller;
     access_log_t *access_log; /* NULL: off */
     api_t *api;
+    char cdn_loop[32]; /* this process's member of CDN-Loop */
 } node_t;
 
 #endif

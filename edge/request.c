@@ -254,7 +254,7 @@ static void decide(exchange_t *exchange)
 {
     http_field_t list[GUARD_FIELDS_MAX];
     http_fields_t fields = exchange_fields(exchange->req, list);
-    if (upstream_is_loop(fields)) {
+    if (upstream_is_loop(fields, text_of(worker_node(exchange->worker)->cdn_loop))) {
         respond_refusal(exchange, 508, "proxy_loop_detected",
                         "This request has come back to where it was.\n");
         return;

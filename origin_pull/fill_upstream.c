@@ -1,7 +1,6 @@
 #include "origin_pull/fill_upstream.h"
 
-/* So many times a request may pass through nodes of this kind, as through a shield, before it is a loop. */
-enum { LOOP_MAX = 4, JOINED_BYTES_MAX = 512 };
+enum { JOINED_BYTES_MAX = 512 };
 
 static bool is_one_of(text_t name, const char *const *names)
 {
@@ -85,18 +84,17 @@ void upstream_fields(const upstream_request_t *request, void (*add)(void *contex
         add_joined(request, TEXT("via"), TEXT("1.1 selvedge"), add, context);
     else
         add(context, TEXT("via"), TEXT("1.1 selvedge"));
-    add_joined(request, TEXT("cdn-loop"), TEXT("selvedge"), add, context);
+    add_joined(request, TEXT("cdn-loop"), request->cdn_loop, add, context);
 }
 
-bool upstream_is_loop(http_fields_t fields)
+bool upstream_is_loop(http_fields_t fields, text_t own)
 {
-    size_t seen = 0;
-    for (size_t i = 0; i < fields.count; i++) {
-        if (!text_equal(fields.at[i].name, TEXT("cdn-loop")))
-            continue;
-        text_t rest = fields.at[i].value, member;
+    const http_field_t *field = http_fields_find(fields, TEXT("cdn-loop"));
+    for (; field != NULL; field = http_fields_next(fields, field, TEXT("cdn-loop"))) {
+        text_t rest = field->value, member;
         while (http_list_next(&rest, &member))
-            seen += member.length >= 8 && strncasecmp(member.data, "selvedge", 8) == 0;
+            if (text_equal(member, own))
+                return true;
     }
-    return seen >= LOOP_MAX;
+    return false;
 }

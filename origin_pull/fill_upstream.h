@@ -12,6 +12,7 @@ typedef struct {
     text_t host;          /* the Host to send */
     bool forwarded_https; /* X-Forwarded-Proto: the site's constant */
     bool forward_all;
+    text_t cdn_loop;          /* this node's member of CDN-Loop */
     http_fields_t fields;     /* the client's, end to end */
     http_fields_t conditions; /* the node's own */
 } upstream_request_t;
@@ -22,7 +23,7 @@ enum { UPSTREAM_FIELDS_MAX = 160 };
 void upstream_fields(const upstream_request_t *request, void (*add)(void *context, text_t name, text_t value),
                      void *context);
 
-/* Has this request been through this node too often already (RFC 8586)? */
-bool upstream_is_loop(http_fields_t fields);
+/* Has this request been through this node already (RFC 8586)? own: this node's member of CDN-Loop. */
+bool upstream_is_loop(http_fields_t fields, text_t own);
 
 #endif

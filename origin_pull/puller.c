@@ -175,7 +175,8 @@ static bool take_messages(puller_t *puller)
 static void handle_result(puller_t *puller, transfer_t *transfer, CURLcode code)
 {
     curl_multi_remove_handle(puller->multi, transfer->easy);
-    if (transfer->again && !fill_ended(transfer->fill)) {
+    bool again = transfer->again && !fill_ended(transfer->fill);
+    if (again || (code != CURLE_OK && transfer_may_try_again(transfer))) {
         begin(puller, transfer);
         return;
     }

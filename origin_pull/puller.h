@@ -14,7 +14,8 @@ typedef struct {
     const char *ca_file; /* further authorities, or NULL */
     bool forwarded_https;
     bool forward_all;
-    unsigned site; /* for the counters */
+    text_t cdn_loop; /* this node's member of CDN-Loop */
+    unsigned site;   /* for the counters */
     int64_t connect_timeout_ms, first_byte_timeout_ms, between_bytes_timeout_ms;
     int64_t (*now_ms)(void); /* wall clock */
 } puller_config_t;

@@ -143,9 +143,13 @@ static void set_fields(transfer_t *transfer)
     const puller_config_t *config = transfer->config;
     fill_t *fill = transfer->fill;
     http_field_t conditions[2];
-    upstream_request_t request = {fill_method(fill),       config->host,
-                                  config->forwarded_https, config->forward_all,
-                                  fill_fields(fill),       {conditions, fill_conditions(fill, conditions)}};
+    upstream_request_t request = {.method = fill_method(fill),
+                                  .host = config->host,
+                                  .forwarded_https = config->forwarded_https,
+                                  .forward_all = config->forward_all,
+                                  .cdn_loop = config->cdn_loop,
+                                  .fields = fill_fields(fill),
+                                  .conditions = {conditions, fill_conditions(fill, conditions)}};
     upstream_fields(&request, add_field, transfer);
     /* What curl would add by itself and nobody asked for. */
     static const char *const unwanted[] = {"Expect:", "TE:"};
@@ -206,6 +210,7 @@ static void set_connection(transfer_t *transfer)
     curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)config->connect_timeout_ms);
     curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 1L);
     curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 2L);
+    curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, transfer->second_try ? 1L : 0L);
     if (config->ca_file != NULL)
         curl_easy_setopt(easy, CURLOPT_CAINFO, config->ca_file);
 }
@@ -275,6 +280,16 @@ object_failure_t transfer_failure(const transfer_t *transfer, CURLcode code)
     default: /* what is left is an upstream that does not speak HTTP as it should */
         return (object_failure_t){502, "http_protocol_error"};
     }
+}
+
+bool transfer_may_try_again(transfer_t *transfer)
+{
+    long made = 1;
+    curl_easy_getinfo(transfer->easy, CURLINFO_NUM_CONNECTS, &made);
+    bool may = made == 0 && !transfer->head_done && !transfer->second_try && !fill_ended(transfer->fill) &&
+               text_equal(fill_method(transfer->fill), TEXT("GET"));
+    transfer->second_try = transfer->second_try || may;
+    return may;
 }
 
 object_failure_t transfer_timeout(const transfer_t *transfer)

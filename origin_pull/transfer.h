@@ -25,6 +25,7 @@ struct transfer {
     struct curl_slist *headers;
     fill_lines_t *lines; /* owned */
     bool head_done, again, stop, paused;
+    bool second_try;     /* the first failed on a connection used before */
     const char *wrong;   /* why the callbacks ended it; NULL: they did not */
     size_t skip;         /* bytes that will be offered again after a pause and are taken already */
     int64_t deadline_ms; /* monotonic: first byte, between bytes, or how long readers may hold it paused */
@@ -46,6 +47,10 @@ void transfer_free(transfer_t **transfer);
 const char *transfer_prepare(transfer_t *transfer, int64_t monotonic_ms);
 /* Drops the curl handle; it must not be in a multi handle. */
 void transfer_reset(transfer_t *transfer);
+
+/* It failed before a head came, on a connection that an earlier answer may have spoiled or the origin closed
+ * meanwhile: a GET is asked once more, on a fresh one (RFC 9110 section 9.2.2). Notes that it was. */
+bool transfer_may_try_again(transfer_t *transfer);
 
 /* How curl's result reads as a failure. */
 object_failure_t transfer_failure(const transfer_t *transfer, CURLcode code);
