@@ -65,6 +65,18 @@ static inline void *must_alloc(size_t size)
     return memory;
 }
 
+enum { CACHE_LINE = 64 };
+
+/* Zeroed memory that begins on a line of the processor's cache, so that what is read together is fetched
+ * together. */
+static inline void *must_calloc_aligned(size_t size)
+{
+    size_t rounded = (size + CACHE_LINE - 1) / CACHE_LINE * CACHE_LINE;
+    void *memory = aligned_alloc(CACHE_LINE, rounded);
+    MUST(memory != NULL);
+    return memset(memory, 0, rounded);
+}
+
 static inline void *must_calloc(size_t count, size_t size)
 {
     void *memory = calloc(count, size);

@@ -192,6 +192,7 @@ static void start_rooms(process_t *process)
     snprintf(node->cdn_loop, sizeof node->cdn_loop, "selvedge; node=%08x", number);
     memory_config_t memory = {settings->memory_bytes, settings->max_object_bytes, new_version, NULL};
     node->memory = memory_new(&memory);
+    node->site = cache_site(settings->site_name);
     process->publisher = publisher_start(&process->journal, node->ledger, wall_now_ms);
     puller_config_t puller = {.origin_url = settings->origin_url,
                               .host = settings->origin_host,

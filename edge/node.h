@@ -10,6 +10,7 @@
 
 typedef struct {
     const settings_t *settings;
+    cache_site_t site; /* the one that --origin makes */
     memory_t *memory;
     ledger_t *ledger;
     puller_t *puller;

@@ -26,16 +26,39 @@ http_fields_t exchange_fields(const h2o_req_t *req, http_field_t *fields)
     return (http_fields_t){fields, count};
 }
 
+/* --- Waiters --- */
+
+/* A hit needs a waiter for no longer than its walk: one is kept at hand. */
+static _Thread_local waiter_t *spare_waiter;
+
+static void drop_waiter(waiter_t *waiter)
+{
+    if (spare_waiter == NULL)
+        spare_waiter = waiter;
+    else
+        free(waiter);
+}
+
+static void free_if_over(waiter_t *waiter)
+{
+    if (waiter->exchange == NULL && !atomic_load_explicit(&waiter->on_its_way, memory_order_acquire))
+        drop_waiter(waiter);
+}
+
 /* --- The walk --- */
 
 static void wake(object_reader_t *reader);
 
-static walk_t walk_of(exchange_t *exchange, http_fields_t fields)
+static walk_t walk_of(exchange_t *exchange, http_fields_t fields, int64_t now_us)
 {
     const node_t *node = worker_node(exchange->worker);
-    return (walk_t){node->memory, node->ledger,       exchange->key,
-                    fields,       exchange->sequence, exchange_now_us() / 1000,
-                    wake};
+    return (walk_t){.memory = node->memory,
+                    .ledger = node->ledger,
+                    .key = exchange->key,
+                    .fields = fields,
+                    .sequence = exchange->sequence,
+                    .now_ms = now_us / 1000,
+                    .wake = wake};
 }
 
 static waiter_t *waiter_of(object_reader_t *reader)
@@ -61,6 +84,18 @@ static void start_fill(exchange_t *exchange, walk_step_t *step, http_fields_t fi
 
 static void await_head(exchange_t *exchange);
 
+/* A complete object wakes nobody: its reader moves into the request, unless a wake of before is still on its
+ * way. */
+static void keep_hit(exchange_t *exchange)
+{
+    exchange->hit = *exchange->reader;
+    exchange->reader->object = NULL;
+    exchange->reader = &exchange->hit;
+    exchange->waiter->exchange = NULL;
+    free_if_over(exchange->waiter);
+    exchange->waiter = NULL;
+}
+
 /* Answers, waits or begins a fill, as the step says. */
 static void take_step(exchange_t *exchange, walk_step_t *step, http_fields_t fields)
 {
@@ -71,6 +106,7 @@ static void take_step(exchange_t *exchange, walk_step_t *step, http_fields_t fie
                         : step->kind == WALK_PASS ? OUTCOME_PASS
                                                   : OUTCOME_MISS;
     if (step->kind == WALK_HIT) {
+        keep_hit(exchange);
         respond_object(exchange, fields);
         return;
     }
@@ -83,7 +119,7 @@ static void begin_again(exchange_t *exchange, bool alone)
 {
     http_field_t list[GUARD_FIELDS_MAX];
     http_fields_t fields = exchange_fields(exchange->req, list);
-    walk_t walk = walk_of(exchange, fields);
+    walk_t walk = walk_of(exchange, fields, exchange_now_us());
     object_leave(exchange->reader);
     walk_step_t step = alone || ++exchange->steps > STEPS_MAX
                            ? walk_private(&walk, exchange->reader, FORWARD_BYPASS)
@@ -113,7 +149,7 @@ static void at_head(exchange_t *exchange)
 {
     http_field_t list[GUARD_FIELDS_MAX];
     http_fields_t fields = exchange_fields(exchange->req, list);
-    walk_t walk = walk_of(exchange, fields);
+    walk_t walk = walk_of(exchange, fields, exchange_now_us());
     switch (walk_at_head(&walk, exchange->reader)) {
     case HEAD_SERVE:
         note_origin(exchange);
@@ -139,12 +175,6 @@ static void await_head(exchange_t *exchange)
 
 /* --- Wakes --- */
 
-static void free_if_over(waiter_t *waiter)
-{
-    if (waiter->exchange == NULL && !atomic_load_explicit(&waiter->on_its_way, memory_order_acquire))
-        free(waiter);
-}
-
 /* The puller's thread, under the object's lock. */
 static void wake(object_reader_t *reader)
 {
@@ -168,8 +198,9 @@ static void on_wake(message_t *message)
 
 static waiter_t *waiter_new(exchange_t *exchange)
 {
-    waiter_t *waiter = must_calloc(1, sizeof *waiter);
-    waiter->message.handle = on_wake;
+    waiter_t *waiter = spare_waiter != NULL ? spare_waiter : must_alloc(sizeof *waiter);
+    spare_waiter = NULL;
+    *waiter = (waiter_t){.message.handle = on_wake};
     waiter->worker = exchange->worker;
     waiter->exchange = exchange;
     return waiter;
@@ -261,7 +292,7 @@ static void decide(exchange_t *exchange)
     }
     exchange->waiter = waiter_new(exchange);
     exchange->reader = &exchange->waiter->reader;
-    walk_t walk = walk_of(exchange, fields);
+    walk_t walk = walk_of(exchange, fields, exchange->started_us);
     walk_step_t step = exchange->is_get ? walk_begin(&walk, exchange->reader)
                                         : walk_private(&walk, exchange->reader, FORWARD_METHOD);
     take_step(exchange, &step, fields);
@@ -276,7 +307,7 @@ static int on_request(h2o_handler_t *handler, h2o_req_t *req)
     if (is_refused(exchange) || !find_target(exchange, &target))
         return 0;
     exchange->sequence = ledger_sequence(node->ledger);
-    exchange->key = cache_key(node->settings->site_name, target);
+    exchange->key = cache_key_in(&node->site, target);
     exchange->is_head = is(req->method, TEXT("HEAD"));
     exchange->is_get = exchange->is_head || is(req->method, TEXT("GET"));
     decide(exchange);

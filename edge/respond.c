@@ -74,16 +74,6 @@ static void add(h2o_req_t *req, const h2o_token_t *token, text_t value)
     h2o_add_header(&req->pool, &req->res.headers, token, NULL, value.data, value.length);
 }
 
-static void add_named(h2o_req_t *req, text_t name, text_t value)
-{
-    const h2o_token_t *token = h2o_lookup_token(name.data, name.length);
-    if (token != NULL)
-        add(req, token, value);
-    else
-        h2o_add_header_by_str(&req->pool, &req->res.headers, name.data, name.length, 0, NULL, value.data,
-                              value.length);
-}
-
 /* Digits of a number that is not negative, written to the end of `buffer`'s 20 bytes. */
 static text_t decimal(uint64_t number, char buffer[20])
 {
@@ -159,7 +149,9 @@ static void add_own(exchange_t *exchange, text_t (*status)(const exchange_t *, c
     h2o_req_t *req = exchange->req;
     add(req, H2O_TOKEN_VIA, TEXT("1.1 selvedge"));
     char *buffer = h2o_mem_alloc_pool(&req->pool, STATUS_BYTES);
-    add_named(req, TEXT("cache-status"), status(exchange, buffer));
+    text_t value = status(exchange, buffer);
+    h2o_add_header_by_str(&req->pool, &req->res.headers, H2O_STRLIT("cache-status"), 0, NULL, value.data,
+                          value.length);
 }
 
 /* A 304 carries what a 200 would have said of caching, not what describes the body (RFC 9110 section 15.4.5).
@@ -170,16 +162,50 @@ static bool belongs_in_304(text_t name)
            text_equal(name, TEXT("content-location"));
 }
 
+/* --- A head's fields, as the library takes them --- */
+
+typedef struct {
+    size_t count;
+    h2o_header_t headers[]; /* the names that are no tokens lie behind them */
+} front_t;
+
+static front_t *make_front(const head_t *head)
+{
+    size_t count = head->fields.count;
+    front_t *front = must_alloc(sizeof *front + count * (sizeof(h2o_header_t) + sizeof(h2o_iovec_t)));
+    h2o_iovec_t *names = (h2o_iovec_t *)(void *)(front->headers + count);
+    front->count = 0;
+    for (size_t i = 0; i < count; i++) {
+        const http_field_t *field = &head->fields.at[i];
+        if (field->value.data == head->date.data)
+            continue; /* the library writes it */
+        const h2o_token_t *token = h2o_lookup_token(field->name.data, field->name.length);
+        names[i] = (h2o_iovec_t){(char *)field->name.data, field->name.length};
+        front->headers[front->count++] = (h2o_header_t){token ? (h2o_iovec_t *)&token->buf : &names[i],
+                                                        NULL,
+                                                        {(char *)field->value.data, field->value.length}};
+    }
+    return front;
+}
+
+static const front_t *front_of(const head_t *head)
+{
+    const front_t *front = atomic_load_explicit(&head->front, memory_order_acquire);
+    return front != NULL ? front : head_keep_front(head, make_front(head));
+}
+
+static void add_front(h2o_req_t *req, const front_t *front, bool not_modified)
+{
+    h2o_headers_t *headers = &req->res.headers;
+    h2o_vector_reserve(&req->pool, headers, front->count + OWN_FIELDS);
+    for (size_t i = 0; i < front->count; i++)
+        if (!not_modified || belongs_in_304(text_from(*front->headers[i].name)))
+            headers->entries[headers->size++] = front->headers[i];
+}
+
 static void add_head(exchange_t *exchange, const head_t *head, bool not_modified)
 {
-    h2o_req_t *req = exchange->req;
-    h2o_vector_reserve(&req->pool, &req->res.headers, head->fields.count + OWN_FIELDS);
-    for (size_t i = 0; i < head->fields.count; i++) {
-        const http_field_t *field = &head->fields.at[i];
-        if (field->value.data == head->date.data || (not_modified && !belongs_in_304(field->name)))
-            continue;
-        add_named(req, field->name, field->value);
-    }
+    add_front(exchange->req, front_of(head), not_modified);
     int64_t age_ms = head_age_ms(head, exchange->started_us / 1000);
     bool reused = exchange->kind == WALK_HIT || object_revalidated(exchange->reader->object);
     if (reused || age_ms >= 1000)

@@ -166,6 +166,11 @@ static ledger_hash_t name_of(rule_kind_t kind, text_t site, text_t target)
     return (ledger_hash_t){.low = hash.low64, .high = hash.high64};
 }
 
+ledger_subject_t ledger_subject_beside(const ledger_subject_t *sibling, text_t site, text_t target)
+{
+    return (ledger_subject_t){.url = name_of(RULE_URL, site, target), .site = sibling->site};
+}
+
 ledger_subject_t ledger_subject(text_t site, text_t target)
 {
     return (ledger_subject_t){.url = name_of(RULE_URL, site, target),

@@ -64,6 +64,10 @@ uint64_t ledger_sequence(const ledger_t *ledger);
 /* Names the slots of a response by its site's name and its normalised target. */
 ledger_subject_t ledger_subject(text_t site, text_t target);
 
+/* The same with the site's slot named already: another subject of that site. For those who do this for each
+ * request. */
+ledger_subject_t ledger_subject_beside(const ledger_subject_t *sibling, text_t site, text_t target);
+
 /* Is a response with this stamp still valid? Sees at least every rule up to the last ledger_sequence() this
  * thread read. */
 ledger_judgement_t ledger_judge(const ledger_t *ledger, const ledger_subject_t *subject, uint64_t stamp);

@@ -66,6 +66,8 @@ void block_unref(block_t **pointer)
 {
     block_t *block = *pointer;
     *pointer = NULL;
+    if (block == NULL)
+        return;
     MUST_BE(block, BLOCK_MAGIC);
     if (atomic_fetch_sub_explicit(&block->refs, 1, memory_order_acq_rel) != 1)
         return;
@@ -257,6 +259,15 @@ body_span_t body_span(const body_t *body, uint64_t offset, size_t most)
         length = most;
     atomic_fetch_add_explicit(&block->refs, 1, memory_order_relaxed);
     return (body_span_t){block->bytes + within, length, block};
+}
+
+bool body_in_one(const body_t *body, text_t *bytes)
+{
+    MUST(body->sealed);
+    if (body->slot_count > 1 || body->first_held > 0)
+        return false;
+    *bytes = body->slot_count == 0 ? TEXT("") : (text_t){body->slots[0].block->bytes, (size_t)body->length};
+    return true;
 }
 
 void body_check(const body_t *body)

@@ -39,13 +39,15 @@ typedef enum { BLOCK_ABSENT, BLOCK_IN_FLIGHT, BLOCK_PRESENT } block_state_t;
 typedef struct {
     const char *bytes;
     size_t length;
-    block_t *block; /* the receiver's reference; block_unref() gives it back */
+    block_t *block; /* the receiver's reference, block_unref() gives it back; NULL: the body itself keeps the
+                       bytes */
 } body_span_t;
 
 /* expected_length: from Content-Length, or -1 when it is not known. */
 body_t *body_new(memory_account_t *account, version_id_t version, int64_t expected_length);
 void body_ref(body_t *body);
 void body_unref(body_t **body);
+/* Nothing to do when there is none. */
 void block_unref(block_t **block);
 
 version_id_t body_version(const body_t *body);
@@ -69,6 +71,10 @@ void body_seal(body_t *body);
 /* The bytes from offset on, up to `most` and the end of their block; length 0 (no reference) when there are
  * none. */
 body_span_t body_span(const body_t *body, uint64_t offset, size_t most);
+
+/* All bytes of a sealed body that are in one piece, without a reference: they live as long as the body. False
+ * when they are not. */
+bool body_in_one(const body_t *body, text_t *bytes);
 
 void body_check(const body_t *body);
 

@@ -110,6 +110,7 @@ void head_free(head_t **pointer)
     if (head == NULL)
         return;
     MUST_BE(head, HEAD_MAGIC);
+    free(atomic_load_explicit(&head->front, memory_order_relaxed));
     head->magic = 0;
     memory_give(head->account, head, head->charged);
 }
@@ -131,4 +132,15 @@ int64_t head_ttl_ms(const head_t *head, int64_t now_ms, int64_t soft_since_ms)
 bool head_has_validator(const head_t *head)
 {
     return head->status == 200 && (head->etag.data != NULL || head->last_modified.data != NULL);
+}
+
+const void *head_keep_front(const head_t *head, void *front)
+{
+    void *none = NULL;
+    head_t *kept = (head_t *)head; /* the one thing that may change of it */
+    if (atomic_compare_exchange_strong_explicit(&kept->front, &none, front, memory_order_acq_rel,
+                                                memory_order_acquire))
+        return front;
+    free(front);
+    return none;
 }

@@ -17,6 +17,9 @@ typedef struct head {
     http_fields_t fields;
     text_t etag, last_modified; /* absent: {NULL, 0} */
     text_t date;
+    /* What a protocol front makes of the fields, once, so that it need not at each hit; freed with the head.
+     */
+    void *_Atomic front;
     memory_account_t *account;
     size_t charged;
 } head_t;
@@ -24,6 +27,10 @@ typedef struct head {
 /* Copies what it needs. `fields` as they came; names in lower case. */
 head_t *head_new(memory_account_t *account, int status, http_fields_t fields, int64_t content_length,
                  const http_storing_t *storing, int64_t response_time_ms);
+
+/* Keeps `front` (malloc'd) with the head, or frees it when there is one already. Returns the one that is
+ * kept. */
+const void *head_keep_front(const head_t *head, void *front);
 
 /* The stored head freshened by a 304 (RFC 9111 section 3.2): the 304's fields replace the stored ones of the
  * same name, except those that describe the stored bytes. */

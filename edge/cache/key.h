@@ -18,6 +18,22 @@ static inline cache_key_t cache_key(text_t site, text_t target)
     return (cache_key_t){site, target, ledger_subject(site, target)};
 }
 
+/* A site whose keys are made often: its part of their subject is computed once. */
+typedef struct {
+    text_t name;
+    ledger_subject_t subject;
+} cache_site_t;
+
+static inline cache_site_t cache_site(text_t name)
+{
+    return (cache_site_t){name, ledger_subject(name, (text_t){NULL, 0})};
+}
+
+static inline cache_key_t cache_key_in(const cache_site_t *site, text_t target)
+{
+    return (cache_key_t){site->name, target, ledger_subject_beside(&site->subject, site->name, target)};
+}
+
 /* One variant of a key. */
 typedef struct {
     const variants_t *variants;

@@ -34,25 +34,26 @@ typedef struct {
 } variant_list_t;
 
 struct home {
+    /* What a look reads comes first, on two lines of the processor's cache. */
     uint32_t magic;
-    _Atomic uint32_t
-        refs; /* one by the index, one by each object that refers to it, one by each list of variants */
+    /* One by the index, one by each object that refers to it, one by each list of variants. */
+    _Atomic uint32_t refs;
     struct cds_lfht_node node;
-    struct rcu_head reclaim;
-    /* Fixed after creation. */
     ledger_hash_t name;
-    cache_key_t key;       /* its target and selector point into `bytes` */
-    variants_t *member_of; /* a reference; NULL in a primary key's home */
-    text_t selector;
-    shard_t *shard;
-    memory_account_t *account;
-    size_t charged;
     /* Written under the shard's lock, read by anybody inside a read section. */
     object_t *_Atomic stored;
     object_t *_Atomic growing;
     variants_t *_Atomic variants;
     _Atomic int64_t bypass_until_ms;
     _Atomic uint64_t bypass_stamp;
+    /* Fixed after creation. */
+    variants_t *member_of; /* a reference; NULL in a primary key's home */
+    cache_key_t key;       /* its target and selector point into `bytes` */
+    text_t selector;
+    shard_t *shard;
+    memory_account_t *account;
+    size_t charged;
+    struct rcu_head reclaim;
     /* Under the shard's lock. */
     bool removed;
     variant_list_t *list;
@@ -186,6 +187,12 @@ typedef struct {
     const cache_variant_t *variant;
 } probe_t;
 
+/* Sites' names live as long as the process, so mostly it is the very same text. */
+static bool is_same_site(text_t a, text_t b)
+{
+    return (a.data == b.data && a.length == b.length) || text_equal(a, b);
+}
+
 static int matches(struct cds_lfht_node *node, const void *wanted)
 {
     const home_t *home = CONTAINER_OF(node, home_t, node);
@@ -193,7 +200,7 @@ static int matches(struct cds_lfht_node *node, const void *wanted)
     ORDER_ACQUIRE(node);
     if (home->name.low != probe->name.low || home->name.high != probe->name.high)
         return 0;
-    if (!text_equal(home->key.target, probe->key->target) || !text_equal(home->key.site, probe->key->site))
+    if (!text_equal(home->key.target, probe->key->target) || !is_same_site(home->key.site, probe->key->site))
         return 0;
     if (probe->variant == NULL)
         return home->member_of == NULL;
@@ -216,7 +223,7 @@ static home_t *home_new(memory_t *memory, const probe_t *probe)
     text_t target = probe->key->target;
     text_t selector = probe->variant ? probe->variant->selector : (text_t){NULL, 0};
     size_t size = sizeof(home_t) + target.length + selector.length;
-    home_t *home = must_calloc(1, size);
+    home_t *home = must_calloc_aligned(size);
     home->magic = HOME_MAGIC;
     atomic_init(&home->refs, 1);
     home->name = probe->name;

@@ -74,8 +74,8 @@ bool memory_withdraw(memory_t *memory, object_t *object, int64_t bypass_until_ms
 /* The object is complete: it becomes the stored one, in place of what was. Makes room. */
 bool memory_store(memory_t *memory, object_t *object);
 
-/* Takes a stored object out of the index, if its home still points at it: the ledger says that it is hard-purged, or
- * the origin has an answer instead of it that may not be stored. */
+/* Takes a stored object out of the index, if its home still points at it: the ledger says that it is
+ * hard-purged, or the origin has an answer instead of it that may not be stored. */
 void memory_forget(memory_t *memory, object_t *stored);
 /* Forgets all that is known of a key, variants included, and takes its growing objects out of the index. */
 void memory_invalidate(memory_t *memory, const cache_key_t *key);

@@ -8,8 +8,19 @@
 enum { OBJECT_MAGIC = 0x5e10b3c7 };
 
 struct object {
+    /* What a hit looks at comes first, on one line of the processor's cache. */
     uint32_t magic;
     _Atomic uint32_t refs;
+    /* Up to which sequence it was found valid; a soft match's time is stored before. */
+    _Atomic uint64_t checked;
+    _Atomic int64_t soft_since_ms;
+    /* Set once by the filler, with release; read by anybody, with acquire. */
+    head_t *_Atomic head;
+    _Atomic int end; /* object_end_t */
+    /* Set by the filler before `head` is, then fixed. */
+    unsigned flags;
+    /* Set before `end` is complete, then fixed: a body that is in one piece; data NULL otherwise. */
+    text_t whole;
     /* Fixed after creation. */
     uint64_t stamp;
     ledger_subject_t subject;
@@ -17,19 +28,12 @@ struct object {
     memory_account_t *account;
     void (*release)(object_t *object);
     /* Set by the filler before `head` is, then fixed. */
+    bool revalidated;
     variants_t *variants;
     char *selector;
     size_t selector_length;
-    unsigned flags;
-    bool revalidated;
     object_failure_t failure; /* set before `end` is */
-    /* Set once by the filler, with release; read by anybody, with acquire. */
-    head_t *_Atomic head;
-    _Atomic int end; /* object_end_t */
-    /* Up to which sequence it was found valid; a soft match's time is stored before. */
-    _Atomic uint64_t checked;
-    _Atomic int64_t soft_since_ms;
-    /* The filler's thread only. */
+    /* The filler's thread only, until the end; then fixed. */
     void *home;
     /* Under the lock until the end is complete; then fixed, and read without it. */
     body_t *body;
@@ -61,7 +65,7 @@ static void charge(object_t *object, int64_t bytes)
 object_t *object_new(memory_account_t *account, const ledger_subject_t *subject, uint64_t stamp,
                      version_id_t version, void (*release)(object_t *object))
 {
-    object_t *object = must_calloc(1, sizeof *object);
+    object_t *object = must_calloc_aligned(sizeof *object);
     object->magic = OBJECT_MAGIC;
     atomic_init(&object->refs, 1);
     object->stamp = stamp;
@@ -326,12 +330,20 @@ static object_read_t read_open(object_reader_t *reader, size_t most, body_span_t
     return READ_WAIT;
 }
 
+/* Most bodies are in one piece, which the reader's reference on the object keeps. */
+static body_span_t span_of_whole(const object_t *object, uint64_t offset, size_t most)
+{
+    size_t rest = object->whole.length - (size_t)offset;
+    return (body_span_t){object->whole.data + offset, rest < most ? rest : most, NULL};
+}
+
 object_read_t object_read(object_reader_t *reader, size_t most, body_span_t *span)
 {
     object_t *object = reader->object;
     *span = (body_span_t){NULL, 0, NULL};
     if (object_end(object) == OBJECT_COMPLETE && !reader->behind) {
-        *span = body_span(object->body, reader->offset, most);
+        *span = object->whole.data != NULL ? span_of_whole(object, reader->offset, most)
+                                           : body_span(object->body, reader->offset, most);
         reader->offset += span->length;
         return span->length > 0 ? READ_BYTES : READ_END;
     }
@@ -441,8 +453,10 @@ static void end_with(object_t *object, object_end_t end)
 void object_complete(object_t *object)
 {
     lock(object);
-    if (!object->windowed)
+    if (!object->windowed) {
         body_seal(object->body);
+        body_in_one(object->body, &object->whole);
+    }
     end_with(object, OBJECT_COMPLETE);
     unlock(object);
     CHECKED(object_check(object));
@@ -455,6 +469,7 @@ void object_adopt(object_t *object, head_t **head, unsigned flags, object_t *bas
     MUST(object->body == NULL);
     body_ref(base->body);
     object->body = base->body;
+    body_in_one(object->body, &object->whole);
     object->revalidated = true;
     publish_head(object, head, flags);
     end_with(object, OBJECT_COMPLETE);

@@ -100,7 +100,7 @@ void object_leave(object_reader_t *reader);
 bool object_wait_head(object_reader_t *reader);
 
 typedef enum {
-    READ_BYTES,  /* a span; the offset has moved past it */
+    READ_BYTES,  /* a span, good until the reader leaves; the offset has moved past it */
     READ_WAIT,   /* none yet: wake() will be called */
     READ_END,    /* all was read and the object is complete */
     READ_FAILED, /* the fill failed: what was sent is not whole */
@@ -121,7 +121,8 @@ void object_begin(object_t *object, head_t **head, unsigned flags);
 /* From now on no more than a window of the body is kept. */
 void object_make_windowed(object_t *object);
 enum { WINDOW_BLOCKS = 8 };
-/* How many of `wanted` bytes may be appended now. Fewer than all, as a window is full: FILLER_ROOM will be notified. */
+/* How many of `wanted` bytes may be appended now. Fewer than all, as a window is full: FILLER_ROOM will be
+ * notified. */
 size_t object_room(object_t *object, size_t wanted);
 void object_append(object_t *object, const void *bytes, size_t length);
 /* Cuts off the readers that hold a full window back; how many. */

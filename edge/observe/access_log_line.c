@@ -14,21 +14,12 @@ enum {
                 AGENT_LIMIT + REFERER_LIMIT
 };
 /* All keys, punctuation, numbers at their longest and the words of the enumerations. */
-enum { FIXED_MAX = 640, ESCAPE_MAX = 6 };
+enum { FIXED_MAX = 640, ESCAPE_MAX = 6, WORD_LIMIT = 32 };
+enum { SECOND_US = 1000000 };
 _Static_assert(TEXTS_MAX + FIXED_MAX <= ACCESS_LOG_LINE_MAX, "the longest line fits");
 
 static const char ellipsis[] = "\xe2\x80\xa6";
 enum { ELLIPSIS_LENGTH = sizeof ellipsis - 1 };
-
-/* The bytes of a 64-bit word that JSON cannot take as they are have their high bit set in the answer: control
- * bytes, quote, backslash, and all above ASCII. May also mark bytes above a marked one (borrows); zero is
- * exact. */
-static uint64_t special_bytes(uint64_t word)
-{
-    const uint64_t ones = UINT64_C(0x0101010101010101), highs = ones << 7;
-    uint64_t quote = word ^ (ones * '"'), backslash = word ^ (ones * '\\');
-    return (word | (word - ones * 0x20) | (quote - ones) | (backslash - ones)) & highs;
-}
 
 static bool is_continuation(unsigned char byte)
 {
@@ -85,43 +76,116 @@ static size_t escape_one(const char *from, size_t left, char out[ESCAPE_MAX], si
     return length;
 }
 
-/* Bytes that are their own form. */
-static bool is_plain(char byte)
+/* Plain bytes are their own form in JSON: ASCII but for control bytes, quote and backslash. Of the bytes of a
+ * word those that are not have their high bit set in the answer. May also mark bytes above a marked one
+ * (borrows); zero is exact. */
+static uint64_t special_bytes(uint64_t word)
 {
-    return (unsigned char)byte >= 0x20 && (unsigned char)byte < 0x80 && byte != '"' && byte != '\\';
+    const uint64_t ones = UINT64_C(0x0101010101010101), highs = ones << 7;
+    uint64_t quote = word ^ (ones * '"'), backslash = word ^ (ones * '\\');
+    return (word | (word - ones * 0x20) | (quote - ones) | (backslash - ones)) & highs;
 }
 
-/* Copies 4 to 8 bytes if all of them are plain, as two halves that may overlap. */
-static bool copy_short(char *out, const char *from, size_t length)
+/* Copies 1 to 3 bytes and returns true if all of them are plain. */
+static bool copy_three(char *out, const char *from, size_t length)
 {
-    uint32_t halves[2];
-    uint64_t word;
-    memcpy(&halves[0], from, 4);
-    memcpy(&halves[1], from + length - 4, 4);
-    memcpy(&word, halves, 8);
-    if (special_bytes(word) != 0)
-        return false;
-    memcpy(out, &halves[0], 4);
-    memcpy(out + length - 4, &halves[1], 4);
-    return true;
+    unsigned char first = (unsigned char)from[0], last = (unsigned char)from[length - 1];
+    unsigned char middle = (unsigned char)from[length / 2];
+    out[0] = (char)first;
+    out[length / 2] = (char)middle;
+    out[length - 1] = (char)last;
+    return special_bytes(UINT64_C(0x2020202020000000) | (uint64_t)first << 16 | (uint64_t)middle << 8 |
+                         last) == 0;
 }
 
-/* Copies plain bytes, eight at a time while that goes; returns how many. */
-static size_t copy_plain(char *out, const char *from, size_t length)
+/* Copies 4 to 7 bytes, as two pieces that may overlap, and returns true if all of them are plain. */
+static bool copy_seven(char *out, const char *from, size_t length)
 {
-    size_t done = 0;
-    for (; done + 8 <= length; done += 8) {
-        uint64_t word;
-        memcpy(&word, from + done, 8);
-        if (special_bytes(word) != 0)
-            break;
-        memcpy(out + done, &word, 8);
+    uint32_t front, back;
+    memcpy(&front, from, sizeof front);
+    memcpy(&back, from + length - sizeof back, sizeof back);
+    memcpy(out, &front, sizeof front);
+    memcpy(out + length - sizeof back, &back, sizeof back);
+    return special_bytes((uint64_t)front << 32 | back) == 0;
+}
+
+/* The same with 8 to 16. */
+static bool copy_sixteen(char *out, const char *from, size_t length)
+{
+    uint64_t front, back;
+    memcpy(&front, from, sizeof front);
+    memcpy(&back, from + length - sizeof back, sizeof back);
+    memcpy(out, &front, sizeof front);
+    memcpy(out + length - sizeof back, &back, sizeof back);
+    return (special_bytes(front) | special_bytes(back)) == 0;
+}
+
+/* Sixteen bytes in a register, which is what the compiler makes of them; signed, so that all above ASCII are
+ * below nothing. */
+typedef signed char wide_t __attribute__((vector_size(16)));
+
+static wide_t special_of_wide(wide_t bytes)
+{
+    return (wide_t)(bytes < 0x20) | (wide_t)(bytes == '"') | (wide_t)(bytes == '\\');
+}
+
+static bool none_of_wide(wide_t marks)
+{
+    uint64_t words[2];
+    memcpy(words, &marks, sizeof words);
+    return (words[0] | words[1]) == 0;
+}
+
+/* The same with more than 16: what is left behind the last whole sixteen is copied with some before it. */
+static bool copy_many(char *out, const char *from, size_t length)
+{
+    wide_t bytes, marks = {0};
+    size_t last = length - sizeof bytes;
+    for (size_t done = 0; done < last; done += sizeof bytes) {
+        memcpy(&bytes, from + done, sizeof bytes);
+        memcpy(out + done, &bytes, sizeof bytes);
+        marks |= special_of_wide(bytes);
     }
-    if (length - done >= 4 && length - done <= 8 && copy_short(out + done, from + done, length - done))
-        return length;
-    for (; done < length && is_plain(from[done]); done++)
-        out[done] = from[done];
-    return done;
+    memcpy(&bytes, from + last, sizeof bytes);
+    memcpy(out + last, &bytes, sizeof bytes);
+    return none_of_wide(marks | special_of_wide(bytes));
+}
+
+/* Copies all bytes; if not all of them are plain, returns false, and what was copied is of no use. */
+static inline bool copy_if_plain(char *out, const char *from, size_t length)
+{
+    if (length > 16)
+        return copy_many(out, from, length);
+    if (length >= 8)
+        return copy_sixteen(out, from, length);
+    if (length >= 4)
+        return copy_seven(out, from, length);
+    return length == 0 || copy_three(out, from, length);
+}
+
+/* The text of which not all is plain, or which is too long for its `room`. */
+static __attribute__((noinline)) char *put_escaped(char *out, text_t text, size_t room)
+{
+    size_t used = 0, read = 0;
+    while (read < text.length) {
+        enum { RUN = 8 };
+        if (text.length - read >= RUN && room - used >= RUN &&
+            copy_sixteen(out + used, text.data + read, RUN)) {
+            used += RUN;
+            read += RUN;
+            continue;
+        }
+        char escaped[ESCAPE_MAX];
+        size_t taken, length = escape_one(text.data + read, text.length - read, escaped, &taken);
+        if (used + length > room) {
+            memcpy(out + used, ellipsis, ELLIPSIS_LENGTH);
+            return out + used + ELLIPSIS_LENGTH;
+        }
+        memcpy(out + used, escaped, length);
+        used += length;
+        read += taken;
+    }
+    return out + used;
 }
 
 /* The text between quotes, or null; at most `limit` bytes of it. */
@@ -131,28 +195,14 @@ static char *put_text(char *out, text_t text, size_t limit)
         memcpy(out, "null", 4);
         return out + 4;
     }
+    size_t room = limit - ELLIPSIS_LENGTH;
     *out++ = '"';
-    size_t room = limit - ELLIPSIS_LENGTH, used = 0, read = 0;
-    while (read < text.length) {
-        size_t left = text.length - read, fits = left < room - used ? left : room - used;
-        size_t plain = copy_plain(out + used, text.data + read, fits);
-        used += plain;
-        read += plain;
-        if (read == text.length)
-            break;
-        char escaped[ESCAPE_MAX];
-        size_t taken, length = escape_one(text.data + read, text.length - read, escaped, &taken);
-        if (used + length > room) {
-            memcpy(out + used, ellipsis, ELLIPSIS_LENGTH);
-            used += ELLIPSIS_LENGTH;
-            break;
-        }
-        memcpy(out + used, escaped, length);
-        used += length;
-        read += taken;
-    }
-    out[used] = '"';
-    return out + used + 1;
+    if (text.length <= room && copy_if_plain(out, text.data, text.length))
+        out += text.length;
+    else
+        out = put_escaped(out, text, room);
+    *out = '"';
+    return out + 1;
 }
 
 /* "00" to "99". */
@@ -169,21 +219,20 @@ static char *put_two_digits(char *out, unsigned number)
 
 static char *put_number(char *out, uint64_t number)
 {
-    char digits[20];
-    char *first = digits + sizeof digits;
-    while (number >= 100) {
-        first -= 2;
-        put_two_digits(first, (unsigned)(number % 100));
-        number /= 100;
+    if (number >= 10000) {
+        out = put_number(out, number / 10000);
+        out = put_two_digits(out, (unsigned)(number / 100 % 100));
+        return put_two_digits(out, (unsigned)(number % 100));
     }
-    if (number >= 10)
-        put_two_digits(first -= 2, (unsigned)number);
-    else
-        *--first = (char)('0' + number);
-    size_t count = (size_t)(digits + sizeof digits - first);
-    for (size_t i = 0; i < count; i++) /* a call for so few bytes would cost more than they do */
-        out[i] = first[i];
-    return out + count;
+    unsigned small = (unsigned)number;
+    if (small >= 1000)
+        out = put_two_digits(out, small / 100);
+    else if (small >= 100)
+        *out++ = (char)('0' + small / 100);
+    if (small >= 10)
+        return put_two_digits(out, small % 100);
+    *out = (char)('0' + small);
+    return out + 1;
 }
 
 /* Negative: not known. */
@@ -226,34 +275,25 @@ static void set_clock(access_log_clock_t *clock, int64_t second)
     *out++ = ':';
     out = put_two_digits(out, of_day % 60);
     *out = '.';
-    clock->second = second;
-    clock->known = true;
+    clock->from_us = second * SECOND_US;
+    clock->until_us = clock->from_us + SECOND_US;
 }
 
 /* RFC 3339, UTC, microseconds. Times before 1970 and after 9999 are their nearest end. */
 static char *put_time(access_log_clock_t *clock, char *out, int64_t time_us)
 {
-    const int64_t last_us = INT64_C(253402300799999999);
-    time_us = time_us < 0 ? 0 : time_us > last_us ? last_us : time_us;
-    int64_t second = time_us / 1000000;
-    unsigned fraction = (unsigned)(time_us % 1000000);
-    if (!clock->known || clock->second != second)
-        set_clock(clock, second);
+    if (time_us < clock->from_us || time_us >= clock->until_us) {
+        const int64_t last_us = INT64_C(253402300799999999);
+        time_us = time_us < 0 ? 0 : time_us > last_us ? last_us : time_us;
+        set_clock(clock, time_us / SECOND_US);
+    }
+    unsigned fraction = (unsigned)(time_us - clock->from_us);
     memcpy(out, clock->text, sizeof clock->text);
     out = put_two_digits(out + sizeof clock->text, fraction / 10000);
     out = put_two_digits(out, fraction / 100 % 100);
     out = put_two_digits(out, fraction % 100);
     *out++ = 'Z';
     return out;
-}
-
-static char *put_word(char *out, const char *word)
-{
-    size_t length = strlen(word);
-    *out++ = '"';
-    memcpy(out, word, length);
-    out[length] = '"';
-    return out + length + 1;
 }
 
 #define PUT_KEY(out, literal) (memcpy(out, literal, sizeof literal - 1), (out) + sizeof literal - 1)
@@ -267,7 +307,7 @@ static char *put_request(access_log_clock_t *clock, char *out, const access_log_
     out = PUT_KEY(out, ",\"client\":");
     out = put_text(out, line->client, CLIENT_LIMIT);
     out = PUT_KEY(out, ",\"protocol\":");
-    out = put_word(out, protocol_name(line->protocol));
+    out = put_text(out, text_of(protocol_name(line->protocol)), WORD_LIMIT);
     out = PUT_KEY(out, ",\"method\":");
     out = put_text(out, line->method, METHOD_LIMIT);
     out = PUT_KEY(out, ",\"host\":");
@@ -287,7 +327,7 @@ static char *put_answer(char *out, const access_log_line_t *line)
     out = PUT_KEY(out, ",\"ttfb_us\":");
     out = put_duration(out, line->ttfb_us);
     out = PUT_KEY(out, ",\"cache\":");
-    out = put_word(out, outcome_name(line->cache));
+    out = put_text(out, text_of(outcome_name(line->cache)), WORD_LIMIT);
     out = PUT_KEY(out, ",\"tier\":");
     bool tier = line->tier != NULL && *line->tier != 0;
     out = put_text(out, tier ? text_of(line->tier) : (text_t){NULL, 0}, TIER_LIMIT);

@@ -10,11 +10,10 @@
 /* No line is longer, its line end included. */
 enum { ACCESS_LOG_LINE_MAX = 16384 };
 
-/* The second formatted last: most lines are of the same one. Starts as zeroes. */
+/* The second formatted last, for most lines are of the same one. Starts as zeroes. */
 typedef struct {
-    int64_t second;
-    char text[20]; /* "2026-01-31T12:00:00.", not terminated */
-    bool known;
+    int64_t from_us, until_us; /* its first microsecond, and the next one's */
+    char text[20];             /* "2026-01-31T12:00:00.", not terminated */
 } access_log_clock_t;
 
 /* Writes the line at `out` and returns how long it is. `out` has room for access_log_line_bound() of it. */
