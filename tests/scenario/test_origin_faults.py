@@ -92,6 +92,32 @@ def test_more_bytes_than_content_length_are_not_part_of_it(client, node, origin)
     assert client.get("/a").body == b"whole"
 
 
+def test_bytes_over_that_look_like_an_answer_are_nobodys_answer(client, node, origin):
+    def handler(_, response):
+        head(response, ("Content-Length", 5))
+        response.raw(b"wholeHTTP/1.1 200 OK\r\nContent-Length: 8\r\nCache-Control: max-age=60\r\n\r\nsmuggled")
+    origin.on("/lies/*", handler)
+    origin.on("/true/*", lambda request, response: response.send(200, {"Cache-Control": "max-age=60"}, request.path.encode()))
+    for number in range(50):
+        assert client.get(f"/lies/{number}").body == b"whole"
+        assert client.get(f"/true/{number}").body == b"/true/%d" % number
+
+
+def test_the_head_goes_on_before_the_body_comes(client, origin):
+    gate = origin.gate()
+
+    def handler(_, response):
+        head(response, ("Content-Length", 5))
+        gate.wait()
+        response.raw(b"whole")
+    origin.on("/a", handler)
+    asked = client.ask("/a")
+    answer = client.head() if client.protocol == "h1" else asked.head()
+    assert answer.status == 200 and not gate.is_open()
+    gate.open()
+    assert (client.rest(answer) if client.protocol == "h1" else asked.rest()).body == b"whole"
+
+
 NO_ANSWER = {
     "closed at once": lambda response: response.close(),
     "reset at once": lambda response: response.reset(),

@@ -70,14 +70,17 @@ def test_clients_of_one_variant_collapse_and_those_of_another_do_not(node, origi
     assert origin.count("/a") == 2
 
 
-def test_another_vary_takes_over(client, origin):
+def test_another_vary_joins_in(client, origin):
     by_language(origin)
     ask(client, "de")
     origin.on("/a", lambda request, response: response.send(
         200, {"Cache-Control": "max-age=60", "Vary": "Origin"}, (request.get("origin") or "none").encode()))
     assert ask(client, "fr").body == b"none"
-    assert client.get("/a", {"Origin": "https://one"}).body == b"https://one"
-    assert client.get("/a", {"Origin": "https://one", "Accept-Language": "es"}).cache["hit"]
+    for origin_field in "https://one", "https://two":
+        fields = {"Origin": origin_field, "Accept-Language": "es"}
+        assert client.get("/a", fields).body == origin_field.encode()
+        assert client.get("/a", fields).cache["hit"]
+    assert client.get("/a", {"Origin": "https://one", "Accept-Language": "es"}).body == b"https://one"
 
 
 def test_a_purge_takes_every_variant(client, node, origin):
