@@ -14,7 +14,7 @@ enum {
                 AGENT_LIMIT + REFERER_LIMIT
 };
 /* All keys, punctuation, numbers at their longest and the words of the enumerations. */
-enum { FIXED_MAX = 640, ESCAPE_MAX = 6, WORD_LIMIT = 32 };
+enum { FIXED_MAX = 640, ESCAPE_MAX = 6 };
 enum { SECOND_US = 1000000 };
 _Static_assert(TEXTS_MAX + FIXED_MAX <= ACCESS_LOG_LINE_MAX, "the longest line fits");
 
@@ -76,82 +76,81 @@ static size_t escape_one(const char *from, size_t left, char out[ESCAPE_MAX], si
     return length;
 }
 
-/* Plain bytes are their own form in JSON: ASCII but for control bytes, quote and backslash. Of the bytes of a
- * word those that are not have their high bit set in the answer. May also mark bytes above a marked one
- * (borrows); zero is exact. */
-static uint64_t special_bytes(uint64_t word)
+/* Sixteen bytes looked at together, which the compiler keeps in one register; signed, so that all above ASCII
+ * are below 0. */
+typedef signed char wide_t __attribute__((vector_size(16)));
+typedef uint64_t halves_t __attribute__((vector_size(16)));
+
+/* Plain bytes are their own form in JSON: ASCII without control bytes, quote and backslash. The others'
+ * places are not 0 in the answer. */
+static inline wide_t special_bytes(wide_t bytes)
 {
-    const uint64_t ones = UINT64_C(0x0101010101010101), highs = ones << 7;
-    uint64_t quote = word ^ (ones * '"'), backslash = word ^ (ones * '\\');
-    return (word | (word - ones * 0x20) | (quote - ones) | (backslash - ones)) & highs;
+    return (wide_t)(bytes < 0x20) | (wide_t)(bytes == '"') | (wide_t)(bytes == '\\');
 }
 
-/* Copies 1 to 3 bytes and returns true if all of them are plain. */
-static bool copy_three(char *out, const char *from, size_t length)
+static inline bool is_empty(wide_t marks)
+{
+    halves_t halves = (halves_t)marks;
+    return (halves[0] | halves[1]) == 0;
+}
+
+static inline bool all_plain(uint64_t front, uint64_t back)
+{
+    return is_empty(special_bytes((wide_t)(halves_t){front, back}));
+}
+
+/* These copy all bytes, as pieces that may overlap, and return whether all are plain; what was copied is of
+ * no use otherwise. 1 to 3 bytes: */
+static inline bool copy_three(char *out, const char *from, size_t length)
 {
     unsigned char first = (unsigned char)from[0], last = (unsigned char)from[length - 1];
     unsigned char middle = (unsigned char)from[length / 2];
     out[0] = (char)first;
     out[length / 2] = (char)middle;
     out[length - 1] = (char)last;
-    return special_bytes(UINT64_C(0x2020202020000000) | (uint64_t)first << 16 | (uint64_t)middle << 8 |
-                         last) == 0;
+    const uint64_t spaces = UINT64_C(0x2020202020000000);
+    uint64_t word = spaces | (uint64_t)first << 16 | (uint64_t)middle << 8 | last;
+    return all_plain(word, word);
 }
 
-/* Copies 4 to 7 bytes, as two pieces that may overlap, and returns true if all of them are plain. */
-static bool copy_seven(char *out, const char *from, size_t length)
+/* 4 to 7 bytes. */
+static inline bool copy_seven(char *out, const char *from, size_t length)
 {
     uint32_t front, back;
     memcpy(&front, from, sizeof front);
     memcpy(&back, from + length - sizeof back, sizeof back);
     memcpy(out, &front, sizeof front);
     memcpy(out + length - sizeof back, &back, sizeof back);
-    return special_bytes((uint64_t)front << 32 | back) == 0;
+    uint64_t word = (uint64_t)front << 32 | back;
+    return all_plain(word, word);
 }
 
-/* The same with 8 to 16. */
-static bool copy_sixteen(char *out, const char *from, size_t length)
+/* 8 to 16. */
+static inline bool copy_sixteen(char *out, const char *from, size_t length)
 {
     uint64_t front, back;
     memcpy(&front, from, sizeof front);
     memcpy(&back, from + length - sizeof back, sizeof back);
     memcpy(out, &front, sizeof front);
     memcpy(out + length - sizeof back, &back, sizeof back);
-    return (special_bytes(front) | special_bytes(back)) == 0;
+    return all_plain(front, back);
 }
 
-/* Sixteen bytes in a register, which is what the compiler makes of them; signed, so that all above ASCII are
- * below nothing. */
-typedef signed char wide_t __attribute__((vector_size(16)));
-
-static wide_t special_of_wide(wide_t bytes)
-{
-    return (wide_t)(bytes < 0x20) | (wide_t)(bytes == '"') | (wide_t)(bytes == '\\');
-}
-
-static bool none_of_wide(wide_t marks)
-{
-    uint64_t words[2];
-    memcpy(words, &marks, sizeof words);
-    return (words[0] | words[1]) == 0;
-}
-
-/* The same with more than 16: what is left behind the last whole sixteen is copied with some before it. */
-static bool copy_many(char *out, const char *from, size_t length)
+/* 16 and more. */
+static inline bool copy_many(char *out, const char *from, size_t length)
 {
     wide_t bytes, marks = {0};
     size_t last = length - sizeof bytes;
     for (size_t done = 0; done < last; done += sizeof bytes) {
         memcpy(&bytes, from + done, sizeof bytes);
         memcpy(out + done, &bytes, sizeof bytes);
-        marks |= special_of_wide(bytes);
+        marks |= special_bytes(bytes);
     }
     memcpy(&bytes, from + last, sizeof bytes);
     memcpy(out + last, &bytes, sizeof bytes);
-    return none_of_wide(marks | special_of_wide(bytes));
+    return is_empty(marks | special_bytes(bytes));
 }
 
-/* Copies all bytes; if not all of them are plain, returns false, and what was copied is of no use. */
 static inline bool copy_if_plain(char *out, const char *from, size_t length)
 {
     if (length > 16)
@@ -163,12 +162,13 @@ static inline bool copy_if_plain(char *out, const char *from, size_t length)
     return length == 0 || copy_three(out, from, length);
 }
 
-/* The text of which not all is plain, or which is too long for its `room`. */
+/* The text between quotes, of which not all is plain, or which is longer than `room`. */
 static __attribute__((noinline)) char *put_escaped(char *out, text_t text, size_t room)
 {
+    enum { RUN = 8 };
     size_t used = 0, read = 0;
+    *out++ = '"';
     while (read < text.length) {
-        enum { RUN = 8 };
         if (text.length - read >= RUN && room - used >= RUN &&
             copy_sixteen(out + used, text.data + read, RUN)) {
             used += RUN;
@@ -179,13 +179,15 @@ static __attribute__((noinline)) char *put_escaped(char *out, text_t text, size_
         size_t taken, length = escape_one(text.data + read, text.length - read, escaped, &taken);
         if (used + length > room) {
             memcpy(out + used, ellipsis, ELLIPSIS_LENGTH);
-            return out + used + ELLIPSIS_LENGTH;
+            used += ELLIPSIS_LENGTH;
+            break;
         }
         memcpy(out + used, escaped, length);
         used += length;
         read += taken;
     }
-    return out + used;
+    out[used] = '"';
+    return out + used + 1;
 }
 
 /* The text between quotes, or null; at most `limit` bytes of it. */
@@ -196,13 +198,10 @@ static char *put_text(char *out, text_t text, size_t limit)
         return out + 4;
     }
     size_t room = limit - ELLIPSIS_LENGTH;
-    *out++ = '"';
-    if (text.length <= room && copy_if_plain(out, text.data, text.length))
-        out += text.length;
-    else
-        out = put_escaped(out, text, room);
-    *out = '"';
-    return out + 1;
+    if (text.length > room || !copy_if_plain(out + 1, text.data, text.length))
+        return put_escaped(out, text, room);
+    out[0] = out[text.length + 1] = '"';
+    return out + text.length + 2;
 }
 
 /* "00" to "99". */
@@ -296,6 +295,39 @@ static char *put_time(access_log_clock_t *clock, char *out, int64_t time_us)
     return out;
 }
 
+/* A piece of the line that is known beforehand, with a name of counters.h in it. */
+typedef struct {
+    char text[40];
+    size_t length;
+} piece_t;
+
+#define PIECE(literal)                                                                                       \
+    {                                                                                                        \
+        literal, sizeof(literal) - 1                                                                         \
+    }
+
+static const piece_t protocol_pieces[PROTOCOLS] = {
+    [PROTOCOL_H1] = PIECE(",\"protocol\":\"h1\",\"method\":"),
+    [PROTOCOL_H2] = PIECE(",\"protocol\":\"h2\",\"method\":"),
+};
+
+static const piece_t cache_pieces[OUTCOMES] = {
+    [OUTCOME_HIT] = PIECE(",\"cache\":\"hit\",\"tier\":"),
+    [OUTCOME_MISS] = PIECE(",\"cache\":\"miss\",\"tier\":"),
+    [OUTCOME_STALE] = PIECE(",\"cache\":\"stale\",\"tier\":"),
+    [OUTCOME_REVALIDATED] = PIECE(",\"cache\":\"revalidated\",\"tier\":"),
+    [OUTCOME_PASS] = PIECE(",\"cache\":\"pass\",\"tier\":"),
+    [OUTCOME_ERROR] = PIECE(",\"cache\":\"error\",\"tier\":"),
+};
+
+/* Copies the whole array, at a length known to the compiler; what follows in the line is longer than what is
+ * too much. */
+static char *put_piece(char *out, const piece_t *piece)
+{
+    memcpy(out, piece->text, sizeof piece->text);
+    return out + piece->length;
+}
+
 #define PUT_KEY(out, literal) (memcpy(out, literal, sizeof literal - 1), (out) + sizeof literal - 1)
 
 static char *put_request(access_log_clock_t *clock, char *out, const access_log_line_t *line)
@@ -306,9 +338,8 @@ static char *put_request(access_log_clock_t *clock, char *out, const access_log_
     out = put_text(out, line->site, SITE_LIMIT);
     out = PUT_KEY(out, ",\"client\":");
     out = put_text(out, line->client, CLIENT_LIMIT);
-    out = PUT_KEY(out, ",\"protocol\":");
-    out = put_text(out, text_of(protocol_name(line->protocol)), WORD_LIMIT);
-    out = PUT_KEY(out, ",\"method\":");
+    MUST(line->protocol < PROTOCOLS);
+    out = put_piece(out, &protocol_pieces[line->protocol]);
     out = put_text(out, line->method, METHOD_LIMIT);
     out = PUT_KEY(out, ",\"host\":");
     out = put_text(out, line->host, HOST_LIMIT);
@@ -326,9 +357,8 @@ static char *put_answer(char *out, const access_log_line_t *line)
     out = put_duration(out, line->duration_us);
     out = PUT_KEY(out, ",\"ttfb_us\":");
     out = put_duration(out, line->ttfb_us);
-    out = PUT_KEY(out, ",\"cache\":");
-    out = put_text(out, text_of(outcome_name(line->cache)), WORD_LIMIT);
-    out = PUT_KEY(out, ",\"tier\":");
+    MUST(line->cache < OUTCOMES);
+    out = put_piece(out, &cache_pieces[line->cache]);
     bool tier = line->tier != NULL && *line->tier != 0;
     out = put_text(out, tier ? text_of(line->tier) : (text_t){NULL, 0}, TIER_LIMIT);
     out = PUT_KEY(out, ",\"origin_status\":");

@@ -129,30 +129,116 @@ static void bytes_that_are_no_text_are_replaced(void **state)
 #undef R
 }
 
-/* Each byte alone, at each place of the words that plain bytes are copied in. */
+/* A text of one byte among others is valid, and comes back as it was, or with the byte replaced. */
+static void assert_valid_with(int byte, size_t place, size_t length)
+{
+    char text[64];
+    memset(text, 'x', sizeof text);
+    text[place] = (char)byte;
+    char *exact = malloc(length); /* so that a byte read behind it is seen */
+    assert_non_null(exact);
+    memcpy(exact, text, length);
+    access_log_line_t line = usual;
+    line.path = (text_t){exact, length};
+    json_t *parsed = parse(&line), *path = json_object_get(parsed, "path");
+    const char *value = json_string_value(path);
+    if (byte < 0x80) {
+        assert_int_equal(json_string_length(path), length);
+        assert_memory_equal(value, text, length);
+    } else {
+        assert_int_equal(json_string_length(path), length + 2);
+        assert_memory_equal(value, text, place);
+        assert_memory_equal(value + place, "\xef\xbf\xbd", 3);
+        assert_memory_equal(value + place + 3, text + place + 1, length - place - 1);
+    }
+    json_decref(parsed);
+    free(exact);
+}
+
+/* Each byte alone, at each place of the pieces that plain bytes are copied in. */
 static void every_byte_at_every_place_is_valid(void **state)
 {
     (void)state;
-    for (int byte = 0; byte < 256; byte++) {
-        for (size_t length = 1; length <= 20; length++) {
-            for (size_t place = 0; place < length; place++) {
-                char text[20];
-                memset(text, 'x', sizeof text);
-                text[place] = (char)byte;
-                access_log_line_t line = usual;
-                line.path = (text_t){text, length};
-                json_t *parsed = parse(&line), *path = json_object_get(parsed, "path");
-                const char *value = json_string_value(path);
-                if (byte < 0x80) {
-                    assert_int_equal(json_string_length(path), length);
-                    assert_memory_equal(value, text, length);
-                } else {
-                    assert_int_equal(json_string_length(path), length + 2);
-                    assert_memory_equal(value + place, "\xef\xbf\xbd", 3);
-                }
-                json_decref(parsed);
-            }
+    for (int byte = 0; byte < 256; byte++)
+        for (size_t length = 1; length <= 18; length++)
+            for (size_t place = 0; place < length; place++)
+                assert_valid_with(byte, place, length);
+    static const unsigned char edges[] = {0,    0x1f, 0x20, '!',  '"',  '#', '[',
+                                          '\\', ']',  0x7e, 0x7f, 0x80, 0xff};
+    for (size_t i = 0; i < sizeof edges; i++)
+        for (size_t length = 19; length <= 50; length++)
+            for (size_t place = 0; place < length; place++)
+                assert_valid_with(edges[i], place, length);
+}
+
+/* The line has its own copy of the counters' names. */
+static void names_are_those_of_the_counters(void **state)
+{
+    (void)state;
+    access_log_line_t line = usual;
+    for (int outcome = 0; outcome < OUTCOMES; outcome++) {
+        line.cache = (outcome_t)outcome;
+        json_t *parsed = parse(&line);
+        assert_string_equal(json_string_value(json_object_get(parsed, "cache")), outcome_name(line.cache));
+        assert_string_equal(json_string_value(json_object_get(parsed, "tier")), "memory");
+        json_decref(parsed);
+    }
+    for (int protocol = 0; protocol < PROTOCOLS; protocol++) {
+        line.protocol = (protocol_t)protocol;
+        json_t *parsed = parse(&line);
+        assert_string_equal(json_string_value(json_object_get(parsed, "protocol")),
+                            protocol_name(line.protocol));
+        assert_string_equal(json_string_value(json_object_get(parsed, "method")), "GET");
+        json_decref(parsed);
+    }
+}
+
+static void numbers_of_all_lengths_are_exact(void **state)
+{
+    (void)state;
+    access_log_line_t line = usual;
+    for (uint64_t power = 1, digits = 1; digits <= 20; power *= 10, digits++) {
+        const uint64_t around[] = {power - 1, power, power + 1, power * 9 / 2, 0};
+        for (size_t i = 0; i < sizeof around / sizeof *around; i++) {
+            char expected[64];
+            line.bytes = around[i];
+            format(&line);
+            snprintf(expected, sizeof expected, ",\"bytes\":%llu,\"duration", (unsigned long long)around[i]);
+            assert_non_null(strstr(formatted, expected));
         }
+    }
+    for (line.bytes = 0; line.bytes <= 20000; line.bytes++) {
+        format(&line);
+        assert_int_equal(strtoull(strstr(formatted, "\"bytes\":") + 8, NULL, 10), line.bytes);
+    }
+    line.bytes = UINT64_MAX;
+    format(&line);
+    assert_non_null(strstr(formatted, ",\"bytes\":18446744073709551615,"));
+}
+
+/* The second is kept from line to line: also when time goes back, and over its edges. */
+static void a_kept_second_is_left_in_time(void **state)
+{
+    (void)state;
+    static const struct {
+        int64_t time_us;
+        const char *text;
+    } times[] = {
+        {1767225599999999, "2025-12-31T23:59:59.999999Z"},
+        {1767225600000000, "2026-01-01T00:00:00.000000Z"},
+        {1767225600999999, "2026-01-01T00:00:00.999999Z"},
+        {1767225599999998, "2025-12-31T23:59:59.999998Z"},
+        {-5, "1970-01-01T00:00:00.000000Z"},
+        {7, "1970-01-01T00:00:00.000007Z"},
+        {INT64_MAX, "9999-12-31T23:59:59.999999Z"},
+        {INT64_MIN, "1970-01-01T00:00:00.000000Z"},
+    };
+    access_log_clock_t clock = {0};
+    for (size_t i = 0; i < sizeof times / sizeof *times; i++) {
+        access_log_line_t line = usual;
+        line.time_us = times[i].time_us;
+        access_log_format(&clock, &line, formatted);
+        assert_memory_equal(formatted + strlen("{\"time\":\""), times[i].text, strlen(times[i].text));
     }
 }
 
@@ -510,6 +596,9 @@ int main(void)
         cmocka_unit_test(what_is_absent_is_null_and_what_is_empty_is_empty),
         cmocka_unit_test(bytes_that_are_no_text_are_replaced),
         cmocka_unit_test(every_byte_at_every_place_is_valid),
+        cmocka_unit_test(names_are_those_of_the_counters),
+        cmocka_unit_test(numbers_of_all_lengths_are_exact),
+        cmocka_unit_test(a_kept_second_is_left_in_time),
         cmocka_unit_test(random_bytes_of_all_lengths_are_valid),
         cmocka_unit_test(long_fields_are_cut_and_show_it),
         cmocka_unit_test(times_are_rfc_3339_in_utc),
