@@ -2,25 +2,22 @@
 
 #include <pthread.h>
 #include <urcu/rculfhash.h>
-#include <urcu/urcu-memb.h>
 #include <xxhash.h>
 
+#include "edge/cache/order.h"
 #include "edge/cache/s3fifo.h"
 
 enum { HOME_MAGIC = 0x5e1403e, SHARD_BYTES = 256 << 20, SHARDS_MAX = 64, VARIANTS_PER_KEY = 64 };
 
-/* ThreadSanitizer does not see through liburcu's hash table and grace periods; these tell it what they order.
- */
 #if defined(__SANITIZE_THREAD__)
-void __tsan_acquire(void *address);
-void __tsan_release(void *address);
-#define ORDER_ACQUIRE(address) __tsan_acquire(address)
-#define ORDER_RELEASE(address) __tsan_release(address)
-#else
-#define ORDER_ACQUIRE(address) ((void)(address))
-#define ORDER_RELEASE(address) ((void)(address))
+/* What liburcu allocates on one of its threads and frees on another. */
+const char *__tsan_default_suppressions(void);
+const char *__tsan_default_suppressions(void)
+{
+    return "called_from_lib:liburcu-memb.so\n"
+           "called_from_lib:liburcu-cds.so\n";
+}
 #endif
-static char grace_period; /* stands for the order between read sections and reclamation */
 
 typedef struct shard {
     pthread_mutex_t lock;
@@ -124,7 +121,7 @@ static void unlock(shard_t *shard)
 
 static void reclaim_home(struct rcu_head *head)
 {
-    ORDER_ACQUIRE(&grace_period);
+    ORDER_ACQUIRE(GRACE_PERIOD);
     home_t *home = CONTAINER_OF(head, home_t, reclaim);
     if (home->member_of != NULL)
         variants_unref(&home->member_of);
@@ -154,6 +151,7 @@ void home_unref(home_t **pointer)
     if (atomic_fetch_sub_explicit(&home->refs, 1, memory_order_acq_rel) != 1)
         return;
     atomic_fetch_sub_explicit(&home->account->bytes, (int64_t)home->charged, memory_order_relaxed);
+    ORDER_RELEASE(GRACE_PERIOD);
     urcu_memb_call_rcu(&home->reclaim, reclaim_home);
 }
 
@@ -260,7 +258,7 @@ home_t *memory_home(memory_t *memory, const cache_key_t *key, const cache_varian
                                                              matches, &probe, &fresh->node);
             home = CONTAINER_OF(node, home_t, node);
             if (home == fresh) {
-                ORDER_RELEASE(&grace_period);
+                ORDER_RELEASE(GRACE_PERIOD);
                 urcu_memb_read_unlock();
                 return home;
             }
@@ -268,7 +266,7 @@ home_t *memory_home(memory_t *memory, const cache_key_t *key, const cache_varian
             home_unref(&extra);
         }
         bool taken = home != NULL && home_try_ref(home);
-        ORDER_RELEASE(&grace_period);
+        ORDER_RELEASE(GRACE_PERIOD);
         urcu_memb_read_unlock();
         if (taken)
             break;
@@ -308,16 +306,16 @@ memory_view_t memory_look(memory_t *memory, const cache_key_t *key, const cache_
     urcu_memb_read_lock();
     home_t *home = find(memory, &probe);
     if (home != NULL) {
+        /* In this order, the reverse of memory_store()'s: what grows no more is found stored. */
+        view.growing = take_object(&home->growing);
         view.stored = take_object(&home->stored);
-        if (atomic_load_explicit(&home->growing, memory_order_relaxed) != NULL)
-            view.growing = take_object(&home->growing);
         if (atomic_load_explicit(&home->variants, memory_order_relaxed) != NULL)
             view.variants = take_variants(&home->variants);
         view.bypass_until_ms = atomic_load_explicit(&home->bypass_until_ms, memory_order_acquire);
         view.bypass_stamp = atomic_load_explicit(&home->bypass_stamp, memory_order_relaxed);
         s3fifo_touch(&home->policy);
     }
-    ORDER_RELEASE(&grace_period);
+    ORDER_RELEASE(GRACE_PERIOD);
     urcu_memb_read_unlock();
     return view;
 }
@@ -371,7 +369,7 @@ static void settle_home(memory_t *memory, home_t *home, leavings_t *left)
         home->removed = true;
         urcu_memb_read_lock();
         MUST(cds_lfht_del(memory->index, &home->node) == 0);
-        ORDER_RELEASE(&grace_period);
+        ORDER_RELEASE(GRACE_PERIOD);
         urcu_memb_read_unlock();
         left->home = home;
     }
@@ -414,7 +412,7 @@ static void take_all(memory_t *memory, home_t *home, leavings_t *left)
 
 static void reclaim_object(struct rcu_head *head)
 {
-    ORDER_ACQUIRE(&grace_period);
+    ORDER_ACQUIRE(GRACE_PERIOD);
     object_destroy(object_of_reclaim(head));
 }
 
@@ -423,6 +421,7 @@ static void release_object(object_t *object)
     home_t *home = object_home(object);
     if (home != NULL)
         home_unref(&home);
+    ORDER_RELEASE(GRACE_PERIOD);
     urcu_memb_call_rcu(object_reclaim(object), reclaim_object);
 }
 
@@ -432,19 +431,35 @@ object_t *memory_new_object(memory_t *memory, const ledger_subject_t *subject, u
     return object_new(&memory->account, subject, stamp, version, release_object);
 }
 
-bool memory_begin(memory_t *memory, home_t *home, object_t *object, object_t *instead)
+/* Is it still as it was seen? */
+static bool is_as_seen(const home_t *home, const memory_view_t *seen)
+{
+    object_t *growing = atomic_load_explicit(&home->growing, memory_order_relaxed);
+    if (seen == NULL)
+        return growing == NULL;
+    return growing == seen->growing &&
+           atomic_load_explicit(&home->stored, memory_order_relaxed) == seen->stored &&
+           atomic_load_explicit(&home->variants, memory_order_relaxed) == seen->variants;
+}
+
+bool memory_begin(memory_t *memory, home_t *home, object_t *object, const memory_view_t *seen)
 {
     leavings_t left = {0};
+    home_t *before = NULL;
     lock(home->shard);
-    bool possible = !home->removed && atomic_load_explicit(&home->growing, memory_order_relaxed) == instead;
+    bool possible = !home->removed && is_as_seen(home, seen);
     if (possible) {
+        before = object_home(object);
         home_ref(home);
         object_set_home(object, home);
         object_ref(object);
         left.objects[0] = swap_object(&home->growing, object);
-    }
+    } else if (!home->removed)
+        settle_home(memory, home, &left); /* perhaps it was made for this alone */
     unlock(home->shard);
     release(memory, &left);
+    if (before != NULL)
+        home_unref(&before);
     return possible;
 }
 
@@ -484,8 +499,8 @@ bool memory_store(memory_t *memory, object_t *object)
     lock(home->shard);
     bool ours = points_at(home, object);
     if (ours) {
-        swap_object(&home->growing, NULL); /* its reference becomes that of `stored` */
         left.objects[0] = swap_object(&home->stored, object);
+        swap_object(&home->growing, NULL); /* its reference became that of `stored` */
         if (left.objects[0] == NULL)
             atomic_fetch_add_explicit(&memory->objects, 1, memory_order_relaxed);
         atomic_store_explicit(&home->bypass_until_ms, 0, memory_order_relaxed);
@@ -548,68 +563,68 @@ static void clear_home(memory_t *memory, home_t *home, bool growing_too)
     release(memory, &left);
 }
 
-/* The primary's node for responses that vary like this: the one it has when that covers them, else a new one.
- * A reference. NULL when the names are too many. */
-static variants_t *node_for(memory_t *memory, home_t *primary, const http_vary_t *vary, version_id_t id)
+/* The node for responses that vary like this: the one there is now (may be NULL) when that covers them, else
+ * a new one for all that both name or, when that is too much, for this response alone. A reference. NULL when
+ * there is nothing to tell apart. */
+static variants_t *node_for(variants_t *now, const http_vary_t *vary, version_id_t id)
+{
+    if (now != NULL && variants_cover(now, vary)) {
+        variants_ref(now);
+        return now;
+    }
+    if (vary->count == 0)
+        return NULL;
+    variants_t *node = variants_new(now, vary, id);
+    return node != NULL ? node : variants_new(NULL, vary, id);
+}
+
+/* Makes the primary lead to this node instead of the one there was. False when it leads elsewhere by now. */
+static bool lead_to(memory_t *memory, home_t *primary, const variants_t *now, variants_t *node)
 {
     leavings_t left = {0};
     lock(primary->shard);
-    variants_t *now = atomic_load_explicit(&primary->variants, memory_order_relaxed);
-    variants_t *node = now;
-    if (now == NULL || !variants_cover(now, vary)) {
-        node = variants_new(now, vary, id);
-        if (node != NULL) {
-            take_stored(memory, primary, &left); /* looked for among the variants from now on */
-            left.variants = atomic_exchange_explicit(&primary->variants, node, memory_order_acq_rel);
-            left.list = primary->list; /* they are out of reach now */
-            primary->list = NULL;
-            settle_home(memory, primary, &left);
-        }
-    }
-    if (node != NULL)
+    bool same = !primary->removed && atomic_load_explicit(&primary->variants, memory_order_relaxed) == now;
+    if (same && node != now) {
+        take_stored(memory, primary, &left); /* looked for among the variants from now on */
         variants_ref(node);
+        left.variants = atomic_exchange_explicit(&primary->variants, node, memory_order_acq_rel);
+        left.list = primary->list; /* they are out of reach now */
+        primary->list = NULL;
+        settle_home(memory, primary, &left);
+    }
     unlock(primary->shard);
     release(memory, &left);
-    return node;
+    return same;
 }
 
-/* Takes a home that was made for nothing out of the index again. */
-static void tidy(memory_t *memory, home_t *home)
+/* Lets it grow here too, unless something else does; a home that was made for nothing goes again. */
+static bool put_growing(memory_t *memory, home_t *home, object_t *object)
 {
     leavings_t left = {0};
     lock(home->shard);
-    if (!home->removed)
+    bool possible = !home->removed && points_at(home, NULL);
+    if (possible) {
+        object_ref(object);
+        swap_object(&home->growing, object);
+    } else if (!home->removed)
         settle_home(memory, home, &left);
     unlock(home->shard);
     release(memory, &left);
+    return possible;
 }
 
-/* Takes the growing object from one home and puts it into another, unless that is filling already. */
-static bool move_growing(memory_t *memory, home_t *from, home_t *to, object_t *object)
+static bool take_growing(memory_t *memory, home_t *home, object_t *object)
 {
     leavings_t left = {0};
-    lock(from->shard);
-    bool ours = points_at(from, object);
+    lock(home->shard);
+    bool ours = points_at(home, object);
     if (ours) {
-        left.objects[0] = swap_object(&from->growing, NULL);
-        settle_home(memory, from, &left);
+        left.objects[0] = swap_object(&home->growing, NULL);
+        settle_home(memory, home, &left);
     }
-    unlock(from->shard);
+    unlock(home->shard);
     release(memory, &left); /* the filler holds another reference */
-    if (!ours)
-        return false;
-    lock(to->shard);
-    bool possible = !to->removed && points_at(to, NULL);
-    if (possible) {
-        object_ref(object);
-        home_ref(to);
-        object_set_home(object, to);
-        swap_object(&to->growing, object);
-    }
-    unlock(to->shard);
-    if (possible)
-        home_unref(&from);
-    return possible;
+    return ours;
 }
 
 bool memory_has_variants(memory_t *memory, const cache_key_t *key)
@@ -634,27 +649,88 @@ static void join_variants(memory_t *memory, home_t *primary, const variants_t *n
     home_unref(&dropped);
 }
 
+/* Where a growing object is to go. */
+typedef struct {
+    home_t *primary, *to; /* references */
+    variants_t *now;      /* the node that the primary led to; a reference or NULL */
+    variants_t *node;     /* a reference */
+    char *selector;
+    size_t selector_length;
+} destination_t;
+
+/* False when responses of this key do not vary. */
+static bool find_destination(memory_t *memory, const object_t *object, const http_vary_t *vary,
+                             http_fields_t request, destination_t *destination)
+{
+    const cache_key_t *key = &((home_t *)object_home(object))->key;
+    *destination = (destination_t){.primary = memory_home(memory, key, NULL)};
+    lock(destination->primary->shard);
+    destination->now = atomic_load_explicit(&destination->primary->variants, memory_order_relaxed);
+    if (destination->now != NULL)
+        variants_ref(destination->now);
+    unlock(destination->primary->shard);
+    destination->node = node_for(destination->now, vary, object_version(object));
+    if (destination->node == NULL)
+        return false;
+    destination->selector = variants_select(destination->node, request, &destination->selector_length);
+    cache_variant_t variant = {destination->node, {destination->selector, destination->selector_length}};
+    destination->to = memory_home(memory, key, &variant);
+    return true;
+}
+
+static void drop_destination(destination_t *destination)
+{
+    home_unref(&destination->primary);
+    if (destination->to != NULL)
+        home_unref(&destination->to);
+    if (destination->now != NULL)
+        variants_unref(&destination->now);
+    if (destination->node != NULL)
+        variants_unref(&destination->node);
+    free(destination->selector);
+}
+
+typedef enum { MOVED, NOT_MOVED, MOVE_AGAIN } move_t;
+
+/* In this order, so that whoever looks meanwhile finds it: it grows there, the primary leads there, it no
+ * longer grows here. */
+static move_t move_growing(memory_t *memory, object_t *object, const destination_t *destination)
+{
+    home_t *from = object_home(object), *to = destination->to;
+    if (to != from && !put_growing(memory, to, object))
+        return NOT_MOVED;
+    if (!lead_to(memory, destination->primary, destination->now, destination->node)) {
+        if (to != from)
+            take_growing(memory, to, object);
+        return MOVE_AGAIN;
+    }
+    join_variants(memory, destination->primary, destination->node, to);
+    if (to == from)
+        return MOVED;
+    if (!take_growing(memory, from, object)) {
+        take_growing(memory, to, object);
+        return NOT_MOVED;
+    }
+    home_ref(to);
+    object_set_home(object, to);
+    home_unref(&from);
+    return MOVED;
+}
+
 bool memory_to_variant(memory_t *memory, object_t *object, const http_vary_t *vary, http_fields_t request)
 {
-    home_t *home = object_home(object);
-    home_t *primary = memory_home(memory, &home->key, NULL);
-    variants_t *node = node_for(memory, primary, vary, object_version(object));
-    bool moved = node != NULL;
-    if (node != NULL) {
-        size_t length;
-        char *selector = variants_select(node, request, &length);
-        cache_variant_t variant = {node, {selector, length}};
-        home_t *to = memory_home(memory, &primary->key, &variant);
-        join_variants(memory, primary, node, to);
-        if (to != home)
-            moved = move_growing(memory, home, to, object);
-        if (!moved)
-            tidy(memory, to);
-        object_set_variant(object, &node, &selector, length);
-        home_unref(&to);
+    move_t move = MOVE_AGAIN;
+    while (move == MOVE_AGAIN) {
+        destination_t destination;
+        if (find_destination(memory, object, vary, request, &destination))
+            move = move_growing(memory, object, &destination);
+        else
+            move = destination.primary == object_home(object) ? MOVED : NOT_MOVED;
+        if (move != MOVE_AGAIN && destination.node != NULL)
+            object_set_variant(object, &destination.node, &destination.selector, destination.selector_length);
+        drop_destination(&destination);
     }
-    home_unref(&primary);
-    return moved;
+    return move == MOVED;
 }
 
 void memory_invalidate(memory_t *memory, const cache_key_t *key)

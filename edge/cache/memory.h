@@ -58,10 +58,10 @@ const variants_t *home_variants(const home_t *home);
 /* A new object of this key, in no index. */
 object_t *memory_new_object(memory_t *memory, const ledger_subject_t *subject, uint64_t stamp);
 
-/* Puts an object into the index as the growing one, where `instead` (may be NULL) is the growing one now.
- * False when something else is there or the home has left the index: look again. The object then refers to
- * its home. */
-bool memory_begin(memory_t *memory, home_t *home, object_t *object, object_t *instead);
+/* Puts an object into the index as the growing one, in place of the one that was seen growing. False when the
+ * home is not as it was seen, or has left the index: look again. With seen NULL, it is enough that nothing
+ * grows there. The object then refers to its home. */
+bool memory_begin(memory_t *memory, home_t *home, object_t *object, const memory_view_t *seen);
 
 /* --- Steps of a fill; each does nothing unless the object's home still points at it, and says so by false
  * --- */

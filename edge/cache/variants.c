@@ -1,6 +1,6 @@
 #include "edge/cache/variants.h"
 
-#include <urcu/urcu-memb.h>
+#include "edge/cache/order.h"
 
 enum { VARIANTS_MAGIC = 0x5e1fa41 };
 
@@ -86,6 +86,7 @@ bool variants_try_ref(variants_t *variants)
 
 static void reclaim(struct rcu_head *head)
 {
+    ORDER_ACQUIRE(GRACE_PERIOD);
     free(CONTAINER_OF(head, variants_t, reclaim));
 }
 
@@ -96,6 +97,7 @@ void variants_unref(variants_t **pointer)
     MUST_BE(variants, VARIANTS_MAGIC);
     if (atomic_fetch_sub_explicit(&variants->refs, 1, memory_order_acq_rel) != 1)
         return;
+    ORDER_RELEASE(GRACE_PERIOD);
     urcu_memb_call_rcu(&variants->reclaim, reclaim);
 }
 

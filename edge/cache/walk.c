@@ -140,7 +140,7 @@ static bool start(const walk_t *walk, place_t *place, object_reader_t *reader, w
     bool started = true;
     if (!alone) {
         home_t *home = memory_home(walk->memory, &walk->key, variant_of(place));
-        started = memory_begin(walk->memory, home, object, place->view.growing);
+        started = memory_begin(walk->memory, home, object, &place->view);
         home_unref(&home);
     }
     if (started)
