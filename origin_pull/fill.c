@@ -200,21 +200,45 @@ static void index_private(fill_t *fill)
     home_unref(&home);
 }
 
+/* Where the object belongs in the index, now that its head is known. */
+static void place(fill_t *fill, const http_storing_t *storing, const http_vary_t *vary, int64_t now_ms)
+{
+    if (!storing->storable) {
+        bool mark = !storing->shareable && !storing->no_cache;
+        withdraw(fill, mark ? now_ms + FILL_BYPASS_MS : 0);
+        return;
+    }
+    if (!fill->indexed)
+        index_private(fill);
+    if (!fill->indexed)
+        return;
+    bool is_variant = vary->kind == HTTP_VARY_NAMES || memory_has_variants(fill->memory, &fill->key);
+    if (is_variant && !memory_to_variant(fill->memory, fill->object, vary, fill->fields))
+        withdraw(fill, 0);
+}
+
+/* Stored or not, who joined is answered with it only when it would have been selected by the same fields. */
+static void select_variant(fill_t *fill, const http_vary_t *vary)
+{
+    if (vary->kind != HTTP_VARY_NAMES || object_variants(fill->object) != NULL)
+        return;
+    variants_t *node = variants_new(NULL, vary, object_version(fill->object));
+    size_t length;
+    char *selector = variants_select(node, fill->fields, &length);
+    object_set_variant(fill->object, &node, &selector, length);
+}
+
 /* The stored response is what upstream still has: its body, with a head of now. */
 static fill_action_t freshen(fill_t *fill, const fill_answer_t *answer, int64_t now_ms)
 {
     head_t *head = head_freshened(object_head(fill->base), answer->fields,
                                   request_has(fill, TEXT("authorization")), fill->request_time_ms, now_ms);
-    http_storing_t storing = head->storing;
-    if (storing.storable && !fill->indexed)
-        index_private(fill);
-    const variants_t *variants = object_variants(fill->base);
-    if (fill->indexed && variants != NULL &&
-        !memory_to_variant(fill->memory, fill->object, variants_vary(variants), fill->fields))
-        withdraw(fill, 0);
-    if (!storing.storable)
-        withdraw(fill, storing.shareable ? 0 : now_ms + FILL_BYPASS_MS);
-    unsigned flags = (storing.shareable ? OBJECT_SHAREABLE : 0u) | (fill->indexed ? OBJECT_ADMITTED : 0u);
+    char names[1024];
+    http_vary_t vary = http_vary(head->fields, names, sizeof names);
+    place(fill, &head->storing, &vary, now_ms);
+    select_variant(fill, &vary);
+    unsigned flags =
+        (head->storing.shareable ? OBJECT_SHAREABLE : 0u) | (fill->indexed ? OBJECT_ADMITTED : 0u);
     object_adopt(fill->object, &head, flags, fill->base);
     if (fill->indexed)
         memory_store(fill->memory, fill->object);
@@ -278,23 +302,6 @@ static http_storing_t judge(const fill_t *fill, const fill_answer_t *answer, con
     return storing;
 }
 
-/* Where the object belongs in the index, now that its head is known. */
-static void place(fill_t *fill, const http_storing_t *storing, const http_vary_t *vary, int64_t now_ms)
-{
-    if (!storing->storable) {
-        bool mark = !storing->shareable && !storing->no_cache;
-        withdraw(fill, mark ? now_ms + FILL_BYPASS_MS : 0);
-        return;
-    }
-    if (!fill->indexed)
-        index_private(fill);
-    if (!fill->indexed)
-        return;
-    bool is_variant = vary->kind == HTTP_VARY_NAMES || memory_has_variants(fill->memory, &fill->key);
-    if (is_variant && !memory_to_variant(fill->memory, fill->object, vary, fill->fields))
-        withdraw(fill, 0);
-}
-
 static bool is_safe(const fill_t *fill)
 {
     return is_get(fill) || text_equal(fill->method, TEXT("HEAD")) ||
@@ -333,6 +340,7 @@ static fill_action_t begin(fill_t *fill, const fill_answer_t *answer, int64_t no
         fill->needs_pauses = true;
         return FILL_AGAIN;
     }
+    select_variant(fill, &vary);
     head_t *head = head_new(memory_account(fill->memory), answer->status, answer->fields,
                             fill->content_length, &storing, now_ms);
     unsigned flags = (storing.shareable ? OBJECT_SHAREABLE : 0u) | (fill->indexed ? OBJECT_ADMITTED : 0u) |
