@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "edge/guard/guard.h"
+#include "edge/housekeeping.h"
 #include "edge/node.h"
 #include "edge/server/server.h"
 #include "purge/token.h"
@@ -30,6 +31,7 @@ typedef struct {
     journal_io_t journal_io;
     journal_t *journal; /* until the publisher has it */
     publisher_t *publisher;
+    housekeeping_t *housekeeping;
     node_t node;
 } process_t;
 
@@ -209,6 +211,7 @@ static void start_rooms(process_t *process)
     api_config_t api = {process->publisher,  node->ledger, text_of(process->token),
                         settings->site_name, wall_now_ms,  wall_now_ms()};
     node->api = api_new(&api);
+    process->housekeeping = housekeeping_start(node, wall_now_ms);
 }
 
 static bool find_ca_file(const settings_t *settings)
@@ -275,6 +278,7 @@ static bool stop_rooms(process_t *process)
 {
     node_t *node = &process->node;
     bool ended = server_stop(process->server, node, process->settings.shutdown_timeout_ms);
+    housekeeping_stop(&process->housekeeping);
     publisher_stop(&process->publisher);
     if (!ended)
         return complain("a worker did not end in time");

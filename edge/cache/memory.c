@@ -53,6 +53,7 @@ struct home {
     struct rcu_head reclaim;
     /* Under the shard's lock. */
     bool removed;
+    uint64_t variants_stamp; /* of the fill that made the node of variants */
     variant_list_t *list;
     s3fifo_node_t policy; /* queued while something but a growing object is here */
     char bytes[];
@@ -579,7 +580,8 @@ static variants_t *node_for(variants_t *now, const http_vary_t *vary, version_id
 }
 
 /* Makes the primary lead to this node instead of the one there was. False when it leads elsewhere by now. */
-static bool lead_to(memory_t *memory, home_t *primary, const variants_t *now, variants_t *node)
+static bool lead_to(memory_t *memory, home_t *primary, const variants_t *now, variants_t *node,
+                    uint64_t stamp)
 {
     leavings_t left = {0};
     lock(primary->shard);
@@ -587,6 +589,7 @@ static bool lead_to(memory_t *memory, home_t *primary, const variants_t *now, va
     if (same && node != now) {
         take_stored(memory, primary, &left); /* looked for among the variants from now on */
         variants_ref(node);
+        primary->variants_stamp = stamp;
         left.variants = atomic_exchange_explicit(&primary->variants, node, memory_order_acq_rel);
         left.list = primary->list; /* they are out of reach now */
         primary->list = NULL;
@@ -699,7 +702,7 @@ static move_t move_growing(memory_t *memory, object_t *object, const destination
     home_t *from = object_home(object), *to = destination->to;
     if (to != from && !put_growing(memory, to, object))
         return NOT_MOVED;
-    if (!lead_to(memory, destination->primary, destination->now, destination->node)) {
+    if (!lead_to(memory, destination->primary, destination->now, destination->node, object_stamp(object))) {
         if (to != from)
             take_growing(memory, to, object);
         return MOVE_AGAIN;
@@ -747,6 +750,66 @@ void memory_invalidate(memory_t *memory, const cache_key_t *key)
         clear_home(memory, left.list->homes[i], true);
     release(memory, &left);
     home_unref(&home);
+}
+
+/* --- Sweeping --- */
+
+static bool is_purged(const home_t *home, const ledger_t *ledger, uint64_t stamp)
+{
+    return ledger_judge(ledger, &home->key.subject, stamp).verdict == LEDGER_HARD;
+}
+
+static bool has_run_out(const home_t *home, const ledger_t *ledger, int64_t now_ms)
+{
+    return atomic_load_explicit(&home->bypass_until_ms, memory_order_relaxed) <= now_ms ||
+           is_purged(home, ledger, atomic_load_explicit(&home->bypass_stamp, memory_order_relaxed));
+}
+
+static void take_purged(memory_t *memory, home_t *home, const ledger_t *ledger, int64_t now_ms,
+                        leavings_t *left)
+{
+    const object_t *stored = atomic_load_explicit(&home->stored, memory_order_relaxed);
+    if (stored != NULL && is_purged(home, ledger, object_stamp(stored)))
+        take_stored(memory, home, left);
+    if (atomic_load_explicit(&home->variants, memory_order_relaxed) != NULL &&
+        is_purged(home, ledger, home->variants_stamp)) {
+        left->variants = atomic_exchange_explicit(&home->variants, NULL, memory_order_acq_rel);
+        left->list = home->list;
+        home->list = NULL;
+    }
+    if (has_run_out(home, ledger, now_ms))
+        atomic_store_explicit(&home->bypass_until_ms, 0, memory_order_relaxed);
+}
+
+/* True when it is empty now. Inside a read section, which keeps the home. */
+static bool sweep_home(memory_t *memory, home_t *home, const ledger_t *ledger, int64_t now_ms)
+{
+    leavings_t left = {0};
+    lock(home->shard);
+    if (!home->removed && is_queued(home)) {
+        take_purged(memory, home, ledger, now_ms, &left);
+        settle_home(memory, home, &left);
+    }
+    unlock(home->shard);
+    bool emptied = left.home != NULL;
+    release(memory, &left);
+    return emptied;
+}
+
+uint64_t memory_sweep(memory_t *memory, const ledger_t *ledger, int64_t now_ms)
+{
+    uint64_t emptied = 0;
+    struct cds_lfht_iter iterator;
+    struct cds_lfht_node *node;
+    urcu_memb_read_lock();
+    cds_lfht_for_each(memory->index, &iterator, node)
+    {
+        ORDER_ACQUIRE(node);
+        emptied += sweep_home(memory, CONTAINER_OF(node, home_t, node), ledger, now_ms);
+    }
+    ORDER_RELEASE(GRACE_PERIOD);
+    urcu_memb_read_unlock();
+    return emptied;
 }
 
 /* --- Room --- */

@@ -80,6 +80,10 @@ void memory_forget(memory_t *memory, object_t *stored);
 /* Forgets all that is known of a key, variants included, and takes its growing objects out of the index. */
 void memory_invalidate(memory_t *memory, const cache_key_t *key);
 
+/* Takes out everything that the ledger says is hard-purged, and marks that have run out, so that their memory need not wait
+ * for a request or for eviction. Walks the whole index: for housekeeping, not for a worker. How many homes it emptied. */
+uint64_t memory_sweep(memory_t *memory, const ledger_t *ledger, int64_t now_ms);
+
 /* Evicts until the account is within its limit. False when nothing is left to evict and it is not. */
 bool memory_make_room(memory_t *memory);
 

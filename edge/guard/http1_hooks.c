@@ -156,6 +156,8 @@ int phr_parse_request(const char *buffer, size_t length, const char **method, si
 static const char *phrase(int status)
 {
     switch (status) {
+    case 413:
+        return "Content Too Large";
     case 414:
         return "URI Too Long";
     case 431:
@@ -171,7 +173,6 @@ static const char *phrase(int status)
 
 static void answer(h2o_req_t *req, guard_verdict_t verdict)
 {
-    count_guard_stopped(verdict.reason);
     h2o_add_header(&req->pool, &req->res.headers, H2O_TOKEN_VIA, NULL, H2O_STRLIT("1.1 selvedge"));
     h2o_add_header_by_str(&req->pool, &req->res.headers, H2O_STRLIT("cache-status"), 0, NULL,
                           H2O_STRLIT("selvedge; detail=refused"));
@@ -179,12 +180,35 @@ static void answer(h2o_req_t *req, guard_verdict_t verdict)
                            H2O_SEND_ERROR_HTTP1_CLOSE_CONNECTION | H2O_SEND_ERROR_KEEP_HEADERS);
 }
 
+/* An HTTP/2 request may have to wait before it is processed: the mark goes with it, in the list of pairs that
+ * the library keeps per request for whoever wants it. */
+static char too_large_mark;
+
+void guard_mark_too_large(h2o_req_t *req)
+{
+    h2o_vector_reserve(&req->pool, &req->env, 1);
+    req->env.entries[0] = (h2o_iovec_t){&too_large_mark, 0};
+    req->env.size = 1;
+}
+
+static bool is_marked_too_large(h2o_req_t *req)
+{
+    if (req->env.size == 0 || req->env.entries[0].base != &too_large_mark)
+        return false;
+    req->env.size = 0;
+    return true;
+}
+
 void h2o_process_request(h2o_req_t *req)
 {
     guard_verdict_t verdict = refused;
     refused.status = 0;
-    if (verdict.status == 0)
+    if (is_marked_too_large(req)) {
+        answer(req, (guard_verdict_t){.status = 413, .why = "The request body is too large.\n"});
+    } else if (verdict.status == 0) {
         libh2o.process_request(req);
-    else
+    } else {
+        count_guard_stopped(verdict.reason);
         answer(req, verdict);
+    }
 }

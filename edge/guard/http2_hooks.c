@@ -77,6 +77,21 @@ static void complete_connect(h2o_http2_stream_t *stream, int *pseudo_fields, siz
         h2o_buffer_dispose(&stream->request_body);
 }
 
+/* A body that says it is too large is answered with 413 now: the library would read up to the limit and then
+ * reset the stream as if it might be tried again. What of it comes all the same meets a closed stream. */
+static void answer_early(h2o_http2_stream_t *stream, size_t *content_length)
+{
+    *content_length = SIZE_MAX;
+    h2o_buffer_dispose(&stream->request_body);
+    guard_mark_too_large(&stream->req);
+}
+
+static bool is_too_large(const h2o_http2_stream_t *stream, size_t content_length)
+{
+    return stream->request_body != NULL && content_length != SIZE_MAX &&
+           content_length > stream->req.conn->ctx->globalconf->max_request_entity_size;
+}
+
 /* Decoded without a hard error; `soft` is the library's word for bytes that names or values must not hold. To
  * say that no pseudo-field was there makes the caller answer with RST_STREAM(PROTOCOL_ERROR)
  * (connection.c:354), which is what RFC 9113 section 8.1.1 wants for a malformed request. */
@@ -92,6 +107,8 @@ static void judge_request(h2o_http2_stream_t *stream, bool soft, int *pseudo_fie
     }
     if (text_equal(text_of_iovec(stream->req.input.method), TEXT("CONNECT")))
         complete_connect(stream, pseudo_fields, content_length);
+    else if (is_too_large(stream, *content_length))
+        answer_early(stream, content_length);
 }
 
 /* Trailers (pseudo_fields NULL) are read, for the decoder's table must follow the client's, and dropped:

@@ -32,6 +32,9 @@ typedef enum {
     H2O_HTTP2_STREAM_STATE_END_STREAM
 } h2o_http2_stream_state_t;
 
+/* Has the request answered with 413 when its turn comes. */
+void guard_mark_too_large(h2o_req_t *req);
+
 typedef struct st_h2o_http2_stream_t {
     uint32_t stream_id;
     h2o_ostream_t final_ostream;

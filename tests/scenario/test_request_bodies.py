@@ -1,7 +1,7 @@
 """Request bodies up to a limit."""
 import pytest
 
-from harness.message import noise
+from harness.message import BodyCutShort, noise
 
 LIMIT = 64 * 1024
 
@@ -32,7 +32,9 @@ def test_a_longer_body_is_413_and_the_origin_hears_nothing(node, origin):
     h1 = node.h1()
     h1.send(b"PUT /upload HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % (LIMIT + 1))
     assert h1.head().status == 413
-    assert node.h2().request("/upload", method="PUT", body=noise(LIMIT + 1)).status == 413
+    h2 = node.h2()
+    stream = h2.ask("/upload", {"Content-Length": str(LIMIT + 1)}, method="PUT", end=False)
+    assert stream.head().status == 413
     assert origin.count("/upload") == 0
     assert node.request("/upload", method="PUT", body=b"fits").status == 200
 
@@ -45,5 +47,6 @@ def test_a_body_of_unknown_length_is_cut_at_the_limit_too(node, origin):
     h2 = node.h2()
     stream = h2.ask("/upload", method="POST", end=False)
     h2.send_body(stream, noise(LIMIT + 1))
-    assert stream.head().status == 413
+    with pytest.raises(BodyCutShort):  # without a length the library has no answer but a reset
+        stream.head()
     assert origin.count("/upload") == 0
