@@ -431,7 +431,8 @@ unsigned object_cut_laggards(object_t *object)
     unsigned cut = 0;
     lock(object);
     uint64_t edge = body_start(object->body) + BLOCK_BYTES;
-    for (object_reader_t *reader = object->readers; reader != NULL; reader = reader->next)
+    bool held_back = object->filler_waits; /* else they made room in the meantime */
+    for (object_reader_t *reader = object->readers; held_back && reader != NULL; reader = reader->next)
         if (!reader->behind && reader->offset < edge) {
             reader->behind = true;
             cut++;

@@ -125,7 +125,7 @@ enum { WINDOW_BLOCKS = 8 };
  * notified. */
 size_t object_room(object_t *object, size_t wanted);
 void object_append(object_t *object, const void *bytes, size_t length);
-/* Cuts off the readers that hold a full window back; how many. */
+/* Cuts off the readers for which the filler waits (object_room() gave less than was wanted); how many. */
 unsigned object_cut_laggards(object_t *object);
 void object_complete(object_t *object);
 /* Completes it with another's body and a head made for it: what a 304 does. */
