@@ -15,6 +15,7 @@ struct fill {
     http_fields_t fields;
     text_t body;
     bool indexed, needs_pauses, has_head, windowed, can_pause, ended;
+    uint64_t invalidations; /* of all keys, when it began */
     int64_t request_time_ms;
     int64_t content_length; /* -1: not known */
     uint64_t received;
@@ -49,6 +50,7 @@ fill_t *fill_new(const fill_request_t *request)
     object_ref(fill->object);
     fill->base = request->base;
     fill->indexed = request->indexed;
+    fill->invalidations = memory_invalidations(fill->memory);
     http_field_t *fields = (http_field_t *)(void *)fill->bytes;
     char *at = fill->bytes + fields_size;
     for (size_t i = 0; i < request->fields.count; i++) {
@@ -156,6 +158,22 @@ static void end(fill_t *fill)
     drop_base(fill);
 }
 
+/* An unsafe method invalidated its key after it began. An object that was not to be found then (private, or
+ * in the home of a variant not yet known) must not come into the index by a later step. */
+static bool is_overtaken(const fill_t *fill)
+{
+    return memory_invalidated_since(fill->memory, &fill->key, fill->invalidations);
+}
+
+/* It is complete. */
+static void keep(fill_t *fill)
+{
+    if (is_overtaken(fill))
+        withdraw(fill, 0);
+    if (fill->indexed)
+        memory_store(fill->memory, fill->object);
+}
+
 void fill_fail(fill_t *fill, object_failure_t failure)
 {
     MUST_BE(fill, FILL_MAGIC);
@@ -180,8 +198,7 @@ void fill_complete(fill_t *fill)
         return;
     }
     object_complete(fill->object);
-    if (fill->indexed)
-        memory_store(fill->memory, fill->object);
+    keep(fill);
     end(fill);
 }
 
@@ -206,6 +223,10 @@ static void place(fill_t *fill, const http_storing_t *storing, const http_vary_t
     if (!storing->storable) {
         bool mark = !storing->shareable && !storing->no_cache;
         withdraw(fill, mark ? now_ms + FILL_BYPASS_MS : 0);
+        return;
+    }
+    if (is_overtaken(fill)) {
+        withdraw(fill, 0);
         return;
     }
     if (!fill->indexed)
@@ -240,8 +261,7 @@ static fill_action_t freshen(fill_t *fill, const fill_answer_t *answer, int64_t 
     unsigned flags =
         (head->storing.shareable ? OBJECT_SHAREABLE : 0u) | (fill->indexed ? OBJECT_ADMITTED : 0u);
     object_adopt(fill->object, &head, flags, fill->base);
-    if (fill->indexed)
-        memory_store(fill->memory, fill->object);
+    keep(fill);
     end(fill);
     return FILL_GO_ON;
 }

@@ -7,7 +7,13 @@
 #include "edge/cache/order.h"
 #include "edge/cache/s3fifo.h"
 
-enum { HOME_MAGIC = 0x5e1403e, SHARD_BYTES = 256 << 20, SHARDS_MAX = 64, VARIANTS_PER_KEY = 64 };
+enum {
+    HOME_MAGIC = 0x5e1403e,
+    SHARD_BYTES = 256 << 20,
+    SHARDS_MAX = 64,
+    VARIANTS_PER_KEY = 64,
+    INVALIDATED_CELLS = 1024
+};
 
 #if defined(__SANITIZE_THREAD__)
 /* What liburcu allocates on one of its threads and frees on another. */
@@ -65,6 +71,9 @@ struct memory {
     _Atomic int64_t objects;
     struct cds_lfht *index;
     _Atomic unsigned next_shard; /* where room is made next */
+    /* Invalidations so far, and by a hash of the key the number of its last one: keys that share a cell are
+     * taken for one another, which may keep a little too little. */
+    _Atomic uint64_t invalidations, invalidated[INVALIDATED_CELLS];
     unsigned shard_count;
     shard_t shards[SHARDS_MAX];
 };
@@ -736,8 +745,31 @@ bool memory_to_variant(memory_t *memory, object_t *object, const http_vary_t *va
     return move == MOVED;
 }
 
+uint64_t memory_invalidations(const memory_t *memory)
+{
+    return atomic_load_explicit(&memory->invalidations, memory_order_acquire);
+}
+
+bool memory_invalidated_since(const memory_t *memory, const cache_key_t *key, uint64_t count)
+{
+    size_t cell = key->subject.url.low % INVALIDATED_CELLS;
+    return atomic_load_explicit(&memory->invalidated[cell], memory_order_acquire) > count;
+}
+
+static void note_invalidation(memory_t *memory, const cache_key_t *key)
+{
+    size_t cell = key->subject.url.low % INVALIDATED_CELLS;
+    uint64_t number = atomic_fetch_add_explicit(&memory->invalidations, 1, memory_order_acq_rel) + 1;
+    uint64_t last = atomic_load_explicit(&memory->invalidated[cell], memory_order_relaxed);
+    while (last < number &&
+           !atomic_compare_exchange_weak_explicit(&memory->invalidated[cell], &last, number,
+                                                  memory_order_release, memory_order_relaxed))
+        continue;
+}
+
 void memory_invalidate(memory_t *memory, const cache_key_t *key)
 {
+    note_invalidation(memory, key); /* first: what is out of reach below is refused by this later */
     home_t *home = memory_home(memory, key, NULL);
     leavings_t left = {0};
     lock(home->shard);

@@ -79,6 +79,10 @@ bool memory_store(memory_t *memory, object_t *object);
 void memory_forget(memory_t *memory, object_t *stored);
 /* Forgets all that is known of a key, variants included, and takes its growing objects out of the index. */
 void memory_invalidate(memory_t *memory, const cache_key_t *key);
+/* How many there were; and whether one of them may have been of this key, since there were `count`. What was
+ * asked for before it may hold what was then. */
+uint64_t memory_invalidations(const memory_t *memory);
+bool memory_invalidated_since(const memory_t *memory, const cache_key_t *key, uint64_t count);
 
 /* Takes out everything that the ledger says is hard-purged, and marks that have run out, so that their memory need not wait
  * for a request or for eviction. Walks the whole index: for housekeeping, not for a worker. How many homes it emptied. */
