@@ -31,7 +31,9 @@ READY = re.compile(r"selvedge: ready (.*?) admin=(\S+) state=(.*)")
 
 def environment(**more):
     """Sanitizers end a process that does wrong with 99, which no option or signal gives."""
-    return {**os.environ, "ASAN_OPTIONS": "exitcode=99:detect_leaks=1:detect_stack_use_after_return=1",
+    return {**os.environ, "ASAN_OPTIONS": "exitcode=99:detect_leaks=1:detect_stack_use_after_return=1:"
+                                          "verify_asan_link_order=0",  # a scenario preloads a library
+           
             "UBSAN_OPTIONS": "print_stacktrace=1", "TSAN_OPTIONS": "exitcode=99", **more}
 
 
