@@ -1,9 +1,13 @@
 /* The machinery of the access log: chunks of lines go from the workers to one writer thread and back.
  *
- * A worker fills its chunk alone; handing it over takes the log's lock for a few instructions. The writer
- * takes all that waits at once and writes without the lock. Chunks that wait are bounded: over the bound a
- * worker's chunk is dropped and counted, and the worker goes on. So does the writer with what a file does not
- * take. */
+ * A worker fills its chunk alone; handing it over takes the log's lock for a few instructions, and a system
+ * call only when the writer sleeps. The writer takes all that waits at once and writes without the lock.
+ * Chunks that wait are bounded: over the bound a worker's chunk is dropped and counted, and the worker goes
+ * on. So does the writer with what a file does not take.
+ *
+ * A chunk once allocated is used until the log closes: its pages have been touched, and the ones used last,
+ * which the caches may still hold, are used first. So there are at most those that may wait, and one for each
+ * buffer. */
 #include "edge/observe/access_log.h"
 
 #include <errno.h>
@@ -11,6 +15,7 @@
 #include <limits.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -18,9 +23,9 @@
 #include "edge/observe/access_log_line.h"
 
 enum {
-    CHUNK_BYTES = 64 << 10,
-    WAITING_MAX = 64,          /* chunks handed over and not yet written: 4 MiB of lines */
-    SPARE_MAX = 8,             /* empty chunks kept */
+    CHUNK_SIZE = 256 << 10, /* with its header, for the allocator rounds up what is a little larger by much */
+    CHUNK_BYTES = CHUNK_SIZE - 3 * sizeof(uint64_t),
+    WAITING_MAX = 16, /* chunks that wait: 4 MiB of lines; and one for each worker, as all flush together */
     CLOSING_PATIENCE_MS = 1000 /* how long a pipe nobody reads may hold up the end */
 };
 
@@ -34,6 +39,7 @@ struct chunk {
     uint64_t lines;
     char bytes[CHUNK_BYTES];
 };
+_Static_assert(sizeof(chunk_t) == CHUNK_SIZE, "a chunk has its size with its header");
 
 struct access_log {
     uint32_t magic;
@@ -53,9 +59,9 @@ struct access_log {
     pthread_cond_t work;
     chunk_t *first, **last; /* handed over, oldest first */
     size_t waiting;         /* how many, those being written included */
-    chunk_t *spare;
-    size_t spares;
+    chunk_t *spare;         /* written, last first */
     size_t buffers;
+    bool asleep; /* the writer waits for work, and nobody has woken it yet */
     bool reopen, closing;
     struct timespec closing_deadline;
 };
@@ -208,13 +214,19 @@ static void reopen_now(access_log_t *log)
 static void give_back(access_log_t *log, chunk_t *chunk)
 {
     log->waiting--;
-    if (log->spares >= SPARE_MAX) {
-        free(chunk);
-        return;
-    }
     chunk->next = log->spare;
     log->spare = chunk;
-    log->spares++;
+}
+
+/* Lets the lock go, and wakes the writer if it sleeps: in this order, for a writer that is woken before would
+ * only wait for the lock. */
+static void unlock_and_wake(access_log_t *log)
+{
+    bool asleep = log->asleep;
+    log->asleep = false;
+    pthread_mutex_unlock(&log->lock);
+    if (asleep)
+        pthread_cond_signal(&log->work);
 }
 
 /* One round of the writer, entered and left with the lock held. */
@@ -239,11 +251,27 @@ static void write_waiting(access_log_t *log)
     pthread_mutex_lock(&log->lock);
 }
 
+/* Under the lock. */
+static void sleep_until_woken(access_log_t *log)
+{
+    log->asleep = true;
+    while (log->asleep)
+        pthread_cond_wait(&log->work, &log->lock);
+}
+
+/* Being woken is no reason to interrupt a worker on its core: the writer's turn comes when the worker waits
+ * or has had its share. Where that is not allowed it does without. */
+static void yield_to_workers(void)
+{
+    pthread_setschedparam(pthread_self(), SCHED_BATCH, &(struct sched_param){0});
+}
+
 static void *write_on(void *argument)
 {
     access_log_t *log = argument;
     MUST_BE(log, LOG_MAGIC);
     counters_attach();
+    yield_to_workers();
     pthread_mutex_lock(&log->lock);
     for (;;) {
         if (log->first != NULL || log->reopen)
@@ -251,7 +279,7 @@ static void *write_on(void *argument)
         else if (log->closing)
             break;
         else
-            pthread_cond_wait(&log->work, &log->lock);
+            sleep_until_woken(log);
     }
     pthread_mutex_unlock(&log->lock);
     return NULL;
@@ -292,8 +320,7 @@ void access_log_close(access_log_t **handle)
     log->closing = true;
     clock_gettime(CLOCK_MONOTONIC, &log->closing_deadline);
     log->closing_deadline.tv_sec += CLOSING_PATIENCE_MS / 1000;
-    pthread_cond_signal(&log->work);
-    pthread_mutex_unlock(&log->lock);
+    unlock_and_wake(log);
     MUST(pthread_join(log->writer, NULL) == 0);
     while (log->spare != NULL) {
         chunk_t *chunk = log->spare;
@@ -313,8 +340,17 @@ void access_log_reopen(access_log_t *log)
     MUST_BE(log, LOG_MAGIC);
     pthread_mutex_lock(&log->lock);
     log->reopen = true;
-    pthread_cond_signal(&log->work);
-    pthread_mutex_unlock(&log->lock);
+    unlock_and_wake(log);
+}
+
+/* The chunk, or a new one. */
+static chunk_t *empty_chunk(chunk_t *chunk)
+{
+    if (chunk == NULL)
+        chunk = must_alloc(sizeof *chunk);
+    chunk->length = 0;
+    chunk->lines = 0;
+    return chunk;
 }
 
 access_log_buffer_t *access_log_buffer_new(access_log_t *log)
@@ -323,7 +359,7 @@ access_log_buffer_t *access_log_buffer_new(access_log_t *log)
     access_log_buffer_t *buffer = must_calloc(1, sizeof *buffer);
     buffer->magic = BUFFER_MAGIC;
     buffer->log = log;
-    buffer->chunk = must_calloc(1, sizeof *buffer->chunk);
+    buffer->chunk = empty_chunk(NULL);
     pthread_mutex_lock(&log->lock);
     log->buffers++;
     pthread_mutex_unlock(&log->lock);
@@ -343,26 +379,24 @@ void access_log_buffer_free(access_log_buffer_t **handle)
     *handle = NULL;
 }
 
-/* Takes the chunk over and gives an empty one, or NULL where the caller makes one itself. False: too many
- * wait. */
+/* Takes the chunk over and gives one that was written, or NULL where the caller makes one itself. False: too
+ * many wait. */
 static bool exchange(access_log_t *log, chunk_t **chunk)
 {
     pthread_mutex_lock(&log->lock);
-    bool room = log->waiting < WAITING_MAX;
-    if (room) {
-        (*chunk)->next = NULL;
-        *log->last = *chunk;
-        log->last = &(*chunk)->next;
-        log->waiting++;
-        pthread_cond_signal(&log->work);
-        *chunk = log->spare;
-        if (log->spare != NULL) {
-            log->spare = log->spare->next;
-            log->spares--;
-        }
+    if (log->waiting >= WAITING_MAX + log->buffers) {
+        pthread_mutex_unlock(&log->lock);
+        return false;
     }
-    pthread_mutex_unlock(&log->lock);
-    return room;
+    (*chunk)->next = NULL;
+    *log->last = *chunk;
+    log->last = &(*chunk)->next;
+    log->waiting++;
+    *chunk = log->spare;
+    if (log->spare != NULL)
+        log->spare = log->spare->next;
+    unlock_and_wake(log);
+    return true;
 }
 
 void access_log_flush(access_log_buffer_t *buffer)
@@ -372,18 +406,18 @@ void access_log_flush(access_log_buffer_t *buffer)
         return;
     if (!exchange(buffer->log, &buffer->chunk))
         count_access_log_dropped(buffer->chunk->lines);
-    if (buffer->chunk == NULL)
-        buffer->chunk = must_alloc(sizeof *buffer->chunk);
-    buffer->chunk->length = 0;
-    buffer->chunk->lines = 0;
+    buffer->chunk = empty_chunk(buffer->chunk);
 }
 
 void access_log_add(access_log_buffer_t *buffer, const access_log_line_t *line)
 {
     MUST_BE(buffer, BUFFER_MAGIC);
-    if (access_log_line_bound(line) > CHUNK_BYTES - buffer->chunk->length)
-        access_log_flush(buffer);
     chunk_t *chunk = buffer->chunk;
+    size_t room = CHUNK_BYTES - chunk->length;
+    if (room < ACCESS_LOG_LINE_MAX && room < access_log_line_bound(line)) {
+        access_log_flush(buffer);
+        chunk = buffer->chunk;
+    }
     chunk->length += access_log_format(&buffer->clock, line, chunk->bytes + chunk->length);
     chunk->lines++;
 }

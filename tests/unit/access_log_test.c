@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <jansson.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -542,6 +543,101 @@ static void a_reader_that_stalls_holds_up_no_worker_and_not_the_end(void **state
     unlink(file_path);
 }
 
+/* Reads what comes until there are this many lines. A wake-up that is lost shows as silence. */
+static void read_lines(int reader, uint64_t lines)
+{
+    enum { SILENCE_MS = 20000 };
+    char bytes[65536];
+    while (lines > 0) {
+        struct pollfd poll_fd = {.fd = reader, .events = POLLIN};
+        assert_int_equal(poll(&poll_fd, 1, SILENCE_MS), 1);
+        ssize_t length = read(reader, bytes, sizeof bytes);
+        assert_true(length > 0);
+        for (ssize_t i = 0; i < length; i++)
+            lines -= bytes[i] == '\n';
+    }
+}
+
+static void every_flush_wakes_the_writer(void **state)
+{
+    (void)state;
+    assert_int_equal(mkfifo(file_path, 0600), 0);
+    int reader = open(file_path, O_RDONLY | O_NONBLOCK);
+    access_log_t *log = open_log(file_path);
+    access_log_buffer_t *buffer = access_log_buffer_new(log);
+    for (uint64_t i = 0; i < 3000; i++) {
+        add_numbered(buffer, i, i + 1);
+        access_log_flush(buffer);
+        if (i % 3 != 0) /* now and then two at once, for a writer that is not asleep */
+            read_lines(reader, i % 3 == 1 ? 2 : 1);
+    }
+    access_log_buffer_free(&buffer);
+    access_log_close(&log);
+    close(reader);
+    unlink(file_path);
+}
+
+/* As on a machine of many cores: more buffers than chunks may wait, all flushed in one moment, while the
+ * writer is held up. */
+static void all_workers_may_flush_together(void **state)
+{
+    (void)state;
+    enum { BUFFERS = 40 };
+    assert_int_equal(mkfifo(file_path, 0600), 0);
+    int reader = open(file_path, O_RDONLY | O_NONBLOCK);
+    assert_true(fcntl(reader, F_SETPIPE_SZ, 4096) == 4096);
+    uint64_t before = dropped();
+    access_log_t *log = open_log(file_path);
+    access_log_buffer_t *buffers[BUFFERS];
+    for (int i = 0; i < BUFFERS; i++) {
+        buffers[i] = access_log_buffer_new(log);
+        add_numbered(buffers[i], 0, 100);
+    }
+    for (int i = 0; i < BUFFERS; i++)
+        access_log_flush(buffers[i]);
+    read_lines(reader, BUFFERS * 100);
+    assert_int_equal(dropped(), before);
+    for (int i = 0; i < BUFFERS; i++)
+        access_log_buffer_free(&buffers[i]);
+    access_log_close(&log);
+    close(reader);
+    unlink(file_path);
+}
+
+enum { WORKERS = 4, WORKER_LINES = 20000 };
+
+static void *work(void *argument)
+{
+    access_log_t *log = argument;
+    counters_attach();
+    access_log_buffer_t *buffer = access_log_buffer_new(log);
+    for (uint64_t i = 0; i < WORKER_LINES; i++) {
+        add_numbered(buffer, i, i + 1);
+        if (i % 16 == 0)
+            access_log_flush(buffer);
+    }
+    access_log_buffer_free(&buffer);
+    return NULL;
+}
+
+static void of_many_workers_each_line_is_written_or_counted(void **state)
+{
+    (void)state;
+    pthread_t workers[WORKERS];
+    uint64_t before = dropped();
+    access_log_t *log = open_log(file_path);
+    for (int i = 0; i < WORKERS; i++)
+        assert_int_equal(pthread_create(&workers[i], NULL, work, log), 0);
+    access_log_reopen(log);
+    for (int i = 0; i < WORKERS; i++)
+        assert_int_equal(pthread_join(workers[i], NULL), 0);
+    access_log_close(&log);
+    uint64_t written = count_valid_lines(file_path, NULL);
+    assert_true(written > 0);
+    assert_int_equal(written + dropped() - before, WORKERS * WORKER_LINES);
+    unlink(file_path);
+}
+
 static void a_reader_that_leaves_is_an_error_that_is_counted(void **state)
 {
     (void)state;
@@ -607,6 +703,9 @@ int main(void)
         cmocka_unit_test(a_full_disk_loses_lines_and_counts_them),
         cmocka_unit_test(a_write_cut_short_counts_the_lines_that_are_not_whole),
         cmocka_unit_test(a_reader_that_stalls_holds_up_no_worker_and_not_the_end),
+        cmocka_unit_test(every_flush_wakes_the_writer),
+        cmocka_unit_test(all_workers_may_flush_together),
+        cmocka_unit_test(of_many_workers_each_line_is_written_or_counted),
         cmocka_unit_test(a_reader_that_leaves_is_an_error_that_is_counted),
         cmocka_unit_test(what_cannot_be_opened_says_why),
         cmocka_unit_test(a_failed_reopen_goes_on_with_the_old_file),
