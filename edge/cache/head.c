@@ -1,5 +1,7 @@
 #include "edge/cache/head.h"
 
+#include <malloc.h>
+
 #include "edge/http/conditional.h"
 
 enum { HEAD_MAGIC = 0x5e1ead };
@@ -110,7 +112,9 @@ void head_free(head_t **pointer)
     if (head == NULL)
         return;
     MUST_BE(head, HEAD_MAGIC);
-    free(atomic_load_explicit(&head->front, memory_order_relaxed));
+    void *front = atomic_load_explicit(&head->front, memory_order_relaxed);
+    if (front != NULL)
+        memory_give(head->account, front, malloc_usable_size(front));
     head->magic = 0;
     memory_give(head->account, head, head->charged);
 }
@@ -139,8 +143,11 @@ const void *head_keep_front(const head_t *head, void *front)
     void *none = NULL;
     head_t *kept = (head_t *)head; /* the one thing that may change of it */
     if (atomic_compare_exchange_strong_explicit(&kept->front, &none, front, memory_order_acq_rel,
-                                                memory_order_acquire))
+                                                memory_order_acquire)) {
+        atomic_fetch_add_explicit(&head->account->bytes, (int64_t)malloc_usable_size(front),
+                                  memory_order_relaxed);
         return front;
+    }
     free(front);
     return none;
 }

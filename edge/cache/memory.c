@@ -59,7 +59,7 @@ struct home {
     struct rcu_head reclaim;
     /* Under the shard's lock. */
     bool removed;
-    uint64_t variants_stamp; /* of the fill that made the node of variants */
+    uint64_t variants_stamp; /* of the latest fill that the node of variants is for */
     variant_list_t *list;
     s3fifo_node_t policy; /* queued while something but a growing object is here */
     char bytes[];
@@ -603,7 +603,8 @@ static bool lead_to(memory_t *memory, home_t *primary, const variants_t *now, va
         left.list = primary->list; /* they are out of reach now */
         primary->list = NULL;
         settle_home(memory, primary, &left);
-    }
+    } else if (same && primary->variants_stamp < stamp)
+        primary->variants_stamp = stamp; /* a purge of before no longer is one of all that it leads to */
     unlock(primary->shard);
     release(memory, &left);
     return same;

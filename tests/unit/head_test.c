@@ -196,6 +196,23 @@ static void who_can_be_asked_about(void **state)
     }
 }
 
+/* What a protocol front keeps with it counts, and goes with it; a second one loses. */
+static void a_front_is_kept_once(void **state)
+{
+    (void)state;
+    memory_account_t account = {0};
+    head_t *head = head_from(&account, 200, LINES("a: b"));
+    int64_t before = atomic_load(&account.bytes);
+    void *first = must_alloc(1000);
+    assert_true(head_keep_front(head, first) == first);
+    assert_true(atomic_load(&account.bytes) >= before + 1000);
+    int64_t with = atomic_load(&account.bytes);
+    assert_true(head_keep_front(head, must_alloc(1000)) == first);
+    assert_int_equal(atomic_load(&account.bytes), with);
+    head_free(&head);
+    assert_int_equal(atomic_load(&account.bytes), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -207,6 +224,7 @@ int main(void)
         cmocka_unit_test(a_304_dates_anew),
         cmocka_unit_test(how_fresh_it_is),
         cmocka_unit_test(who_can_be_asked_about),
+        cmocka_unit_test(a_front_is_kept_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -552,6 +552,7 @@ static void *run_purger(void *context)
             sched_yield();
         cache_key_t key = key_of(i % 2 ? "/1" : "/2");
         memory_invalidate(world.memory, &key);
+        memory_sweep(world.memory, world.ledger, NOW_MS);
         memory_make_room(world.memory);
     }
     memory_detach_thread();

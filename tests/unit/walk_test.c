@@ -381,6 +381,30 @@ static void purged_variants(void **state)
     assert_int_equal(memory_objects(world.memory), 0);
 }
 
+/* Housekeeping frees what was purged, variants and marks included, and nothing that came after the purge. */
+static void a_sweep_takes_what_was_purged(void **state)
+{
+    (void)state;
+    store("/v", LINES("a: 1"), LINES(FRESH, "vary: a"), "old");
+    store("/v", LINES("a: 2"), LINES(FRESH, "vary: a"), "old");
+    store("/x", NULL, LINES(FRESH), "old");
+    store("/p", NULL, LINES("cache-control: private"), "mine");
+    assert_int_equal(memory_sweep(world.memory, world.ledger, world.now_ms), 0);
+    world_purge(&world, RULE_EVERYTHING, "", false);
+    store("/v", LINES("a: 1"), LINES(FRESH, "vary: a"), "new");
+    memory_sweep(world.memory, world.ledger, world.now_ms);
+    assert_int_equal(memory_objects(world.memory), 1);
+    assert_int_equal(ask_and_leave("/v", LINES("a: 1")), WALK_HIT);
+    world_purge(&world, RULE_EVERYTHING, "", true); /* soft: it may still be asked about */
+    memory_sweep(world.memory, world.ledger, world.now_ms);
+    assert_int_equal(memory_objects(world.memory), 1);
+    world_purge(&world, RULE_SITE, "", false);
+    memory_sweep(world.memory, world.ledger, world.now_ms);
+    memory_settle();
+    assert_int_equal(memory_objects(world.memory), 0);
+    assert_int_equal(memory_bytes(world.memory), 0);
+}
+
 static void names_for_cache_status(void **state)
 {
     (void)state;
@@ -408,6 +432,7 @@ int main(void)
         STORY(a_304_may_bring_vary),
         STORY(a_key_holds_so_many_variants),
         STORY(purged_variants),
+        STORY(a_sweep_takes_what_was_purged),
         cmocka_unit_test(names_for_cache_status),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
