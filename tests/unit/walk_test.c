@@ -202,6 +202,34 @@ static void a_purged_fill_that_is_stored_is_not_served(void **state)
     assert_int_equal(memory_objects(world.memory), 0);
 }
 
+/* Whatever becomes of it, the newer fill stays where it is found: private, failed, or left by all. */
+static void a_replaced_fill_touches_nothing(void **state)
+{
+    (void)state;
+    for (int how = 0; how < 3; how++) {
+        client_t old, after, joined;
+        client_ask(&world, &old, "/x", NULL);
+        world_purge(&world, RULE_URL, "/x", false);
+        client_ask(&world, &after, "/x", NULL);
+        assert_int_equal(after.step.kind, WALK_FILL);
+        object_leave(&old.reader);
+        if (how == 0)
+            client_answer(&world, &old, 200, LINES("cache-control: private"), "old");
+        else if (how == 1)
+            fill_fail(old.fill, (object_failure_t){502, "test"});
+        else
+            assert_int_equal(fill_notified(old.fill, FILLER_ABANDONED), FILL_STOP);
+        fill_free(&old.fill);
+        client_ask(&world, &joined, "/x", NULL);
+        assert_int_equal(joined.step.kind, WALK_JOIN);
+        client_answer(&world, &after, 200, LINES(FRESH), "new");
+        assert_reads(&joined, "new", READ_END);
+        client_leave(&after);
+        client_leave(&joined);
+        world_evict_all(&world);
+    }
+}
+
 static void hit_for_miss_ends(void **state)
 {
     (void)state;
@@ -423,6 +451,7 @@ int main(void)
         STORY(a_purge_during_a_fill),
         STORY(a_purged_fill_that_ends_last_is_not_stored),
         STORY(a_purged_fill_that_is_stored_is_not_served),
+        STORY(a_replaced_fill_touches_nothing),
         STORY(hit_for_miss_ends),
         STORY(a_private_answer_is_its_owners),
         STORY(a_failed_fill_has_no_head),
