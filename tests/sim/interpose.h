@@ -1,0 +1,23 @@
+/* Functions that the linker puts in the place of others (ld --wrap), in the code under test only:
+ *
+ * - Where it crosses into another part (a lock taken or given back, the ledger asked or changed, the index
+ * looked at), the running thread may be held up. Nothing else changes.
+ * - The publisher's thread and its condition become a simulated thread: purge/publisher.c runs as it is.
+ * - Grace periods end when the schedule says so, and not while a thread is inside a read section.
+ * - Allocations weigh what was asked for, rounded as glibc rounds, so that no seed depends on the allocator's
+ * mood.
+ */
+#ifndef SELVEDGE_TESTS_SIM_INTERPOSE_H
+#define SELVEDGE_TESTS_SIM_INTERPOSE_H
+
+#include "edge/base.h"
+
+/* Frees what waited for it. */
+void interpose_grace_period(void);
+
+/* When (schedule_moment) the head sequence first reached this one, 0: not yet. `from` the start of the node's
+ * life. */
+uint64_t interpose_published(uint64_t sequence);
+void interpose_forget_published(void);
+
+#endif

@@ -1,0 +1,88 @@
+/* What a run says of itself: counts of the interesting things (a run in which one of them never happened
+ * proves nothing), a hash over all that happened (the same seed must give the same), a trace for people, and
+ * the end of a run at the first violation. */
+#ifndef SELVEDGE_TESTS_SIM_NOTE_H
+#define SELVEDGE_TESTS_SIM_NOTE_H
+
+#include "edge/base.h"
+
+#define NOTES(X)                                                                                             \
+    X(REQUESTS, "requests")                                                                                  \
+    X(HITS, "hits")                                                                                          \
+    X(JOINS, "joins of a growing object")                                                                    \
+    X(JOINS_WITH_HEAD, "joins after its head")                                                               \
+    X(FILLS, "fills")                                                                                        \
+    X(PASSES, "passes")                                                                                      \
+    X(REPLACED, "growing objects replaced after a purge")                                                    \
+    X(MOVED_AGAIN, "moved on at the head")                                                                   \
+    X(MOVED_ALONE, "went alone at the head")                                                                 \
+    X(BASES, "conditional requests upstream")                                                                \
+    X(NOT_MODIFIED, "304s from the origin")                                                                  \
+    X(REVALIDATED, "hits on what a 304 freshened")                                                           \
+    X(BASE_DROPPED, "304s of something else")                                                                \
+    X(VARIANT_HITS, "hits on variants")                                                                      \
+    X(TO_VARIANT, "objects moved to a variant's home")                                                       \
+    X(INDEXED_LATE, "passes that became storable")                                                           \
+    X(COMPLETE, "bodies complete")                                                                           \
+    X(FAILED_HEADS, "answered with a failure")                                                               \
+    X(FAILED_BODIES, "bodies cut off by a failure")                                                          \
+    X(ABORTS, "clients that left early")                                                                     \
+    X(ABANDONED, "fills cancelled, nobody reads")                                                            \
+    X(FINISHED_UNREAD, "fills finished though nobody reads")                                                 \
+    X(WINDOWED, "bodies through a window")                                                                   \
+    X(GREW_TOO_LARGE, "bodies that became too large to be kept")                                             \
+    X(PAUSES, "pauses")                                                                                      \
+    X(RESUMES, "resumes")                                                                                    \
+    X(STALLED, "pauses over their time")                                                                     \
+    X(BEHIND, "readers cut off")                                                                             \
+    X(ASKED_FOR_PAUSES, "asked again on a connection that can pause")                                        \
+    X(INVALIDATED, "unsafe methods that invalidate")                                                         \
+    X(HARD_URL, "hard URL purges")                                                                           \
+    X(HARD_SITE, "hard site purges")                                                                         \
+    X(HARD_EVERYTHING, "hard purges of everything")                                                          \
+    X(SOFT_URL, "soft URL purges")                                                                           \
+    X(SOFT_SITE, "soft site purges")                                                                         \
+    X(SOFT_EVERYTHING, "soft purges of everything")                                                          \
+    X(PURGE_BATCHES, "purges of several rules")                                                              \
+    X(PURGE_IN_FLIGHT, "purges aimed at a fill in flight")                                                   \
+    X(PURGE_FAILED, "purges that failed on the disk")                                                        \
+    X(FORGOTTEN, "hard-purged objects met")                                                                  \
+    X(SWEPT, "homes emptied by housekeeping")                                                                \
+    X(FOLDED, "folded ledger cells")                                                                         \
+    X(EVICTIONS, "evictions")                                                                                \
+    X(POWER_CUTS, "restarts after a power cut")                                                              \
+    X(KILLS, "restarts after a kill")                                                                        \
+    X(STOPS, "restarts after a stop")                                                                        \
+    X(TAILS_CUT, "journals with a torn tail")                                                                \
+    X(UNACKNOWLEDGED, "purges that a crash left without an answer")                                          \
+    X(PREEMPTIONS, "threads held up inside the code")
+
+typedef enum {
+#define NOTE_NAME(name, text) NOTE_##name,
+    NOTES(NOTE_NAME)
+#undef NOTE_NAME
+        NOTE_KINDS
+} note_t;
+
+typedef struct {
+    uint64_t counts[NOTE_KINDS];
+} notes_t;
+
+extern notes_t notes;
+
+static inline void note_count(note_t note)
+{
+    notes.counts[note]++;
+}
+const char *note_text(note_t note);
+
+/* Begins the story of one seed. program: as the replay command names it. */
+void note_begin(const char *program, uint64_t seed, bool trace);
+uint64_t note_hash(void);
+/* One line of the story: `what` must be a literal; the numbers go into the hash. */
+void note_event(const char *what, uint64_t a, uint64_t b, uint64_t c);
+
+/* Ends the process with 1 after saying what is wrong and how to replay it. */
+_Noreturn void note_violation(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+#endif

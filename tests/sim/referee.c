@@ -1,0 +1,240 @@
+/* What may be served, by the story alone: which bytes the origin made when, which purges were acknowledged
+ * when. Times are moments (schedule_moment): each is later than what happened before it, whatever the clock
+ * says. */
+#include "edge/cache/head.h"
+#include "tests/sim/world.h"
+
+typedef unsigned long long number_t;
+
+static bool matches(const ledger_rule_t *rule, unsigned url)
+{
+    if (rule->kind == RULE_EVERYTHING)
+        return true;
+    if (!text_equal(rule->site, site_name(world.urls[url].site)))
+        return false;
+    return rule->kind == RULE_SITE || text_equal(rule->target, url_target(url));
+}
+
+/* A purge acknowledged before this request came whose rule matches, and which came into force after `moment`;
+ * a hard one only, or any. */
+static const purge_t *purged_since(const exchange_t *exchange, uint64_t moment, bool hard_only)
+{
+    for (size_t i = world.purges.count; i-- > 0;) {
+        const purge_t *purge = world.purges.at[i];
+        if (purge->acknowledged == 0 || purge->acknowledged > exchange->arrived || purge->published < moment)
+            continue;
+        for (size_t j = 0; j < purge->super.rule_count; j++)
+            if ((!hard_only || !purge->rules[j].soft) && matches(&purge->rules[j], exchange->url))
+                return purge;
+    }
+    return NULL;
+}
+
+/* --- The walk --- */
+
+void referee_walked(const exchange_t *exchange, uint64_t walk_began)
+{
+    (void)walk_began;
+    if (exchange->kind != WALK_JOIN)
+        return;
+    const transfer_t *transfer = transfer_of(exchange->reader.object);
+    const purge_t *purge = purged_since(exchange, transfer->created, false);
+    if (purge != NULL)
+        note_violation(
+            "request %d joined fill %d, which purge %llu had made unjoinable before the request came",
+            exchange->id, transfer->id, (number_t)purge->sequence);
+}
+
+/* A rule that was in force before the walk began is within the fill's stamp. */
+void referee_base(const transfer_t *transfer)
+{
+    if (transfer->base == NULL)
+        return;
+    exchange_t asker = *(const exchange_t *)world.exchanges.at[transfer->owner];
+    asker.arrived = transfer->walk_began;
+    const purge_t *purge = purged_since(&asker, transfer->base->sent, true);
+    if (purge != NULL)
+        note_violation("fill %d asks about answer %u, which purge %llu had hard-purged", transfer->id,
+                       transfer->base->id, (number_t)purge->sequence);
+}
+
+/* --- The head --- */
+
+static const answer_t *answer_of(const head_t *head)
+{
+    const http_field_t *field = http_fields_find(head->fields, TEXT("x-answer"));
+    if (field == NULL)
+        note_violation("a head without the origin's own field");
+    unsigned id = 0;
+    for (size_t i = 0; i < field->value.length; i++)
+        id = id * 10 + (unsigned)(field->value.data[i] - '0');
+    MUST(id < world.answers.count);
+    return world.answers.at[id];
+}
+
+/* An answer that was made before an unsafe method changed things, for a request that came after the node
+ * knew. */
+static const answer_t *invalidated_since(const exchange_t *exchange, uint64_t made)
+{
+    for (size_t i = world.answers.count; i-- > 0;) {
+        const answer_t *unsafe = world.answers.at[i];
+        if (unsafe->invalidated != 0 && unsafe->invalidated < exchange->arrived &&
+            unsafe->url == exchange->url && made < unsafe->made)
+            return unsafe;
+    }
+    return NULL;
+}
+
+static void check_variant(const exchange_t *exchange, const answer_t *answer)
+{
+    if (answer->url != exchange->url)
+        note_violation("request %d for URL %u got answer %u of URL %u", exchange->id, exchange->url,
+                       answer->id, answer->url);
+    if (!exchange->is_get)
+        return;
+    if (((answer->vary & VARY_LANGUAGE) && answer->language != exchange->language) ||
+        ((answer->vary & VARY_ORIGIN) && answer->from != exchange->from))
+        note_violation("request %d got answer %u, another variant", exchange->id, answer->id);
+}
+
+static void check_sharing(const exchange_t *exchange, const answer_t *answer)
+{
+    if (answer->owner_only && answer->owner != exchange->id)
+        note_violation("request %d got answer %u, which is for request %d alone", exchange->id, answer->id,
+                       answer->owner);
+}
+
+static void check_fresh(const exchange_t *exchange, const answer_t *answer)
+{
+    if (exchange->kind != WALK_HIT)
+        return;
+    int64_t age_ms = exchange->walk_ms - answer->made_ms + answer->age_s * 1000;
+    if (answer->never_hit || age_ms >= answer->lifetime_ms)
+        note_violation("request %d hit answer %u at age %lld ms of %lld ms", exchange->id, answer->id,
+                       (long long)age_ms, (long long)answer->lifetime_ms);
+}
+
+static void check_rules(const exchange_t *exchange, const answer_t *answer)
+{
+    const purge_t *purge = purged_since(exchange, answer->sent, false);
+    if (purge != NULL)
+        note_violation(
+            "request %d got answer %u, asked for before purge %llu, acknowledged before the request",
+            exchange->id, answer->id, (number_t)purge->sequence);
+    const answer_t *unsafe = invalidated_since(exchange, answer->made);
+    if (unsafe != NULL && unsafe != answer)
+        note_violation("request %d got answer %u, which answer %u to an unsafe method had invalidated",
+                       exchange->id, answer->id, unsafe->id);
+}
+
+void referee_head(exchange_t *exchange)
+{
+    const head_t *head = object_head(exchange->reader.object);
+    const answer_t *answer = answer_of(head);
+    exchange->answer = answer;
+    check_variant(exchange, answer);
+    check_sharing(exchange, answer);
+    check_fresh(exchange, answer);
+    check_rules(exchange, answer);
+    if (head->status != answer->status)
+        note_violation("request %d got status %d instead of %d", exchange->id, head->status, answer->status);
+    if (head->content_length >= 0 && (uint64_t)head->content_length != answer->length)
+        note_violation("request %d got length %lld instead of %llu", exchange->id,
+                       (long long)head->content_length, (number_t)answer->length);
+}
+
+/* --- The body --- */
+
+/* What a 304 confirmed must be the same representation, and not hard-purged since it was made. */
+static void check_confirmed(const exchange_t *exchange, const answer_t *content)
+{
+    const answer_t *answer = exchange->answer;
+    if (!answer->not_modified)
+        note_violation("request %d got the head of answer %u and bytes of answer %u", exchange->id,
+                       answer->id, content->id);
+    if (content->generation != answer->generation ||
+        (answer->etag[0] != 0 && content->etag[0] != 0 && strcmp(content->etag, answer->etag) != 0 &&
+         content->vary == answer->vary))
+        note_violation("request %d got bytes of answer %u, which answer %u had not confirmed", exchange->id,
+                       content->id, answer->id);
+    const purge_t *purge = purged_since(exchange, content->sent, true);
+    if (purge != NULL)
+        note_violation(
+            "request %d got bytes of answer %u, hard-purged by purge %llu and confirmed again by %u",
+            exchange->id, content->id, (number_t)purge->sequence, answer->id);
+}
+
+static void find_content(exchange_t *exchange)
+{
+    exchange->content = content_of(exchange->url, exchange->span.bytes, exchange->span.length);
+    if (exchange->content == NULL)
+        note_violation("request %d got bytes that the origin never sent for this URL", exchange->id);
+    if (exchange->content != exchange->answer) {
+        check_confirmed(exchange, exchange->content);
+        check_variant(exchange, exchange->content);
+    }
+}
+
+void referee_bytes(exchange_t *exchange)
+{
+    const body_span_t *span = &exchange->span;
+    if (exchange->span_offset == 0)
+        find_content(exchange);
+    size_t right = content_check(exchange->content, exchange->span_offset, span->bytes, span->length);
+    if (right != span->length)
+        note_violation("request %d: byte %llu is not that of answer %u", exchange->id,
+                       (number_t)(exchange->span_offset + right), exchange->content->id);
+    if (exchange->span_offset + span->length > exchange->answer->length)
+        note_violation("request %d got more bytes than answer %u has", exchange->id, exchange->answer->id);
+}
+
+void referee_end(const exchange_t *exchange)
+{
+    note_count(NOTE_COMPLETE);
+    if (exchange->reader.offset != exchange->answer->length)
+        note_violation("request %d: %llu of %llu bytes passed as complete", exchange->id,
+                       (number_t)exchange->reader.offset, (number_t)exchange->answer->length);
+}
+
+void referee_failed(const exchange_t *exchange)
+{
+    const transfer_t *transfer = transfer_of(exchange->reader.object);
+    if (!transfer->faulted)
+        note_violation("request %d failed with fill %d, which had no cause to", exchange->id, transfer->id);
+}
+
+/* --- The ledger --- */
+
+void referee_acknowledged(purge_t *purge)
+{
+    uint64_t first = purge->rules[0].sequence;
+    if (first <= world.highest_sequence)
+        note_violation("sequence %llu was handed out again", (number_t)first);
+    for (size_t i = 0; i < purge->super.rule_count; i++)
+        if (purge->rules[i].sequence != first + i)
+            note_violation("the sequences of purge %llu have a gap", (number_t)purge->sequence);
+    if (ledger_sequence(world.node.ledger) < purge->sequence)
+        note_violation("purge %llu was acknowledged before its sequence was published",
+                       (number_t)purge->sequence);
+}
+
+/* Whatever was stamped before an acknowledged rule is judged by it, through restarts and folding. */
+static void check_rule(const ledger_rule_t *rule)
+{
+    text_t site = rule->kind == RULE_EVERYTHING ? site_name(0) : rule->site;
+    text_t target = rule->kind == RULE_URL ? rule->target : TEXT("/any");
+    ledger_subject_t subject = ledger_subject(site, target);
+    ledger_judgement_t judgement = ledger_judge(world.node.ledger, &subject, rule->sequence - 1);
+    bool late = judgement.verdict == LEDGER_SOFT && judgement.stale_since_ms > rule->time_ms;
+    if (judgement.verdict == LEDGER_VALID || late || (!rule->soft && judgement.verdict != LEDGER_HARD))
+        note_violation("rule %llu was acknowledged and is not in force", (number_t)rule->sequence);
+}
+
+void referee_rules_in_force(void)
+{
+    for (size_t i = 0; i < world.purges.count; i++) {
+        const purge_t *purge = world.purges.at[i];
+        for (size_t j = 0; purge->acknowledged != 0 && j < purge->super.rule_count; j++)
+            check_rule(&purge->rules[j]);
+    }
+}

@@ -1,0 +1,352 @@
+/* The puller's side: carries what the origin says to fills, and their actions back, as origin_pull/puller.c
+ * and transfer.c do; with every way in which an upstream can fail. */
+#include "tests/sim/interpose.h"
+#include "tests/sim/world.h"
+
+typedef enum {
+    FAULT_NONE,
+    FAULT_CONNECT,  /* fails before a byte came */
+    FAULT_TIMEOUT,  /* the same, after a long wait */
+    FAULT_RESET,    /* in the body */
+    FAULT_SHORT,    /* the message ends as if whole, with bytes missing */
+    FAULT_LONG,     /* more bytes than Content-Length */
+    FAULT_NONSENSE, /* a 304 that nobody asked for, or of something else */
+    FAULTS
+} fault_t;
+
+enum { HOLD_MS = 10000, CHUNK_MAX = 512 << 10 };
+
+static random_t *chance(void)
+{
+    return &world.random;
+}
+
+transfer_t *transfer_of(const object_t *object)
+{
+    /* The node takes its version ids from this world: they are numbers of transfers. */
+    version_id_t version = object_version(object);
+    MUST(version.low < world.transfers.count);
+    return world.transfers.at[version.low];
+}
+
+/* --- Life --- */
+
+static void handle_events(void *context);
+
+static void post(transfer_t *transfer)
+{
+    if (transfer->queued)
+        return;
+    transfer->queued = true;
+    schedule_for_node(world.node.puller, random_between(chance(), 0, 2000), handle_events, transfer);
+}
+
+static void on_notify(object_filler_t *filler, unsigned events)
+{
+    transfer_t *transfer = CONTAINER_OF(filler, transfer_t, filler);
+    transfer->events |= events;
+    post(transfer);
+}
+
+void transfer_submit(exchange_t *exchange, const fill_request_t *request, uint64_t walk_began)
+{
+    transfer_t *transfer = transfer_of(request->object);
+    MUST(transfer->fill == NULL && !transfer->begun);
+    transfer->owner = exchange->id;
+    transfer->walk_began = walk_began;
+    transfer->indexed = request->indexed;
+    transfer->pace_us = random_chance(chance(), 100) ? 20000 : random_between(chance(), 0, 3000);
+    if (request->base != NULL)
+        transfer->base = transfer_of(request->base)->content;
+    transfer->fill = fill_new(request);
+    referee_base(transfer);
+    note_event("fill", (uint64_t)transfer->id, exchange->url, transfer->base ? transfer->base->id : 0);
+    transfer->filler.notify = on_notify;
+    object_set_filler(fill_object(transfer->fill), &transfer->filler);
+    if (object_unread(fill_object(transfer->fill)))
+        transfer->events |= FILLER_ABANDONED;
+    post(transfer);
+}
+
+static void finish(transfer_t *transfer)
+{
+    MUST(fill_ended(transfer->fill));
+    note_event("fill ends", (uint64_t)transfer->id, transfer->offset, transfer->faulted);
+    transfer->epoch++;
+    fill_free(&transfer->fill);
+}
+
+static void fail(transfer_t *transfer, int status, const char *detail)
+{
+    transfer->faulted = true;
+    fill_fail(transfer->fill, (object_failure_t){status, detail});
+    finish(transfer);
+}
+
+void transfer_close(transfer_t *transfer)
+{
+    if (transfer->fill != NULL)
+        fail(transfer, 503, "shutting_down");
+}
+
+/* --- What comes from the origin, one thing at a time --- */
+
+/* A step on its way; dropped when the transfer has ended or asks anew. */
+typedef struct {
+    transfer_t *transfer;
+    unsigned epoch;
+    void (*run)(transfer_t *transfer);
+} step_t;
+
+static list_t steps;
+
+static void run_step(void *context)
+{
+    step_t *step = context;
+    if (step->transfer->epoch == step->epoch && step->transfer->fill != NULL)
+        step->run(step->transfer);
+}
+
+static step_t *step_new(transfer_t *transfer, void (*run)(transfer_t *transfer))
+{
+    step_t *step = list_add(&steps, sizeof *step);
+    *step = (step_t){transfer, transfer->epoch, run};
+    return step;
+}
+
+static void then(transfer_t *transfer, int64_t delay_us, void (*run)(transfer_t *transfer))
+{
+    schedule_for_node(world.node.puller, delay_us, run_step, step_new(transfer, run));
+}
+
+void transfer_forget_steps(void)
+{
+    list_free(&steps);
+}
+
+static void begin(transfer_t *transfer);
+static void on_bytes(transfer_t *transfer);
+
+/* False when this transfer is over. */
+static bool obey(transfer_t *transfer, fill_action_t action)
+{
+    if (action == FILL_STOP) {
+        finish(transfer);
+        return false;
+    }
+    if (action == FILL_AGAIN) {
+        note_count(transfer->answer->not_modified ? NOTE_BASE_DROPPED : NOTE_ASKED_FOR_PAUSES);
+        MUST(!fill_ended(transfer->fill));
+        begin(transfer);
+        return false;
+    }
+    return true;
+}
+
+static void on_stalled(transfer_t *transfer);
+
+static void hold(transfer_t *transfer)
+{
+    note_count(NOTE_PAUSES);
+    transfer->paused = true;
+    transfer->pauses++;
+    then(transfer, HOLD_MS * 1000, on_stalled);
+}
+
+static void resume(transfer_t *transfer)
+{
+    if (!transfer->paused)
+        return;
+    note_count(NOTE_RESUMES);
+    transfer->paused = false;
+    transfer->epoch++; /* the deadline of the pause is off */
+    then(transfer, 0, on_bytes);
+}
+
+static void on_stalled(transfer_t *transfer)
+{
+    note_count(NOTE_STALLED);
+    fill_stalled(transfer->fill);
+    resume(transfer);
+}
+
+static void on_end(transfer_t *transfer)
+{
+    bool whole = transfer->offset == transfer->answer->length;
+    transfer->answer->delivered_whole = whole;
+    transfer->faulted |= !whole;
+    fill_complete(transfer->fill);
+    finish(transfer);
+}
+
+static size_t next_part(const transfer_t *transfer)
+{
+    static const unsigned sizes[] = {16, 1000, 16384, 65536};
+    uint64_t end = transfer->fault == FAULT_SHORT || transfer->fault == FAULT_RESET
+                       ? transfer->fault_at
+                       : transfer->answer->length;
+    uint64_t left = end - transfer->offset, part = RANDOM_PICK(chance(), sizes);
+    if (part < transfer->answer->length / 20)
+        part = transfer->answer->length / 20;
+    part = (part + 7) & ~(uint64_t)7;
+    if (part > CHUNK_MAX)
+        part = CHUNK_MAX;
+    return (size_t)(part < left ? part : left);
+}
+
+static void after_bytes(transfer_t *transfer)
+{
+    if (transfer->fault == FAULT_LONG && transfer->offset == transfer->answer->length) {
+        size_t taken;
+        transfer->faulted = true;
+        if (!obey(transfer, fill_bytes(transfer->fill, "too much", 8, &taken)))
+            return;
+    }
+    then(transfer, random_between(chance(), 0, transfer->pace_us), on_bytes);
+}
+
+static void on_bytes(transfer_t *transfer)
+{
+    static char bytes[CHUNK_MAX + 8];
+    size_t length = next_part(transfer), taken = 0;
+    if (length == 0) {
+        if (transfer->fault == FAULT_RESET)
+            fail(transfer, 502, "connection_terminated");
+        else
+            on_end(transfer);
+        return;
+    }
+    size_t before = (size_t)(transfer->offset % 8);
+    content_write(transfer->answer, transfer->offset - before, bytes, before + length);
+    fill_action_t action = fill_bytes(transfer->fill, bytes + before, length, &taken);
+    MUST(taken == length || action == FILL_PAUSE);
+    transfer->offset += taken;
+    note_event("bytes", (uint64_t)transfer->id, length, taken);
+    if (action == FILL_PAUSE)
+        hold(transfer);
+    else if (obey(transfer, action))
+        after_bytes(transfer);
+}
+
+/* --- The head --- */
+
+static void make_nonsense(transfer_t *transfer)
+{
+    static const http_field_t other[] = {{{"etag", 4}, {"\"nobody's\"", 10}}, {{"x-answer", 8}, {"0", 1}}};
+    http_field_t conditions[2];
+    transfer->faulted |= fill_conditions(transfer->fill, conditions) == 0;
+    fill_answer_t said = {.status = 304, .fields = {other, 2}, .can_pause = transfer->can_pause};
+    transfer->fault = FAULT_NONE;
+    transfer->answer->not_modified = true;
+    if (obey(transfer, fill_head(transfer->fill, &said, schedule_now_ms())))
+        MUST(!"a fill believes nonsense");
+}
+
+static void note_modes(const transfer_t *transfer)
+{
+    const object_t *object = fill_object(transfer->fill);
+    if (!transfer->indexed && object_admitted(object))
+        note_count(NOTE_INDEXED_LATE);
+    if (!object_admitted(object))
+        note_count(NOTE_WINDOWED);
+}
+
+static void on_head(transfer_t *transfer)
+{
+    answer_t *answer = transfer->answer;
+    bool is_get = text_equal(fill_method(transfer->fill), TEXT("GET"));
+    if (transfer->fault == FAULT_NONSENSE && is_get) {
+        make_nonsense(transfer);
+        return;
+    }
+    if (answer->dated_on_receipt)
+        answer->lifetime_ms += (schedule_now_ms() - answer->made_ms) / 10 + 1;
+    fill_answer_t said = {.status = answer->not_modified ? 304 : answer->status,
+                          .fields = {answer->fields, answer->field_count},
+                          .close_delimited = answer->framing == FRAMING_CLOSE && !answer->not_modified,
+                          .can_pause = transfer->can_pause};
+    transfer->content = answer->not_modified ? transfer->base : answer;
+    if (answer->not_modified)
+        note_count(NOTE_NOT_MODIFIED);
+    note_event("head", (uint64_t)transfer->id, answer->id, (uint64_t)said.status);
+    fill_action_t action = fill_head(transfer->fill, &said, schedule_now_ms());
+    transfer->head_given = action == FILL_GO_ON;
+    if (!obey(transfer, action))
+        return;
+    if (!answer->not_modified)
+        note_modes(transfer);
+    if (!is_get && answer->status < 400) {
+        note_count(NOTE_INVALIDATED);
+        answer->invalidated = schedule_moment();
+    }
+    if (answer->not_modified || answer->length == 0) {
+        transfer->offset = answer->length;
+        then(transfer, random_between(chance(), 0, 1000), on_end);
+        return;
+    }
+    then(transfer, random_between(chance(), 0, transfer->pace_us), on_bytes);
+}
+
+/* --- The request --- */
+
+static void at_origin(transfer_t *transfer)
+{
+    transfer->answer = origin_answer(transfer);
+    if (transfer->fault == FAULT_LONG && transfer->answer->framing != FRAMING_LENGTH)
+        transfer->fault = FAULT_NONE;
+    if (transfer->fault == FAULT_SHORT && transfer->answer->framing != FRAMING_LENGTH)
+        transfer->fault = FAULT_RESET;
+    transfer->fault_at = transfer->answer->length / 2;
+    then(transfer, random_between(chance(), 0, random_chance(chance(), 50) ? 500000 : 20000), on_head);
+}
+
+static void on_no_answer(transfer_t *transfer)
+{
+    bool late = transfer->fault == FAULT_TIMEOUT;
+    fail(transfer, late ? 504 : 502, late ? "http_response_timeout" : "connection_refused");
+}
+
+static void begin(transfer_t *transfer)
+{
+    fill_t *fill = transfer->fill;
+    http_field_t conditions[2];
+    transfer->begun = true;
+    transfer->epoch++;
+    transfer->offset = 0;
+    transfer->paused = false;
+    transfer->fault =
+        random_chance(chance(), world.fault_rate) ? (fault_t)random_below(chance(), FAULTS) : FAULT_NONE;
+    transfer->can_pause = fill_needs_pauses(fill) || random_chance(chance(), 500);
+    fill_sent(fill, schedule_now_ms());
+    transfer->sent = schedule_moment();
+    if (fill_conditions(fill, conditions) > 0)
+        note_count(NOTE_BASES);
+    if (transfer->fault == FAULT_CONNECT)
+        then(transfer, random_between(chance(), 0, 30000), on_no_answer);
+    else if (transfer->fault == FAULT_TIMEOUT)
+        then(transfer, 30000000, on_no_answer);
+    else /* the origin is a place of its own, and needs no thread of the node */
+        schedule_for_node(NULL, random_between(chance(), 0, 20000), run_step, step_new(transfer, at_origin));
+}
+
+static void handle_events(void *context)
+{
+    transfer_t *transfer = context;
+    transfer->queued = false;
+    unsigned events = transfer->events;
+    transfer->events = 0;
+    if (transfer->fill == NULL)
+        return;
+    fill_action_t action = events ? fill_notified(transfer->fill, events) : FILL_GO_ON;
+    if (action == FILL_STOP) {
+        note_count(NOTE_ABANDONED);
+        finish(transfer);
+        return;
+    }
+    if ((events & FILLER_ABANDONED) && transfer->begun && object_unread(fill_object(transfer->fill)))
+        note_count(NOTE_FINISHED_UNREAD);
+    if (!transfer->begun)
+        begin(transfer);
+    else if (action == FILL_RESUME)
+        resume(transfer);
+}

@@ -1,0 +1,226 @@
+/* The world of one seed: an origin with a few URLs, a node in front of it, clients. One at a time. */
+#ifndef SELVEDGE_TESTS_SIM_WORLD_H
+#define SELVEDGE_TESTS_SIM_WORLD_H
+
+#include "edge/cache/walk.h"
+#include "origin_pull/fill.h"
+#include "purge/publisher.h"
+#include "tests/sim/note.h"
+#include "tests/sim/random.h"
+#include "tests/sim/schedule.h"
+
+enum { SITES = 2, URLS_MAX = 10, WORKERS_MAX = 3, LANGUAGES = 3, ORIGINS = 2, NOBODY = -1 };
+
+/* --- The origin --- */
+
+enum { VARY_LANGUAGE = 1, VARY_ORIGIN = 2, VARY_ANY = 4 };
+enum { VALIDATOR_ETAG = 1, VALIDATOR_WEAK = 2, VALIDATOR_MODIFIED = 4 };
+typedef enum { FRAMING_LENGTH, FRAMING_CHUNKED, FRAMING_CLOSE } framing_t;
+
+/* A Cache-Control value and what RFC 9111 says of it, written down apart from the code under test. */
+typedef struct {
+    const char *value;   /* NULL: none */
+    int64_t lifetime_ms; /* what it says; 0 when it says nothing */
+    bool owner_only;     /* for nobody but the one who asked, without asking the origin again */
+    bool never_hit;      /* never from store without asking */
+    bool for_authorized; /* may answer others though the request carried Authorization */
+} control_t;
+
+typedef struct {
+    unsigned site;
+    char target[24];
+    /* What the origin has there now. */
+    unsigned generation; /* of its content */
+    const control_t *control;
+    int status;
+    unsigned vary, validators;
+    framing_t framing;
+    uint64_t length;
+    int64_t age_s; /* -1: no Age field */
+    bool set_cookie, dated;
+} url_t;
+
+/* One message of the origin, as it was when it was made. */
+typedef struct {
+    unsigned id, url, generation;
+    int owner; /* the exchange whose fill asked */
+    unsigned language, from;
+    uint64_t sent, made; /* moments: request left the node, answer made */
+    int64_t made_ms;
+    int status;
+    bool not_modified, owner_only, never_hit, delivered_whole;
+    unsigned vary;
+    int64_t lifetime_ms, age_s;
+    bool dated_on_receipt; /* its heuristic lifetime counts from when the node has it */
+    uint64_t invalidated;  /* an unsafe method's: when the node had its head; 0: none of that */
+    framing_t framing;
+    uint64_t length;
+    char etag[40];
+    size_t field_count;
+    http_field_t fields[10];
+    char bytes[256];
+} answer_t;
+
+/* --- The node's parts --- */
+
+/* A request and its answer, as edge/request.c and edge/respond.c see it. */
+typedef struct {
+    object_reader_t reader;
+    int id;
+    thread_t *worker;
+    unsigned url, language, from;
+    bool authorized, is_get, is_head;
+    text_t method;
+    size_t field_count;
+    http_field_t fields[3];
+    cache_key_t key;
+    uint64_t arrived, walked; /* moments: before its sequence was loaded; after its last walk */
+    uint64_t sequence;
+    int64_t walk_ms;
+    unsigned steps, read_most;
+    int64_t pace_us;
+    walk_kind_t kind;
+    bool on_its_way, started, sending, last, finished;
+    bool had_head; /* joined after the head had been handed over */
+    body_span_t span;
+    uint64_t span_offset;
+    const answer_t *answer;  /* what its head says */
+    const answer_t *content; /* what its bytes say; NULL before the first */
+} exchange_t;
+
+/* A fill and what carries events to it, as origin_pull/puller.c does. */
+typedef struct {
+    object_filler_t filler;
+    int id, owner;
+    fill_t *fill;                 /* NULL once it has ended */
+    uint64_t walk_began, created; /* moments: the stamp was read in between */
+    const answer_t *base;         /* the content it may ask about */
+    const answer_t *content;      /* what it brought, once known */
+    unsigned events, epoch;
+    bool queued, begun, paused, indexed;
+    bool faulted; /* the origin, the network or the node's end gave cause to fail */
+    bool head_given;
+    uint64_t sent;
+    answer_t *answer;
+    uint64_t offset; /* of the body, taken so far */
+    uint64_t fault_at;
+    int64_t pace_us;
+    unsigned fault;
+    unsigned pauses;
+    bool can_pause;
+} transfer_t;
+
+/* One purge as it was asked for, and what became of it. */
+typedef struct {
+    publisher_purge_t super;
+    ledger_rule_t rules[16];
+    char targets[16][24];
+    uint64_t sequence, published, acknowledged; /* moments; 0: not yet */
+    bool answered;
+} purge_t;
+
+struct disk;
+
+typedef struct {
+    memory_t *memory;
+    ledger_t *ledger;
+    publisher_t *publisher;
+    thread_t *workers[WORKERS_MAX], *puller, *housekeeper;
+    unsigned worker_count;
+    bool unplugged; /* a crash: what it does from now on reaches nobody */
+} node_t;
+
+typedef struct {
+    void **at;
+    size_t count, capacity;
+} list_t;
+
+typedef struct {
+    random_t random;
+    url_t urls[URLS_MAX];
+    unsigned url_count;
+    list_t answers, exchanges, transfers, purges;
+    node_t node;
+    struct disk *disk;
+    unsigned lives;
+    unsigned actions_left;
+    uint64_t highest_sequence; /* ever seen */
+    /* How this seed is: chances per mille and sizes. */
+    unsigned purge_rate, change_rate, fault_rate, crash_rate, abort_rate, disk_fault_rate, sweep_rate;
+    uint64_t memory_limit, max_object;
+    size_t compact_bytes;
+    bool large_bodies;
+    int64_t gap_us;
+} world_t;
+
+extern world_t world;
+
+static inline void *list_add(list_t *list, size_t size)
+{
+    if (list->count == list->capacity) {
+        list->capacity = list->capacity ? list->capacity * 2 : 64;
+        list->at = realloc(list->at, list->capacity * sizeof *list->at);
+        MUST(list->at != NULL);
+    }
+    return list->at[list->count++] = must_calloc(1, size);
+}
+
+static inline void list_free(list_t *list)
+{
+    for (size_t i = 0; i < list->count; i++)
+        free(list->at[i]);
+    free(list->at);
+    *list = (list_t){0};
+}
+
+static inline text_t site_name(unsigned site)
+{
+    return site == 0 ? TEXT("first") : TEXT("second");
+}
+
+static inline text_t url_target(unsigned url)
+{
+    return text_of(world.urls[url].target);
+}
+
+/* origin.c */
+void origin_begin(void);
+void origin_change(unsigned url, bool content, bool policy);
+/* What the origin makes of a transfer's request now. */
+answer_t *origin_answer(const transfer_t *transfer);
+/* The body of an answer: `length` bytes from `offset`. */
+void content_write(const answer_t *content, uint64_t offset, char *bytes, size_t length);
+/* Compares; returns how many bytes from the start are right. */
+size_t content_check(const answer_t *content, uint64_t offset, const char *bytes, size_t length);
+/* Whose content begins with these bytes; NULL: nobody's. */
+const answer_t *content_of(unsigned url, const char *bytes, size_t length);
+
+/* exchange.c */
+void exchange_begin(void);
+void exchange_close(exchange_t *exchange);
+
+/* transfer.c */
+transfer_t *transfer_of(const object_t *object);
+void transfer_submit(exchange_t *exchange, const fill_request_t *request, uint64_t walk_began);
+void transfer_close(transfer_t *transfer);
+void transfer_forget_steps(void);
+
+/* node.c */
+void node_start(void);
+typedef enum { END_STOP, END_KILL, END_POWER_CUT } node_end_t;
+void node_end(node_end_t how);
+void node_purge(void);
+/* Housekeeping frees what was purged. */
+void node_sweep(void);
+
+/* referee.c: each ends the run when what it is shown may not be. */
+void referee_walked(const exchange_t *exchange, uint64_t walk_began);
+void referee_base(const transfer_t *transfer);
+void referee_head(exchange_t *exchange);
+void referee_bytes(exchange_t *exchange);
+void referee_end(const exchange_t *exchange);
+void referee_failed(const exchange_t *exchange);
+void referee_acknowledged(purge_t *purge);
+void referee_rules_in_force(void);
+
+#endif
