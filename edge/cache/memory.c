@@ -319,6 +319,8 @@ memory_view_t memory_look(memory_t *memory, const cache_key_t *key, const cache_
         /* In this order, the reverse of memory_store()'s: what grows no more is found stored. */
         view.growing = take_object(&home->growing);
         view.stored = take_object(&home->stored);
+        if (view.stored != NULL)
+            object_prefetch(view.stored);
         if (atomic_load_explicit(&home->variants, memory_order_relaxed) != NULL)
             view.variants = take_variants(&home->variants);
         view.bypass_until_ms = atomic_load_explicit(&home->bypass_until_ms, memory_order_acquire);
