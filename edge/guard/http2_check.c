@@ -2,39 +2,43 @@
 
 #include "edge/guard/syntax.h"
 
-static const guard_verdict_t fine = {0, GUARD_BAD_REQUEST, NULL};
-
-static guard_verdict_t malformed(const char *why)
+bool guard_authority_again(guard_authority_t *last, text_t authority)
 {
-    return (guard_verdict_t){400, GUARD_BAD_REQUEST, why};
+    if (authority.length != 0 && text_equal(authority, (text_t){last->bytes, last->length}))
+        return true;
+    if (!guard_authority_valid(authority))
+        return false;
+    if (authority.length <= sizeof(last->bytes)) {
+        memcpy(last->bytes, authority.data, authority.length);
+        last->length = authority.length;
+    }
+    return true;
 }
+
+/* The checks answer why the request is malformed; NULL when it is not. */
 
 /* RFC 9113 section 8.5: CONNECT has an authority, and neither scheme nor path. */
-static guard_verdict_t check_connect(const guard_http2_request_t *request)
+static const char *check_connect(const guard_http2_request_t *request)
 {
-    if (request->scheme || request->path.data != NULL)
-        return malformed("CONNECT with :scheme or :path");
-    return fine;
+    return request->scheme || request->path.data != NULL ? "CONNECT with :scheme or :path" : NULL;
 }
 
-static guard_verdict_t check_target(const guard_http2_request_t *request)
+static const char *check_target(const guard_http2_request_t *request)
 {
     if (!request->scheme)
-        return malformed("no :scheme");
-    bool asterisk = text_equal(request->path, TEXT("*")) && text_equal(request->method, TEXT("OPTIONS"));
-    if (!asterisk && (request->path.length == 0 || request->path.data[0] != '/'))
-        return malformed(":path does not start with a slash");
-    if (!syntax_is_visible(request->path))
-        return malformed(":path holds a space or a control byte");
-    return fine;
+        return "no :scheme";
+    if ((request->path.length == 0 || request->path.data[0] != '/') &&
+        !(text_equal(request->path, TEXT("*")) && text_equal(request->method, TEXT("OPTIONS"))))
+        return ":path does not start with a slash";
+    return syntax_is_visible(request->path) ? NULL : ":path holds a space or a control byte";
 }
 
-static guard_verdict_t check_pseudo_fields(const guard_http2_request_t *request)
+static const char *check_pseudo_fields(const guard_http2_request_t *request)
 {
-    if (!syntax_is_token(request->method))
-        return malformed(":method is not a token");
-    if (!guard_authority_valid(request->authority))
-        return malformed(":authority does not name a host");
+    if (!text_equal(request->method, TEXT("GET")) && !syntax_is_token(request->method))
+        return ":method is not a token";
+    if (!request->authority_checked && !guard_authority_valid(request->authority))
+        return ":authority does not name a host";
     return text_equal(request->method, TEXT("CONNECT")) ? check_connect(request) : check_target(request);
 }
 
@@ -58,51 +62,58 @@ static bool is_connection_specific(text_t name)
 }
 
 /* RFC 9113 section 8.2.1. */
-static guard_verdict_t check_bytes(const http_field_t *field)
+static const char *check_bytes(const http_field_t *field)
 {
     if (!syntax_is_lower_token(field->name))
-        return malformed("a field's name is not a token in lower case");
-    if (!syntax_is_field_value(field->value))
-        return malformed("a field's value holds a control byte");
-    return fine;
+        return "a field's name is not a token in lower case";
+    return syntax_is_field_value(field->value) ? NULL : "a field's value holds a control byte";
 }
 
-static guard_verdict_t check_meaning(const http_field_t *field)
+/* A space or tab, of bytes that are no other control byte. */
+static bool is_blank(char byte)
 {
-    if (syntax_trim(field->value).length != field->value.length)
-        return malformed("a field's value has white space at an end");
-    if (is_connection_specific(field->name))
-        return malformed("a field of HTTP/1 connections");
-    if (text_equal(field->name, TEXT("te")) && !text_equal_nocase(field->value, TEXT("trailers")))
-        return malformed("TE other than trailers");
-    return fine;
+    return (unsigned char)byte <= ' ';
 }
 
-static guard_verdict_t check_size(const guard_http2_request_t *request)
+static const char *check_meaning(text_t name, text_t value)
 {
-    size_t bytes = request->path.length + request->authority.length + request->method.length;
-    for (size_t i = 0; i != request->fields.count; ++i)
-        bytes +=
-            request->fields.at[i].name.length + request->fields.at[i].value.length + sizeof(": \r\n") - 1;
-    if (bytes > GUARD_HEAD_BYTES_MAX || request->fields.count > GUARD_FIELDS_MAX)
-        return (guard_verdict_t){431, GUARD_HEADER_TOO_LARGE, "the head is too large"};
-    return fine;
+    if (value.length != 0 && (is_blank(value.data[0]) || is_blank(value.data[value.length - 1])))
+        return "a field's value has white space at an end";
+    if (is_connection_specific(name))
+        return "a field of HTTP/1 connections";
+    if (name.length == 2 && memcmp(name.data, "te", 2) == 0 && !text_equal_nocase(value, TEXT("trailers")))
+        return "TE other than trailers";
+    return NULL;
+}
+
+/* *bytes: what they are together. */
+static const char *check_fields(const guard_http2_request_t *request, size_t *bytes)
+{
+    const http_field_t *end = request->fields.at + request->fields.count;
+    for (const http_field_t *field = request->fields.at; field != end; ++field) {
+        const char *why = request->decoder_checked ? NULL : check_bytes(field);
+        if (why == NULL)
+            why = check_meaning(field->name, field->value);
+        if (why != NULL)
+            return why;
+        *bytes += field->name.length + field->value.length + sizeof(": \r\n") - 1;
+    }
+    return NULL;
 }
 
 guard_verdict_t guard_http2_check(const guard_http2_request_t *request)
 {
-    guard_verdict_t verdict = check_pseudo_fields(request);
-    for (size_t i = 0; i != request->fields.count && verdict.status == 0; ++i) {
-        if (!request->decoder_checked)
-            verdict = check_bytes(&request->fields.at[i]);
-        if (verdict.status == 0)
-            verdict = check_meaning(&request->fields.at[i]);
-    }
-    if (verdict.status != 0)
-        return verdict;
-    if (request->ends && request->content_length != UINT64_MAX && request->content_length != 0)
-        return malformed("Content-Length speaks of a body, and there is none");
-    return check_size(request);
+    size_t bytes = request->path.length + request->authority.length + request->method.length;
+    const char *why = check_pseudo_fields(request);
+    if (why == NULL)
+        why = check_fields(request, &bytes);
+    if (why == NULL && request->ends && request->content_length != UINT64_MAX && request->content_length != 0)
+        why = "Content-Length speaks of a body, and there is none";
+    if (why != NULL)
+        return (guard_verdict_t){400, GUARD_BAD_REQUEST, why};
+    if (bytes > GUARD_HEAD_BYTES_MAX || request->fields.count > GUARD_FIELDS_MAX)
+        return (guard_verdict_t){431, GUARD_HEADER_TOO_LARGE, "the head is too large"};
+    return (guard_verdict_t){0, GUARD_BAD_REQUEST, NULL};
 }
 
 typedef struct {
@@ -166,15 +177,33 @@ static hpack_scan_t skip_representation(cursor_t *cursor, bool *field)
     return read_integer(cursor, 5, &value) ? HPACK_FINE : HPACK_BROKEN;
 }
 
+/* What follows one of the fields that most requests are made of: an index in one octet; or a value, with the
+ * index of its name and its length in one octet each. NULL when this is another. */
+static inline const uint8_t *skip_usual(const uint8_t *at, const uint8_t *end)
+{
+    uint8_t first = *at;
+    if (first > 0x80)
+        return first != 0xff ? at + 1 : NULL;
+    bool named = first > 0x40 ? first < 0x7f : first != 0 && first < 0x0f;
+    if (!named || end - at < 2 || (at[1] & 0x7f) == 0x7f || (at[1] & 0x7f) > end - at - 2)
+        return NULL;
+    return at + 2 + (at[1] & 0x7f);
+}
+
 hpack_scan_t guard_hpack_scan(const uint8_t *block, size_t length, size_t fields_max)
 {
-    cursor_t cursor = {block, block + length};
+    const uint8_t *at = block, *end = block + length, *next;
     size_t fields = 0;
-    while (cursor.at != cursor.end) {
-        bool field;
-        hpack_scan_t scan = skip_representation(&cursor, &field);
-        if (scan != HPACK_FINE)
-            return scan;
+    for (; at != end; at = next) {
+        bool field = true;
+        next = skip_usual(at, end);
+        if (next == NULL) {
+            cursor_t cursor = {at, end};
+            hpack_scan_t scan = skip_representation(&cursor, &field);
+            if (scan != HPACK_FINE)
+                return scan;
+            next = cursor.at;
+        }
         if (field && ++fields > fields_max)
             return HPACK_TOO_MANY;
     }

@@ -12,9 +12,20 @@ typedef struct {
     uint64_t content_length;        /* UINT64_MAX when there is none */
     http_fields_t fields;           /* the others */
     bool decoder_checked;           /* that names are tokens in lower case, and values hold no control byte */
+    bool authority_checked;         /* guard_authority_again() said that it is valid */
 } guard_http2_request_t;
 
 guard_verdict_t guard_http2_check(const guard_http2_request_t *request);
+
+/* The authority that was valid last; starts as zeroes. */
+typedef struct {
+    char bytes[64];
+    size_t length;
+} guard_authority_t;
+
+/* guard_authority_valid(), at less cost for one that was valid just before: most requests on a thread ask for
+ * the same few hosts. */
+bool guard_authority_again(guard_authority_t *last, text_t authority);
 
 typedef enum {
     HPACK_FINE,

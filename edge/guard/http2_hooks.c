@@ -45,6 +45,7 @@ static text_t text_of_iovec(h2o_iovec_t bytes)
 static guard_verdict_t check_request(const h2o_http2_stream_t *stream, int pseudo_fields,
                                      size_t content_length)
 {
+    static _Thread_local guard_authority_t last;
     const h2o_req_t *req = &stream->req;
     http_field_t fields[GUARD_FIELDS_MAX + 4];
     MUST(req->headers.size <= sizeof(fields) / sizeof(fields[0]));
@@ -62,6 +63,7 @@ static guard_verdict_t check_request(const h2o_http2_stream_t *stream, int pseud
         .fields = {fields, req->headers.size},
         .decoder_checked =
             true, /* it gave no soft error; guard_traps_test has each byte, plain and Huffman */
+        .authority_checked = guard_authority_again(&last, text_of_iovec(req->input.authority)),
     });
 }
 

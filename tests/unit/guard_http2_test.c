@@ -268,11 +268,184 @@ static void cut_blocks(void **state)
     }
 }
 
+/* The plain way of RFC 7541, written without regard to speed, for comparison. */
+static bool plain_integer(const uint8_t **at, const uint8_t *end, unsigned bits, uint32_t *value)
+{
+    uint32_t most = (1u << bits) - 1;
+    if (*at == end)
+        return false;
+    *value = *(*at)++ & most;
+    if (*value < most)
+        return true;
+    for (unsigned octets = 0; octets < 4; ++octets) {
+        if (*at == end)
+            return false;
+        uint8_t octet = *(*at)++;
+        *value += (uint32_t)(octet & 0x7f) << (7 * octets);
+        if (octet < 0x80)
+            return true;
+    }
+    return false;
+}
+
+static bool plain_string(const uint8_t **at, const uint8_t *end, uint32_t *length)
+{
+    if (!plain_integer(at, end, 7, length) || *length > (size_t)(end - *at))
+        return false;
+    *at += *length;
+    return true;
+}
+
+static hpack_scan_t plain_scan(const uint8_t *at, size_t length, size_t most)
+{
+    const uint8_t *end = at + length;
+    size_t count = 0;
+    while (at < end) {
+        uint32_t value, size;
+        if (*at >= 0x20 && *at < 0x40) {
+            if (!plain_integer(&at, end, 5, &value))
+                return HPACK_BROKEN;
+            continue;
+        }
+        if (*at >= 0x80) {
+            if (!plain_integer(&at, end, 7, &value) || value == 0)
+                return HPACK_BROKEN;
+        } else {
+            if (!plain_integer(&at, end, *at >= 0x40 ? 6 : 4, &value))
+                return HPACK_BROKEN;
+            if (value == 0 && !plain_string(&at, end, &size))
+                return HPACK_BROKEN;
+            if (value == 0 && size == 0)
+                return HPACK_EMPTY_NAME;
+            if (!plain_string(&at, end, &size))
+                return HPACK_BROKEN;
+        }
+        if (++count > most)
+            return HPACK_TOO_MANY;
+    }
+    return HPACK_FINE;
+}
+
+/* Whatever shortcuts the scan takes, it says what the plain way says: each first and second octet, at each
+ * distance from the end that could matter; and octets at random, most of them small. */
+static void scans_agree(void **state)
+{
+    (void)state;
+    unsigned seen[4] = {0};
+    uint32_t seed = 12345;
+    for (size_t round = 0; round != 65536 * 4 + 200000; ++round) {
+        uint8_t octets[200];
+        size_t length = round < 65536 * 4 ? (size_t[]){1, 2, 16, 130}[round / 65536] : seed / 65536 % 24;
+        for (size_t i = 0; i != length; ++i) {
+            seed = seed * 1103515245u + 12345u;
+            octets[i] = (uint8_t)(seed >> 16 & (seed >> 30 == 0 ? 0xff : 0x87));
+        }
+        if (round < 65536 * 4) {
+            octets[0] = (uint8_t)(round >> 8);
+            octets[1] = (uint8_t)round;
+        }
+        uint8_t *copy = malloc(length + (length == 0));
+        assert_non_null(copy);
+        memcpy(copy, octets, length);
+        hpack_scan_t expected = plain_scan(copy, length, 5);
+        assert_int_equal(guard_hpack_scan(copy, length, 5), expected);
+        ++seen[expected];
+        free(copy);
+    }
+    for (size_t i = 0; i != 4; ++i)
+        assert_true(seen[i] > 1000);
+}
+
+/* What is remembered changes no answer. */
+static void authorities_again(void **state)
+{
+    (void)state;
+    static char longest[300];
+    memset(longest, 'a', sizeof(longest));
+    const text_t authorities[] = {
+        {NULL, 0},         TEXT(""),          TEXT("a.example"), TEXT("a.example"),  TEXT("a.exampl"),
+        TEXT("a.exampl "), TEXT("a.example"), {NULL, 0},         TEXT(""),           TEXT("a.example:80"),
+        TEXT("b.example"), TEXT("b@example"), TEXT("b@example"), TEXT("b.example"),  {longest, 64},
+        {longest, 64},     {longest, 65},     {longest, 65},     {longest, 255},     {longest, 256},
+        {longest, 256},    {longest, 64},     {longest, 63},     TEXT("[::1]:8443"), TEXT("[::1]:844x"),
+    };
+    guard_authority_t last = {0};
+    for (size_t i = 0; i != sizeof(authorities) / sizeof(authorities[0]); ++i) {
+        bool valid = guard_authority_valid(authorities[i]);
+        for (int times = 0; times != 2; ++times)
+            assert_int_equal(guard_authority_again(&last, authorities[i]), valid);
+    }
+}
+
+/* A byte that a path must not hold is seen at each place of the pieces that are looked at together. */
+static void every_byte_of_a_path(void **state)
+{
+    (void)state;
+    for (size_t length = 2; length <= 50; ++length) {
+        char *path = malloc(length);
+        assert_non_null(path);
+        memset(path, 'x', length);
+        path[0] = '/';
+        guard_http2_request_t request = {.method = TEXT("GET"),
+                                         .path = {path, length},
+                                         .authority = A,
+                                         .scheme = true,
+                                         .ends = true,
+                                         .content_length = NO_LENGTH};
+        for (size_t place = 1; place != length; ++place) {
+            for (int byte = 0; byte != 256; ++byte) {
+                path[place] = (char)byte;
+                bool good = byte > ' ' && byte != 0x7f;
+                assert_int_equal(guard_http2_check(&request).status, good ? 0 : 400);
+            }
+            path[place] = 'x';
+        }
+        free(path);
+    }
+}
+
+/* The same of a value, which may hold spaces and tabs, but not at its ends. */
+static void every_byte_of_a_value(void **state)
+{
+    (void)state;
+    for (size_t length = 1; length <= 50; ++length) {
+        char *value = malloc(length);
+        assert_non_null(value);
+        memset(value, 'x', length);
+        const http_field_t field = {TEXT("x"), {value, length}};
+        guard_http2_request_t request = {.method = TEXT("GET"),
+                                         .path = TEXT("/"),
+                                         .authority = A,
+                                         .scheme = true,
+                                         .ends = true,
+                                         .content_length = NO_LENGTH,
+                                         .fields = {&field, 1}};
+        for (size_t place = 0; place != length; ++place) {
+            for (int byte = 0; byte != 256; ++byte) {
+                value[place] = (char)byte;
+                bool blank = byte == ' ' || byte == '\t', at_end = place == 0 || place == length - 1;
+                bool good = blank ? !at_end : byte > ' ' && byte != 0x7f;
+                assert_int_equal(guard_http2_check(&request).status, good ? 0 : 400);
+            }
+            value[place] = 'x';
+        }
+        free(value);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(pseudo_fields), cmocka_unit_test(fields), cmocka_unit_test(content_length),
-        cmocka_unit_test(sizes),         cmocka_unit_test(blocks), cmocka_unit_test(cut_blocks),
+        cmocka_unit_test(pseudo_fields),
+        cmocka_unit_test(fields),
+        cmocka_unit_test(content_length),
+        cmocka_unit_test(sizes),
+        cmocka_unit_test(blocks),
+        cmocka_unit_test(cut_blocks),
+        cmocka_unit_test(scans_agree),
+        cmocka_unit_test(authorities_again),
+        cmocka_unit_test(every_byte_of_a_path),
+        cmocka_unit_test(every_byte_of_a_value),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
