@@ -693,8 +693,20 @@ static bool find_destination(memory_t *memory, const object_t *object, const htt
     return true;
 }
 
-static void drop_destination(destination_t *destination)
+/* Takes a home that was made for nothing out of the index again. */
+static void tidy(memory_t *memory, home_t *home)
 {
+    leavings_t left = {0};
+    lock(home->shard);
+    if (!home->removed)
+        settle_home(memory, home, &left);
+    unlock(home->shard);
+    release(memory, &left);
+}
+
+static void drop_destination(memory_t *memory, destination_t *destination)
+{
+    tidy(memory, destination->primary);
     home_unref(&destination->primary);
     if (destination->to != NULL)
         home_unref(&destination->to);
@@ -743,7 +755,7 @@ bool memory_to_variant(memory_t *memory, object_t *object, const http_vary_t *va
             move = destination.primary == object_home(object) ? MOVED : NOT_MOVED;
         if (move != MOVE_AGAIN && destination.node != NULL)
             object_set_variant(object, &destination.node, &destination.selector, destination.selector_length);
-        drop_destination(&destination);
+        drop_destination(memory, &destination);
     }
     return move == MOVED;
 }
