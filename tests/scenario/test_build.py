@@ -1,0 +1,64 @@
+"""What the build promises: presets, what is installed where, and a missing library told by its package."""
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from harness.node import BIN_DIR, ROOT, SANITIZED, SELVEDGE, SELVEDGECTL, run
+
+pytestmark = pytest.mark.skipif(not shutil.which("cmake"), reason="not installed: cmake")
+
+
+def command(*line, **environment):
+    return subprocess.run(line, capture_output=True, text=True, stdin=subprocess.DEVNULL, cwd=ROOT,
+                          env={**os.environ, **environment})
+
+
+def test_both_programs_are_in_the_build_directory():
+    assert run("--version").returncode == 0
+    assert run("--version", binary=SELVEDGECTL).returncode == 0
+
+
+def test_three_presets_and_jemalloc_in_release_only():
+    presets = {preset["name"]: preset for preset in json.loads((ROOT / "CMakePresets.json").read_text())["configurePresets"]}
+    assert {name: Path(preset["binaryDir"]).name for name, preset in presets.items()} == {
+        "release": "build", "debug": "build-debug", "tsan": "build-tsan"}
+    variables = {name: preset["cacheVariables"] for name, preset in presets.items()}
+    assert [name for name in variables if variables[name].get("SELVEDGE_JEMALLOC") == "ON"] == ["release"]
+    assert variables["debug"]["SELVEDGE_SANITIZE"] == "address,undefined"
+    assert variables["tsan"]["SELVEDGE_SANITIZE"] == "thread"
+    assert all(preset["SELVEDGE_WERROR"] == "ON" for preset in variables.values())
+    listed = command("cmake", "--list-presets").stdout
+    assert all(f'"{name}"' in listed for name in presets)
+
+
+def test_a_sanitized_program_has_its_own_allocator():
+    assert not SANITIZED or "jemalloc" not in command("ldd", str(SELVEDGE)).stdout
+
+
+@pytest.mark.skipif(not (BIN_DIR / "cmake_install.cmake").exists(), reason=f"{BIN_DIR} is no build directory")
+def test_install_puts_everything_in_its_place(tmp_path):
+    done = command("cmake", "--install", str(BIN_DIR), "--prefix", str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    assert {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()} >= {
+        "bin/selvedge", "bin/selvedgectl", "share/doc/selvedge/README.md", "share/doc/selvedge/LICENSE"}
+    assert (tmp_path / "etc/selvedge").is_dir()
+    assert run("--version", binary=tmp_path / "bin/selvedge").stdout == run("--version").stdout
+
+
+@pytest.mark.parametrize("module, package", [("jansson", "libjansson-dev"), ("liburcu-cds", "liburcu-dev"),
+                                             ("libh2o-evloop", "libh2o-evloop-dev")])
+def test_a_missing_library_is_told_by_its_package(tmp_path, module, package):
+    there = tmp_path / "pkgconfig"
+    there.mkdir()
+    for directory in command("pkg-config", "--variable", "pc_path", "pkg-config").stdout.strip().split(":"):
+        for file in Path(directory).glob("*.pc"):
+            if file.stem != module and not (there / file.name).exists():
+                (there / file.name).symlink_to(file)
+    done = command("cmake", "-S", str(ROOT), "-B", str(tmp_path / "build"), "-DSELVEDGE_TESTS=OFF",
+                   PKG_CONFIG_PATH="", PKG_CONFIG_LIBDIR=str(there))
+    assert done.returncode != 0
+    assert f"apt-get install {package}\n" in done.stderr, done.stderr
