@@ -1,8 +1,9 @@
 """An HTTP/1.1 client on a bare socket: sends exactly the bytes it is told to, reads as far as it is told to."""
 import socket
 import ssl
+import warnings
 
-from .message import Answer, BodyCutShort, Fields
+from .message import Answer, BodyCutShort
 from .waiting import Deadline
 
 
@@ -12,7 +13,11 @@ def tls_context(*protocols, version=None):
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     context.set_alpn_protocols(list(protocols))
     if version:
-        context.minimum_version = context.maximum_version = version
+        with warnings.catch_warnings():  # old ones are named on purpose
+            warnings.simplefilter("ignore", DeprecationWarning)
+            context.minimum_version = context.maximum_version = version
+        if version < ssl.TLSVersion.TLSv1_2:
+            context.set_ciphers("ALL:@SECLEVEL=0")  # else OpenSSL 3 itself would not offer it
     return context
 
 
