@@ -41,7 +41,7 @@ struct exchange {
     waiter_t *waiter; /* NULL for hits */
     unsigned steps;   /* how often it had to begin again */
     /* Answering. */
-    bool started, sending, finished;
+    bool answering, sending, finished;
     int64_t length; /* of the body; -1: not known before its end */
     body_span_t span;   /* lent to the library until it asks for more */
     const char *detail; /* for Cache-Status of refusals */

@@ -197,6 +197,7 @@ static void start_rooms(process_t *process)
     node->site = cache_site(settings->site_name);
     process->publisher = publisher_start(&process->journal, node->ledger, wall_now_ms);
     puller_config_t puller = {.origin_url = settings->origin_url,
+                              .https = settings->origin.https,
                               .host = settings->origin_host,
                               .ca_file = settings->ca_file,
                               .forwarded_https = settings->forwarded_https,

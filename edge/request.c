@@ -190,7 +190,7 @@ static void on_wake(message_t *message)
     exchange_t *exchange = waiter->exchange;
     if (exchange == NULL)
         free_if_over(waiter);
-    else if (exchange->started)
+    else if (exchange->answering)
         respond_more(exchange);
     else
         await_head(exchange);
@@ -304,11 +304,11 @@ static int on_request(h2o_handler_t *handler, h2o_req_t *req)
     exchange_t *exchange = exchange_new(req);
     const node_t *node = worker_node(exchange->worker);
     text_t target;
+    exchange->is_head = is(req->method, TEXT("HEAD"));
     if (is_refused(exchange) || !find_target(exchange, &target))
         return 0;
     exchange->sequence = ledger_sequence(node->ledger);
     exchange->key = cache_key_in(&node->site, target);
-    exchange->is_head = is(req->method, TEXT("HEAD"));
     exchange->is_get = exchange->is_head || is(req->method, TEXT("GET"));
     decide(exchange);
     return 0;

@@ -248,10 +248,47 @@ static void forbid_clean_close(exchange_t *exchange)
         shutdown(fd, SHUT_RDWR);
 }
 
-static void fail(exchange_t *exchange)
+static void proceed(h2o_generator_t *generator, h2o_req_t *req);
+
+/* The client went away, or reset its stream: the object is told at once, not only when the request's memory
+ * goes. */
+static void stop(h2o_generator_t *generator, h2o_req_t *req)
 {
+    (void)req;
+    exchange_t *exchange = CONTAINER_OF(generator, exchange_t, super);
+    MUST_BE(exchange, EXCHANGE_MAGIC);
     exchange->finished = true;
+    if (exchange->reader != NULL)
+        object_leave(exchange->reader);
+}
+
+/* Hands the head over, just before its first bytes are sent: until then it can still become another. */
+static void begin(exchange_t *exchange)
+{
+    exchange->first_byte_us = exchange_now_us();
+    exchange->super.proceed = proceed;
+    exchange->super.stop = stop;
+    h2o_start_response(exchange->req, &exchange->super);
+}
+
+/* Nothing was sent yet: there is still a clear answer. */
+static void fail_early(exchange_t *exchange, object_read_t how)
+{
+    object_failure_t failure = {503, "fell_behind"};
+    if (how == READ_FAILED)
+        failure = object_failure(exchange->reader->object);
+    memset(&exchange->req->res.headers, 0, sizeof exchange->req->res.headers);
+    respond_refusal(exchange, failure.status, failure.detail, "The origin's answer broke off.\n");
+}
+
+static void fail(exchange_t *exchange, object_read_t how)
+{
     exchange->outcome = OUTCOME_ERROR;
+    if (exchange->first_byte_us == 0) {
+        fail_early(exchange, how);
+        return;
+    }
+    exchange->finished = true;
     forbid_clean_close(exchange);
     h2o_send(exchange->req, NULL, 0, H2O_SEND_STATE_ERROR);
 }
@@ -267,8 +304,16 @@ static void send_span(exchange_t *exchange, bool last)
         h2o_send(exchange->req, &bytes, 1, state);
         return;
     }
-    exchange->first_byte_us = exchange_now_us();
+    begin(exchange);
     send_dated(exchange, object_head(object)->date, &bytes, 1, state);
+}
+
+/* The head goes on at once, though nothing of the body has come. */
+static void send_head(exchange_t *exchange)
+{
+    exchange->sending = true;
+    begin(exchange);
+    send_dated(exchange, object_head(exchange->reader->object)->date, NULL, 0, H2O_SEND_STATE_IN_PROGRESS);
 }
 
 /* Ends an answer whose body has been sent, or has none. Nothing may be touched afterwards. */
@@ -279,7 +324,7 @@ static void send_end(exchange_t *exchange)
         h2o_send(exchange->req, NULL, 0, H2O_SEND_STATE_FINAL);
         return;
     }
-    exchange->first_byte_us = exchange_now_us();
+    begin(exchange);
     send_dated(exchange, object_head(exchange->reader->object)->date, NULL, 0, H2O_SEND_STATE_FINAL);
 }
 
@@ -290,18 +335,21 @@ void respond_more(exchange_t *exchange)
     object_reader_t *reader = exchange->reader;
     if (exchange->span.block != NULL)
         block_unref(&exchange->span.block);
-    switch (object_read(reader, SEND_BYTES, &exchange->span)) {
+    object_read_t read = object_read(reader, SEND_BYTES, &exchange->span);
+    switch (read) {
     case READ_BYTES:
         send_span(exchange, exchange->length >= 0 && reader->offset == (uint64_t)exchange->length);
         return;
     case READ_WAIT:
+        if (exchange->first_byte_us == 0)
+            send_head(exchange);
         return;
     case READ_END:
         send_end(exchange);
         return;
     case READ_FAILED:
     case READ_BEHIND:
-        fail(exchange);
+        fail(exchange, read);
         return;
     }
 }
@@ -315,26 +363,11 @@ static void proceed(h2o_generator_t *generator, h2o_req_t *req)
     respond_more(exchange);
 }
 
-/* The client went away, or reset its stream: the object is told at once, not only when the request's memory
- * goes. */
-static void stop(h2o_generator_t *generator, h2o_req_t *req)
+static void set_status(exchange_t *exchange, int status)
 {
-    (void)req;
-    exchange_t *exchange = CONTAINER_OF(generator, exchange_t, super);
-    MUST_BE(exchange, EXCHANGE_MAGIC);
-    exchange->finished = true;
-    object_leave(exchange->reader);
-}
-
-static void start(exchange_t *exchange, int status)
-{
-    h2o_req_t *req = exchange->req;
-    req->res.status = status;
-    req->res.reason = reason_of(status);
-    exchange->started = true;
-    exchange->super.proceed = proceed;
-    exchange->super.stop = stop;
-    h2o_start_response(req, &exchange->super);
+    exchange->answering = true;
+    exchange->req->res.status = status;
+    exchange->req->res.reason = reason_of(status);
 }
 
 static bool has_no_body(int status)
@@ -364,7 +397,7 @@ void respond_object(exchange_t *exchange, http_fields_t request)
     exchange->length = length_of(exchange->reader->object);
     if (exchange->length >= 0 && !has_no_body(status))
         exchange->req->res.content_length = (size_t)exchange->length;
-    start(exchange, status);
+    set_status(exchange, status);
     if (exchange->is_head || has_no_body(status))
         send_end(exchange);
     else
@@ -379,9 +412,9 @@ void respond_refusal(exchange_t *exchange, int status, const char *detail, const
     add(req, H2O_TOKEN_CONTENT_TYPE, TEXT("text/plain; charset=utf-8"));
     add_own(exchange, refusal_status);
     req->res.content_length = body.length;
-    start(exchange, status);
+    set_status(exchange, status);
     exchange->finished = true;
-    exchange->first_byte_us = exchange_now_us();
+    begin(exchange);
     h2o_iovec_t bytes = {(char *)body.data, body.length};
     h2o_send(req, &bytes, exchange->is_head ? 0 : 1, H2O_SEND_STATE_FINAL);
 }

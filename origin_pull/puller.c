@@ -131,13 +131,32 @@ static void begin(puller_t *puller, transfer_t *transfer)
     count_origin_request(puller->config.site);
 }
 
-static void resume(transfer_t *transfer)
+static void handle_result(puller_t *puller, transfer_t *transfer, CURLcode code)
+{
+    curl_multi_remove_handle(puller->multi, transfer->easy);
+    bool again = transfer->again && !fill_ended(transfer->fill);
+    if (again || (code != CURLE_OK && transfer_may_try_again(transfer, code))) {
+        begin(puller, transfer);
+        return;
+    }
+    if (code == CURLE_OK)
+        fill_complete(transfer->fill);
+    else
+        fill_fail(transfer->fill, transfer_failure(transfer, code));
+    transfer_reset(transfer);
+    finish(puller, transfer);
+}
+
+/* What was held back is offered again at once, within this call; that may end the transfer. */
+static void resume(puller_t *puller, transfer_t *transfer)
 {
     if (!transfer->paused)
         return;
     transfer->paused = false;
     transfer->deadline_ms = monotonic_now_ms() + transfer->config->between_bytes_timeout_ms;
-    curl_easy_pause(transfer->easy, CURLPAUSE_CONT);
+    CURLcode code = curl_easy_pause(transfer->easy, CURLPAUSE_CONT);
+    if (code != CURLE_OK)
+        handle_result(puller, transfer, code);
 }
 
 static void handle_events(puller_t *puller, transfer_t *transfer)
@@ -149,7 +168,7 @@ static void handle_events(puller_t *puller, transfer_t *transfer)
     else if (transfer->easy == NULL)
         begin(puller, transfer);
     else if (action == FILL_RESUME)
-        resume(transfer);
+        resume(puller, transfer);
 }
 
 /* True when the puller is to stop. */
@@ -172,22 +191,6 @@ static bool take_messages(puller_t *puller)
     }
 }
 
-static void handle_result(puller_t *puller, transfer_t *transfer, CURLcode code)
-{
-    curl_multi_remove_handle(puller->multi, transfer->easy);
-    bool again = transfer->again && !fill_ended(transfer->fill);
-    if (again || (code != CURLE_OK && transfer_may_try_again(transfer))) {
-        begin(puller, transfer);
-        return;
-    }
-    if (code == CURLE_OK)
-        fill_complete(transfer->fill);
-    else
-        fill_fail(transfer->fill, transfer_failure(transfer, code));
-    transfer_reset(transfer);
-    finish(puller, transfer);
-}
-
 static void take_results(puller_t *puller)
 {
     int left;
@@ -208,7 +211,7 @@ static void pass_deadline(puller_t *puller, transfer_t *transfer, int64_t now_ms
         for (unsigned cut = fill_stalled(transfer->fill); cut > 0; cut--)
             count_reader_cut_off();
         transfer->deadline_ms = now_ms + PAUSE_MS;
-        resume(transfer);
+        resume(puller, transfer);
         return;
     }
     fill_fail(transfer->fill, transfer_timeout(transfer));

@@ -9,7 +9,8 @@
 typedef struct puller puller_t;
 
 typedef struct {
-    text_t origin_url;   /* scheme and authority, no slash at the end */
+    text_t origin_url; /* scheme and authority, no slash at the end */
+    bool https;
     text_t host;         /* sent as Host */
     const char *ca_file; /* further authorities, or NULL */
     bool forwarded_https;

@@ -1,7 +1,10 @@
 #include "origin_pull/transfer.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
+#include <sys/socket.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "origin_pull/fill_upstream.h"
 
@@ -36,6 +39,7 @@ void transfer_reset(transfer_t *transfer)
     transfer->head_done = transfer->again = transfer->stop = transfer->paused = false;
     transfer->wrong = NULL;
     transfer->skip = 0;
+    transfer->socket_count = 0;
 }
 
 void transfer_free(transfer_t **pointer)
@@ -120,6 +124,66 @@ static size_t on_bytes(char *data, size_t size, size_t count, void *context)
         return CURL_WRITEFUNC_PAUSE;
     }
     return obey(transfer, action) ? length : 0;
+}
+
+/* --- Connections that have been used before --- */
+
+/* An HTTP/1 connection on which something came after the last answer's end: the next answer would begin with
+ * it. curl looks only while it reads an answer; so the sockets of idle connections are known here, by their
+ * local port. The puller's thread only. */
+static int socket_by_port[1 << 16];
+
+static int local_port(int fd)
+{
+    struct sockaddr_storage address;
+    socklen_t length = sizeof address;
+    if (getsockname(fd, (struct sockaddr *)&address, &length) != 0)
+        return -1;
+    return ntohs(address.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&address)->sin6_port
+                                               : ((struct sockaddr_in *)&address)->sin_port);
+}
+
+static curl_socket_t on_open_socket(void *context, curlsocktype purpose, struct curl_sockaddr *address)
+{
+    (void)purpose;
+    transfer_t *transfer = context;
+    MUST_BE(transfer, TRANSFER_MAGIC);
+    int fd = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+    if (fd >= 0 && transfer->socket_count < SOCKETS_MAX)
+        transfer->sockets[transfer->socket_count++] = fd;
+    return fd < 0 ? CURL_SOCKET_BAD : fd;
+}
+
+/* Of the sockets that were tried, the one that got through. */
+static void note_connection(const transfer_t *transfer, int port)
+{
+    for (unsigned i = 0; i < transfer->socket_count; i++)
+        if (local_port(transfer->sockets[i]) == port)
+            socket_by_port[port] = transfer->sockets[i];
+}
+
+static bool is_spoiled(int port)
+{
+    char byte;
+    int fd = socket_by_port[port];
+    return fd > 0 && local_port(fd) == port && recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+}
+
+/* Just before a request is written. With TLS nothing can be told from what lies in the socket. */
+static int on_request(void *context, char *remote, char *local, int remote_port, int port)
+{
+    (void)remote;
+    (void)local;
+    (void)remote_port;
+    transfer_t *transfer = context;
+    MUST_BE(transfer, TRANSFER_MAGIC);
+    long made = 0;
+    curl_easy_getinfo(transfer->easy, CURLINFO_NUM_CONNECTS, &made);
+    if (made > 0)
+        note_connection(transfer, port);
+    else if (!transfer->config->https && is_spoiled(port))
+        return CURL_PREREQFUNC_ABORT;
+    return CURL_PREREQFUNC_OK;
 }
 
 /* --- Making the request --- */
@@ -210,6 +274,10 @@ static void set_connection(transfer_t *transfer)
     curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)config->connect_timeout_ms);
     curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 1L);
     curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 2L);
+    curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_open_socket);
+    curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, transfer);
+    curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_request);
+    curl_easy_setopt(easy, CURLOPT_PREREQDATA, transfer);
     curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, transfer->second_try ? 1L : 0L);
     if (config->ca_file != NULL)
         curl_easy_setopt(easy, CURLOPT_CAINFO, config->ca_file);
@@ -282,12 +350,14 @@ object_failure_t transfer_failure(const transfer_t *transfer, CURLcode code)
     }
 }
 
-bool transfer_may_try_again(transfer_t *transfer)
+bool transfer_may_try_again(transfer_t *transfer, CURLcode code)
 {
     long made = 1;
     curl_easy_getinfo(transfer->easy, CURLINFO_NUM_CONNECTS, &made);
-    bool may = made == 0 && !transfer->head_done && !transfer->second_try && !fill_ended(transfer->fill) &&
-               text_equal(fill_method(transfer->fill), TEXT("GET"));
+    bool repeatable =
+        code == CURLE_ABORTED_BY_CALLBACK || text_equal(fill_method(transfer->fill), TEXT("GET"));
+    bool may = repeatable && made == 0 && !transfer->head_done && !transfer->second_try &&
+               !fill_ended(transfer->fill);
     transfer->second_try = transfer->second_try || may;
     return may;
 }

@@ -11,7 +11,7 @@
 typedef struct transfer transfer_t;
 
 /* Readers of a windowed body may hold it up for so long before the slowest are cut off. */
-enum { PAUSE_MS = 10000 };
+enum { PAUSE_MS = 10000, SOCKETS_MAX = 8 };
 
 struct transfer {
     uint32_t magic;
@@ -29,6 +29,8 @@ struct transfer {
     const char *wrong;   /* why the callbacks ended it; NULL: they did not */
     size_t skip;         /* bytes that will be offered again after a pause and are taken already */
     int64_t deadline_ms; /* monotonic: first byte, between bytes, or how long readers may hold it paused */
+    int sockets[SOCKETS_MAX]; /* opened for it, at most so many at once */
+    unsigned socket_count;
     char error[CURL_ERROR_SIZE];
     /* Any thread. */
     object_filler_t filler;
@@ -48,9 +50,9 @@ const char *transfer_prepare(transfer_t *transfer, int64_t monotonic_ms);
 /* Drops the curl handle; it must not be in a multi handle. */
 void transfer_reset(transfer_t *transfer);
 
-/* It failed before a head came, on a connection that an earlier answer may have spoiled or the origin closed
- * meanwhile: a GET is asked once more, on a fresh one (RFC 9110 section 9.2.2). Notes that it was. */
-bool transfer_may_try_again(transfer_t *transfer);
+/* It failed before a head came, on a connection that an earlier answer may have spoiled or the origin closed meanwhile: a
+ * GET, or what was not sent at all, is asked once more on a fresh one (RFC 9110 section 9.2.2). Notes that it was. */
+bool transfer_may_try_again(transfer_t *transfer, CURLcode code);
 
 /* How curl's result reads as a failure. */
 object_failure_t transfer_failure(const transfer_t *transfer, CURLcode code);

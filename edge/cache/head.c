@@ -14,7 +14,10 @@ static bool is_our_own(text_t name)
 
 static bool is_kept(http_fields_t fields, const http_field_t *field)
 {
-    return !is_our_own(field->name) && !http_fields_hop_by_hop(fields, field->name);
+    if (is_our_own(field->name) || http_fields_hop_by_hop(fields, field->name))
+        return false;
+    /* Of several Dates the first counts: there is one answer to when it was made. */
+    return !text_equal(field->name, TEXT("date")) || field == http_fields_find(fields, field->name);
 }
 
 static text_t value_of(http_fields_t fields, text_t name)
