@@ -40,8 +40,12 @@ def test_a_body_cut_short_is_an_error_to_the_client_and_is_not_stored(node, orig
         response.keep = False
     origin.on("/a", handler)
     for turn, client in enumerate((node.h1(), node.h2())):
-        cut = fails(client)
-        assert cut.answer.body == b"x" * len(cut.answer.body)
+        # What breaks off before the node has sent its head on is still answered in full: with a 502.
+        try:
+            answer = client.get("/a")
+            assert (answer.status, answer.cache["detail"]) == (502, "http_response_incomplete")
+        except BodyCutShort as cut:
+            assert cut.answer.body == b"x" * len(cut.answer.body)
         assert origin.count("/a") == turn + 1
     node.wait_metric("selvedge_fills", 0)
     node.wait_metric("selvedge_objects", 0)
