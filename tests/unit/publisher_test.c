@@ -100,6 +100,7 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     (void)state;
+    set_gate(false); /* a test that failed may have left it shut */
     stop_publisher();
     disk_free(&disk);
     return 0;
