@@ -84,8 +84,9 @@ void memory_invalidate(memory_t *memory, const cache_key_t *key);
 uint64_t memory_invalidations(const memory_t *memory);
 bool memory_invalidated_since(const memory_t *memory, const cache_key_t *key, uint64_t count);
 
-/* Takes out everything that the ledger says is hard-purged, and marks that have run out, so that their memory need not wait
- * for a request or for eviction. Walks the whole index: for housekeeping, not for a worker. How many homes it emptied. */
+/* Takes out everything that the ledger says is hard-purged, and marks that have run out, so that their memory
+ * need not wait for a request or for eviction. Walks the whole index: for housekeeping, not for a worker. How
+ * many homes it emptied. */
 uint64_t memory_sweep(memory_t *memory, const ledger_t *ledger, int64_t now_ms);
 
 /* Evicts until the account is within its limit. False when nothing is left to evict and it is not. */
