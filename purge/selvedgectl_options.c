@@ -1,4 +1,5 @@
 /* The command line of selvedgectl. */
+#include "edge/http/url.h"
 #include "purge/selvedgectl.h"
 
 #include <getopt.h>
@@ -173,6 +174,19 @@ static ctl_exit_t wrong_option(const ctl_options_t *options, char *const *argv)
                        is_letter ? letter : argv[optind - 1]);
 }
 
+static bool check_admin(const ctl_options_t *options, ctl_exit_t *code)
+{
+    url_parts_t parts;
+    url_error_t error = url_split(text_of(options->admin), &parts);
+    if (error == URL_OK)
+        return true;
+    char message[256];
+    snprintf(message, sizeof message, ": the admin URL %s; it is like http://127.0.0.1:8081",
+             url_error_text(error));
+    *code = wrong_usage(options, message, options->admin);
+    return false;
+}
+
 bool ctl_options(int argc, char **argv, ctl_options_t *options, ctl_exit_t *code)
 {
     *options = (ctl_options_t){.admin = getenv("SELVEDGE_ADMIN"), .timeout_ms = 30000};
@@ -194,5 +208,5 @@ bool ctl_options(int argc, char **argv, ctl_options_t *options, ctl_exit_t *code
         if (!take(option, options, code))
             return false;
     }
-    return take_command(argc, argv, options, code);
+    return check_admin(options, code) && take_command(argc, argv, options, code);
 }
