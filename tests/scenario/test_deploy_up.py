@@ -50,8 +50,10 @@ def up(tmp_path):
     (tmp_path / "build").symlink_to(BIN_DIR.resolve())
     mark = uuid.uuid4().hex
     ports = {"LISTEN": "https://127.0.0.1:0 http://127.0.0.1:0", "ADMIN": "http://127.0.0.1:0", "ORIGIN": ""}
-    process = subprocess.Popen([tmp_path / "deploy/up"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                               stderr=subprocess.PIPE, start_new_session=True, env=environment(**ports, **{MARK: mark}))
+    # As in a terminal: tests in the background may have been started with SIGINT ignored.
+    line = ["env", "--default-signal=INT", tmp_path / "deploy/up"]
+    process = subprocess.Popen(line, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+                               start_new_session=True, env=environment(**ports, **{MARK: mark}))
     process.mark, process.said = mark, Lines(process.stderr)
     yield process
     for pid in processes_with(mark):
