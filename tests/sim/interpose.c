@@ -5,8 +5,8 @@
 
 #include "edge/cache/memory.h"
 #include "edge/cache/s3fifo.h"
-#include "tests/sim/note.h"
-#include "tests/sim/schedule.h"
+#include "purge/journal_format.h"
+#include "tests/sim/world.h"
 
 /* The linker's names for what is replaced and what replaces it. */
 #define REAL(name) __real_##name
@@ -176,6 +176,18 @@ memory_view_t WRAP(memory_look)(memory_t *memory, const cache_key_t *key, const 
     memory_view_t view = REAL(memory_look)(memory, key, variant);
     schedule_preempt();
     return view;
+}
+
+/* Each rule on its way to the disk. */
+void REAL(format_rule_put)(bytes_t *bytes, uint64_t id, uint64_t offset, const ledger_rule_t *rule,
+                           uint64_t batch_first);
+void WRAP(format_rule_put)(bytes_t *bytes, uint64_t id, uint64_t offset, const ledger_rule_t *rule,
+                           uint64_t batch_first);
+void WRAP(format_rule_put)(bytes_t *bytes, uint64_t id, uint64_t offset, const ledger_rule_t *rule,
+                           uint64_t batch_first)
+{
+    referee_handed_out(rule->sequence);
+    REAL(format_rule_put)(bytes, id, offset, rule, batch_first);
 }
 
 /* --- Only counted --- */

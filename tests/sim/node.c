@@ -202,8 +202,8 @@ void node_end(node_end_t how)
     for (size_t i = 0; i < world.exchanges.count; i++)
         exchange_close(world.exchanges.at[i]);
     uint64_t reached = ledger_sequence(node->ledger);
-    if (how == END_STOP && reached > world.highest_sequence)
-        world.highest_sequence = reached;
+    if (reached > world.highest_handed_out)
+        world.highest_handed_out = reached; /* stamps of before must stay below all rules to come */
     ledger_check(node->ledger);
     ledger_export(node->ledger, count_folded, NULL);
     ledger_free(&node->ledger);

@@ -218,21 +218,34 @@ static void put_fields(answer_t *answer, const url_t *url)
         put_number(&writer, TEXT("content-length"), answer->length);
 }
 
-/* What a cache may do with it, by RFC 9111 and not by the code under test. */
-static void judge(answer_t *answer, const url_t *url, bool authorized)
+/* Fields that a 304 does not have stay as they were (RFC 9111 section 3.2): what it says nothing of is said
+ * by the answer before it. */
+static void inherit(answer_t *answer, const answer_t *before)
+{
+    answer->lifetime_ms = before->lifetime_ms;
+    answer->owner_only |= before->owner_only;
+    answer->never_hit |= before->never_hit;
+}
+
+/* What a cache may do with it, by RFC 9111 and not by the code under test. before: what a 304 freshens. */
+static void judge(answer_t *answer, const url_t *url, bool authorized, const answer_t *before)
 {
     const control_t *control = url->control;
+    answer->modified = (url->validators & VALIDATOR_MODIFIED) || (before != NULL && before->modified);
+    answer->heuristic = control->value == NULL && (before == NULL || before->heuristic);
+    answer->for_authorized =
+        control->for_authorized || (control->value == NULL && before && before->for_authorized);
     answer->owner_only = control->owner_only || (url->vary & VARY_ANY) ||
-                         (authorized && !control->for_authorized) ||
-                         (url->set_cookie && !answer->not_modified);
+                         (url->set_cookie && before == NULL) || (authorized && !answer->for_authorized);
+    answer->never_hit = control->never_hit || answer->status >= 500;
     answer->lifetime_ms = control->lifetime_ms;
-    if (control->lifetime_ms < 0) {
-        bool modified = url->validators & VALIDATOR_MODIFIED;
-        answer->lifetime_ms = modified ? (answer->made_ms - modified_ms(url)) / 10 : 0;
-        answer->dated_on_receipt = modified && !url->dated;
-    }
     answer->age_s = url->age_s > 0 ? url->age_s : 0;
-    answer->never_hit = control->never_hit || answer->owner_only || answer->status >= 500;
+    if (answer->heuristic) {
+        answer->lifetime_ms = answer->modified ? (answer->made_ms - modified_ms(url)) / 10 : 0;
+        answer->dated_on_receipt = answer->modified && !url->dated;
+    } else if (control->value == NULL)
+        inherit(answer, before);
+    answer->never_hit |= answer->owner_only;
 }
 
 /* An unsafe method: what is there changes, most of the time. */
@@ -247,7 +260,7 @@ static void answer_unsafe(answer_t *answer)
     answer->length = answer->status == 204 ? 0 : 64;
     answer->framing = FRAMING_LENGTH;
     url_t shown = {.control = &no_store, .age_s = -1};
-    judge(answer, &shown, false);
+    judge(answer, &shown, false, NULL);
     put_fields(answer, &shown);
 }
 
@@ -277,7 +290,7 @@ answer_t *origin_answer(const transfer_t *transfer)
     answer->length = url->status == 204 ? 0 : url->length;
     name_content(answer, url);
     answer->not_modified = is_unchanged(answer, url, &asked);
-    judge(answer, url, asked.authorized);
+    judge(answer, url, asked.authorized, answer->not_modified ? transfer->base_answer : NULL);
     put_fields(answer, url);
     return answer;
 }

@@ -205,11 +205,17 @@ void referee_failed(const exchange_t *exchange)
 
 /* --- The ledger --- */
 
+/* Each is new, also after those of rules that failed or were cut off with a torn tail. */
+void referee_handed_out(uint64_t sequence)
+{
+    if (sequence <= world.highest_handed_out)
+        note_violation("sequence %llu was handed out again", (number_t)sequence);
+    world.highest_handed_out = sequence;
+}
+
 void referee_acknowledged(purge_t *purge)
 {
     uint64_t first = purge->rules[0].sequence;
-    if (first <= world.highest_sequence)
-        note_violation("sequence %llu was handed out again", (number_t)first);
     for (size_t i = 0; i < purge->super.rule_count; i++)
         if (purge->rules[i].sequence != first + i)
             note_violation("the sequences of purge %llu have a gap", (number_t)purge->sequence);

@@ -56,8 +56,10 @@ void transfer_submit(exchange_t *exchange, const fill_request_t *request, uint64
     transfer->walk_began = walk_began;
     transfer->indexed = request->indexed;
     transfer->pace_us = random_chance(chance(), 100) ? 20000 : random_between(chance(), 0, 3000);
-    if (request->base != NULL)
+    if (request->base != NULL) {
         transfer->base = transfer_of(request->base)->content;
+        transfer->base_answer = transfer_of(request->base)->answer;
+    }
     transfer->fill = fill_new(request);
     referee_base(transfer);
     note_event("fill", (uint64_t)transfer->id, exchange->url, transfer->base ? transfer->base->id : 0);

@@ -51,6 +51,7 @@ typedef struct {
     bool not_modified, owner_only, never_hit, delivered_whole;
     unsigned vary;
     int64_t lifetime_ms, age_s;
+    bool modified, heuristic, for_authorized;
     bool dated_on_receipt; /* its heuristic lifetime counts from when the node has it */
     uint64_t invalidated;  /* an unsafe method's: when the node had its head; 0: none of that */
     framing_t framing;
@@ -95,6 +96,7 @@ typedef struct {
     fill_t *fill;                 /* NULL once it has ended */
     uint64_t walk_began, created; /* moments: the stamp was read in between */
     const answer_t *base;         /* the content it may ask about */
+    const answer_t *base_answer;  /* and what was said of it last */
     const answer_t *content;      /* what it brought, once known */
     unsigned events, epoch;
     bool queued, begun, paused, indexed;
@@ -144,7 +146,7 @@ typedef struct {
     struct disk *disk;
     unsigned lives;
     unsigned actions_left;
-    uint64_t highest_sequence; /* ever seen */
+    uint64_t highest_sequence, highest_handed_out; /* ever acknowledged; ever given to a rule or in a stamp */
     /* How this seed is: chances per mille and sizes. */
     unsigned purge_rate, change_rate, fault_rate, crash_rate, abort_rate, disk_fault_rate, sweep_rate;
     uint64_t memory_limit, max_object;
@@ -220,6 +222,7 @@ void referee_head(exchange_t *exchange);
 void referee_bytes(exchange_t *exchange);
 void referee_end(const exchange_t *exchange);
 void referee_failed(const exchange_t *exchange);
+void referee_handed_out(uint64_t sequence);
 void referee_acknowledged(purge_t *purge);
 void referee_rules_in_force(void);
 
