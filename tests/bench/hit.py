@@ -9,7 +9,7 @@ The server under test has one core, h2load the others (taskset), as otherwise th
 servers are idle meanwhile. CPU is user and system time of all the server's processes and threads, until its access log
 is written.
 
-Exit: 0 within the limit, 1 over it, 2 wrong usage or a run that could not be made, 3 void.
+Exit: 0 within the limit, 1 over it, 2 wrong usage or a run that could not be made, 3 void (0 with --ci).
 """
 import argparse
 import contextlib
@@ -366,7 +366,7 @@ def options():
     parser.add_argument("--requests", type=int, default=200000, help="requests per measurement (default: 200000)")
     parser.add_argument("--limit", type=float, default=LIMIT, help=f"median ratio allowed (default: {LIMIT})")
     parser.add_argument("--ci", action="store_true",
-                        help=f"fail only past {CI_SLACK} times the limit, and try a void run again")
+                        help=f"fail only past {CI_SLACK} times the limit, try a void run again, and let it pass")
     parser.add_argument("--control-only", action="store_true", help="bare against bare only")
     arguments = parser.parse_args()
     if arguments.pairs < 1 or arguments.requests < URLS:
@@ -385,7 +385,7 @@ def main():
             break
         print("void: the machine was not steady enough for this to mean anything")
     else:
-        return 3
+        return 0 if arguments.ci else 3  # no verdict: that is the machine's fault, not the program's
     if median is None:
         return 0
     print(f"selvedge/bare: median {median:.3f} (limit {arguments.limit})")
