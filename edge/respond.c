@@ -3,69 +3,10 @@
 
 #include "edge/exchange.h"
 #include "edge/http/conditional.h"
+#include "edge/http/status.h"
 
 /* So much of a body is handed to the library at once: what TLS may hold of it encrypted, per connection. */
 enum { SEND_BYTES = 128 << 10, OWN_FIELDS = 4 };
-
-static const char *reason_of(int status)
-{
-    switch (status) {
-    case 200:
-        return "OK";
-    case 201:
-        return "Created";
-    case 202:
-        return "Accepted";
-    case 204:
-        return "No Content";
-    case 206:
-        return "Partial Content";
-    case 301:
-        return "Moved Permanently";
-    case 302:
-        return "Found";
-    case 303:
-        return "See Other";
-    case 304:
-        return "Not Modified";
-    case 307:
-        return "Temporary Redirect";
-    case 308:
-        return "Permanent Redirect";
-    case 400:
-        return "Bad Request";
-    case 401:
-        return "Unauthorized";
-    case 403:
-        return "Forbidden";
-    case 404:
-        return "Not Found";
-    case 405:
-        return "Method Not Allowed";
-    case 410:
-        return "Gone";
-    case 413:
-        return "Content Too Large";
-    case 414:
-        return "URI Too Long";
-    case 429:
-        return "Too Many Requests";
-    case 500:
-        return "Internal Server Error";
-    case 501:
-        return "Not Implemented";
-    case 502:
-        return "Bad Gateway";
-    case 503:
-        return "Service Unavailable";
-    case 504:
-        return "Gateway Timeout";
-    case 508:
-        return "Loop Detected";
-    default:
-        return "Status";
-    }
-}
 
 /* --- Fields --- */
 
@@ -367,7 +308,7 @@ static void set_status(exchange_t *exchange, int status)
 {
     exchange->answering = true;
     exchange->req->res.status = status;
-    exchange->req->res.reason = reason_of(status);
+    exchange->req->res.reason = http_reason(status);
 }
 
 static bool has_no_body(int status)

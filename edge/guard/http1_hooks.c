@@ -8,6 +8,7 @@
 #include "edge/guard/http1_check.h"
 #include "edge/guard/libh2o.h"
 #include "edge/guard/syntax.h"
+#include "edge/http/status.h"
 
 /* The refused head that the next h2o_process_request on this thread is for; status 0 when there is none. */
 static _Thread_local guard_verdict_t refused;
@@ -153,30 +154,12 @@ int phr_parse_request(const char *buffer, size_t length, const char **method, si
     return refuse(&parsed, length, (guard_verdict_t){400, GUARD_BAD_FRAMING, "not a request of HTTP/1"});
 }
 
-static const char *phrase(int status)
-{
-    switch (status) {
-    case 413:
-        return "Content Too Large";
-    case 414:
-        return "URI Too Long";
-    case 431:
-        return "Request Header Fields Too Large";
-    case 501:
-        return "Not Implemented";
-    case 505:
-        return "HTTP Version Not Supported";
-    default:
-        return "Bad Request";
-    }
-}
-
 static void answer(h2o_req_t *req, guard_verdict_t verdict)
 {
     h2o_add_header(&req->pool, &req->res.headers, H2O_TOKEN_VIA, NULL, H2O_STRLIT("1.1 selvedge"));
     h2o_add_header_by_str(&req->pool, &req->res.headers, H2O_STRLIT("cache-status"), 0, NULL,
                           H2O_STRLIT("selvedge; detail=refused"));
-    h2o_send_error_generic(req, verdict.status, phrase(verdict.status), verdict.why,
+    h2o_send_error_generic(req, verdict.status, http_reason(verdict.status), verdict.why,
                            H2O_SEND_ERROR_HTTP1_CLOSE_CONNECTION | H2O_SEND_ERROR_KEEP_HEADERS);
 }
 

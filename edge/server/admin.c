@@ -1,5 +1,6 @@
 #include "edge/server/admin.h"
 
+#include "edge/http/status.h"
 #include "edge/observe/counters.h"
 #include "edge/server/worker.h"
 
@@ -14,30 +15,6 @@ typedef struct {
     api_answer_t answer;
 } admin_call_t;
 
-static const char *reason_of(int status)
-{
-    switch (status) {
-    case 200:
-        return "OK";
-    case 400:
-        return "Bad Request";
-    case 401:
-        return "Unauthorized";
-    case 403:
-        return "Forbidden";
-    case 404:
-        return "Not Found";
-    case 405:
-        return "Method Not Allowed";
-    case 413:
-        return "Content Too Large";
-    case 415:
-        return "Unsupported Media Type";
-    default:
-        return "Internal Server Error";
-    }
-}
-
 static void add(h2o_req_t *req, const h2o_token_t *token, const char *value)
 {
     if (value != NULL)
@@ -47,7 +24,7 @@ static void add(h2o_req_t *req, const h2o_token_t *token, const char *value)
 static void send_answer(h2o_req_t *req, const api_answer_t *answer)
 {
     req->res.status = answer->status;
-    req->res.reason = reason_of(answer->status);
+    req->res.reason = http_reason(answer->status);
     req->res.content_length = answer->body_length;
     add(req, H2O_TOKEN_CONTENT_TYPE, answer->content_type);
     add(req, H2O_TOKEN_CACHE_CONTROL, "no-store");
