@@ -280,16 +280,23 @@ static void add_url(purge_t *purge, bool soft, unsigned url)
     add_rule(purge, RULE_URL, soft, world.urls[url].site, url_target(url));
 }
 
-/* A URL whose fill is in flight, if there is any near the end of the list. */
+static unsigned url_of(size_t exchange)
+{
+    return ((const exchange_t *)world.exchanges.at[exchange])->url;
+}
+
+/* Where it matters: a URL that was asked for just now, or whose fill is in flight. */
 static unsigned choose_url(void)
 {
     unsigned back = random_below(chance(), 8);
+    if (world.exchanges.count > back && random_chance(chance(), 400))
+        return url_of(world.exchanges.count - 1 - back / 2);
     for (size_t i = world.transfers.count; i-- > 0 && random_chance(chance(), 800);) {
         const transfer_t *transfer = world.transfers.at[i];
         if (transfer->fill == NULL || back-- > 0)
             continue;
         note_count(NOTE_PURGE_IN_FLIGHT);
-        return ((const exchange_t *)world.exchanges.at[transfer->owner])->url;
+        return url_of((size_t)transfer->owner);
     }
     return random_below(chance(), world.url_count);
 }

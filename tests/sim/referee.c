@@ -45,17 +45,24 @@ void referee_walked(const exchange_t *exchange, uint64_t walk_began)
             exchange->id, transfer->id, (number_t)purge->sequence);
 }
 
-/* A rule that was in force before the walk began is within the fill's stamp. */
+/* A rule that was in force before the walk began is within the fill's stamp; and whatever is within the stamp
+ * counts as over when the fill began, so it must have been asked of what the fill is based on. */
 void referee_base(const transfer_t *transfer)
 {
     if (transfer->base == NULL)
         return;
-    exchange_t asker = *(const exchange_t *)world.exchanges.at[transfer->owner];
-    asker.arrived = transfer->walk_began;
-    const purge_t *purge = purged_since(&asker, transfer->base->sent, true);
-    if (purge != NULL)
-        note_violation("fill %d asks about answer %u, which purge %llu had hard-purged", transfer->id,
-                       transfer->base->id, (number_t)purge->sequence);
+    const exchange_t *owner = world.exchanges.at[transfer->owner];
+    uint64_t stamp = object_stamp(fill_object(transfer->fill));
+    for (size_t i = world.purges.count; i-- > 0;) {
+        const purge_t *purge = world.purges.at[i];
+        bool before = purge->acknowledged < transfer->walk_began || purge->sequence <= stamp;
+        if (purge->acknowledged == 0 || !before || purge->published < transfer->base->sent)
+            continue;
+        for (size_t j = 0; j < purge->super.rule_count; j++)
+            if (!purge->rules[j].soft && matches(&purge->rules[j], owner->url))
+                note_violation("fill %d asks about answer %u, which purge %llu had hard-purged", transfer->id,
+                               transfer->base->id, (number_t)purge->sequence);
+    }
 }
 
 /* --- The head --- */

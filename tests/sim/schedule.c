@@ -159,9 +159,9 @@ thread_t *schedule_thread(const char *name)
 static int64_t hold_up_us(void)
 {
     unsigned kind = random_below(all.random, 100);
-    if (kind < 40)
+    if (kind < 25)
         return 0;
-    if (kind < 75)
+    if (kind < 65)
         return random_between(all.random, 0, 1000);
     return random_between(all.random, 0, kind < 97 ? 20000 : 400000);
 }

@@ -268,8 +268,10 @@ static void on_head(transfer_t *transfer)
                           .close_delimited = answer->framing == FRAMING_CLOSE && !answer->not_modified,
                           .can_pause = transfer->can_pause};
     transfer->content = answer->not_modified ? transfer->base : answer;
-    if (answer->not_modified)
+    if (answer->not_modified) {
         note_count(NOTE_NOT_MODIFIED);
+        referee_base(transfer); /* again: by now more is known of purges under way when it was sent */
+    }
     note_event("head", (uint64_t)transfer->id, answer->id, (uint64_t)said.status);
     fill_action_t action = fill_head(transfer->fill, &said, schedule_now_ms());
     transfer->head_given = action == FILL_GO_ON;
