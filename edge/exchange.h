@@ -42,7 +42,8 @@ struct exchange {
     unsigned steps;   /* how often it had to begin again */
     /* Answering. */
     bool answering, sending, finished;
-    int64_t length; /* of the body; -1: not known before its end */
+    text_t date;        /* the answer's own; absent: now */
+    int64_t length;     /* of the body; -1: not known before its end */
     body_span_t span;   /* lent to the library until it asks for more */
     const char *detail; /* for Cache-Status of refusals */
     /* For the log. */

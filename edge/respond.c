@@ -107,24 +107,45 @@ static bool belongs_in_304(text_t name)
 
 typedef struct {
     size_t count;
-    h2o_header_t headers[]; /* the names that are no tokens lie behind them */
+    text_t date;            /* lent to the library, which writes a Date by itself */
+    h2o_header_t headers[]; /* behind them the names that are no tokens, and all bytes that are pointed at */
 } front_t;
+
+static size_t front_size(const head_t *head)
+{
+    size_t size = sizeof(front_t) + head->fields.count * (sizeof(h2o_header_t) + sizeof(h2o_iovec_t));
+    for (size_t i = 0; i < head->fields.count; i++)
+        size += head->fields.at[i].name.length + head->fields.at[i].value.length;
+    return size;
+}
+
+static text_t copy_behind(char **at, text_t text)
+{
+    text_t copy = {memcpy(*at, text.data, text.length), text.length};
+    *at += text.length;
+    return copy;
+}
 
 static front_t *make_front(const head_t *head)
 {
     size_t count = head->fields.count;
-    front_t *front = must_alloc(sizeof *front + count * (sizeof(h2o_header_t) + sizeof(h2o_iovec_t)));
+    front_t *front = must_alloc(front_size(head));
     h2o_iovec_t *names = (h2o_iovec_t *)(void *)(front->headers + count);
+    char *at = (char *)(names + count);
     front->count = 0;
+    front->date = (text_t){NULL, 0};
     for (size_t i = 0; i < count; i++) {
         const http_field_t *field = &head->fields.at[i];
-        if (field->value.data == head->date.data)
-            continue; /* the library writes it */
+        text_t value = copy_behind(&at, field->value);
+        if (field->value.data == head->date.data) {
+            front->date = value;
+            continue;
+        }
         const h2o_token_t *token = h2o_lookup_token(field->name.data, field->name.length);
-        names[i] = (h2o_iovec_t){(char *)field->name.data, field->name.length};
-        front->headers[front->count++] = (h2o_header_t){token ? (h2o_iovec_t *)&token->buf : &names[i],
-                                                        NULL,
-                                                        {(char *)field->value.data, field->value.length}};
+        text_t name = token ? (text_t){NULL, 0} : copy_behind(&at, field->name);
+        names[i] = (h2o_iovec_t){(char *)name.data, name.length};
+        front->headers[front->count++] = (h2o_header_t){
+            token ? (h2o_iovec_t *)&token->buf : &names[i], NULL, {(char *)value.data, value.length}};
     }
     return front;
 }
@@ -146,7 +167,9 @@ static void add_front(h2o_req_t *req, const front_t *front, bool not_modified)
 
 static void add_head(exchange_t *exchange, const head_t *head, bool not_modified)
 {
-    add_front(exchange->req, front_of(head), not_modified);
+    const front_t *front = front_of(head);
+    exchange->date = front->date;
+    add_front(exchange->req, front, not_modified);
     int64_t age_ms = head_age_ms(head, exchange->started_us / 1000);
     bool reused = exchange->kind == WALK_HIT || object_revalidated(exchange->reader->object);
     if (reused || age_ms >= 1000)
@@ -236,7 +259,6 @@ static void fail(exchange_t *exchange, object_read_t how)
 
 static void send_span(exchange_t *exchange, bool last)
 {
-    const object_t *object = exchange->reader->object;
     h2o_iovec_t bytes = {(char *)exchange->span.bytes, exchange->span.length};
     h2o_send_state_t state = last ? H2O_SEND_STATE_FINAL : H2O_SEND_STATE_IN_PROGRESS;
     exchange->sending = !last;
@@ -246,7 +268,7 @@ static void send_span(exchange_t *exchange, bool last)
         return;
     }
     begin(exchange);
-    send_dated(exchange, object_head(object)->date, &bytes, 1, state);
+    send_dated(exchange, exchange->date, &bytes, 1, state);
 }
 
 /* The head goes on at once, though nothing of the body has come. */
@@ -254,7 +276,7 @@ static void send_head(exchange_t *exchange)
 {
     exchange->sending = true;
     begin(exchange);
-    send_dated(exchange, object_head(exchange->reader->object)->date, NULL, 0, H2O_SEND_STATE_IN_PROGRESS);
+    send_dated(exchange, exchange->date, NULL, 0, H2O_SEND_STATE_IN_PROGRESS);
 }
 
 /* Ends an answer whose body has been sent, or has none. Nothing may be touched afterwards. */
@@ -266,7 +288,7 @@ static void send_end(exchange_t *exchange)
         return;
     }
     begin(exchange);
-    send_dated(exchange, object_head(exchange->reader->object)->date, NULL, 0, H2O_SEND_STATE_FINAL);
+    send_dated(exchange, exchange->date, NULL, 0, H2O_SEND_STATE_FINAL);
 }
 
 void respond_more(exchange_t *exchange)

@@ -13,13 +13,13 @@ typedef struct head {
     int64_t content_length; /* -1: not known before the end */
     int64_t response_time_ms;
     http_storing_t storing;
+    /* What a protocol front makes of the fields, once, so that it need not at each hit; freed with the head.
+     */
+    void *_Atomic front;
     /* The fields to answer with: lower-case names, without hop-by-hop fields, Content-Length and Age. */
     http_fields_t fields;
     text_t etag, last_modified; /* absent: {NULL, 0} */
     text_t date;
-    /* What a protocol front makes of the fields, once, so that it need not at each hit; freed with the head.
-     */
-    void *_Atomic front;
     memory_account_t *account;
     size_t charged;
 } head_t;
@@ -27,6 +27,15 @@ typedef struct head {
 /* Copies what it needs. `fields` as they came; names in lower case. */
 head_t *head_new(memory_account_t *account, int status, http_fields_t fields, int64_t content_length,
                  const http_storing_t *storing, int64_t response_time_ms);
+
+/* Has the processor fetch what the front made, while something else is done. */
+static inline void head_prefetch_front(const head_t *head)
+{
+    enum { LINES = 8 };
+    const char *front = (const char *)atomic_load_explicit(&head->front, memory_order_relaxed);
+    for (int i = 0; front != NULL && i < LINES; i++)
+        __builtin_prefetch(front + i * CACHE_LINE);
+}
 
 /* Keeps `front` (malloc'd) with the head, or frees it when there is one already. Returns the one that is
  * kept. */
