@@ -67,7 +67,7 @@ def test_errors_and_broken_bodies_are_logged(start_node, origin, tmp_path):
     node.get("/error")
     node.get("/%00")
     written = lines(log, 2)
-    assert [line["status"] for line in written] == [502, 400]
+    assert {line["status"] for line in written} == {502, 400}  # two workers: the order is theirs
     assert {line["cache"] for line in written} == {"error"}
 
 

@@ -34,9 +34,9 @@ def test_every_outcome_is_counted_once_by_protocol(node, origin):
             client.get(path)
         client.request("/pass", method="POST", body=b"")
     node.saw(hit=5, miss=2, error=2, revalidated=1, **{"pass": 2})
-    assert node.metric("selvedge_requests_total", site="default") == 12
+    node.wait_metric("selvedge_requests_total", 12, site="default")
     for protocol in "h1", "h2":
-        assert node.metric("selvedge_requests_total", protocol=protocol) == 6
+        node.wait_metric("selvedge_requests_total", 6, protocol=protocol)
     assert node.metric("selvedge_origin_requests_total", site="default") == origin.count()
     assert origin.count() - origin.count("/error") == 5, "a GET that met a broken connection may be asked once more"
 

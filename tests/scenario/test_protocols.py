@@ -26,8 +26,8 @@ def test_one_stored_response_serves_every_protocol(node, origin, page):
         assert (answer.status, answer.body, answer.get("content-length")) == (200, b"a page", "6")
     assert origin.count("/page") == 1
     node.saw(miss=1, hit=3)
-    assert node.metric("selvedge_requests_total", protocol="h1") == 2
-    assert node.metric("selvedge_requests_total", protocol="h2") == 2
+    node.wait_metric("selvedge_requests_total", 2, protocol="h1")
+    node.wait_metric("selvedge_requests_total", 2, protocol="h2")
 
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
@@ -77,7 +77,7 @@ def test_upgrade_to_h2c_is_ignored(node, page):
     assert (answer.status, answer.body) == (200, b"a page")
     assert answer.get("upgrade") is None
     assert node.get("/page").cache["hit"]
-    assert node.metric("selvedge_requests_total", protocol="h1") == 2
+    node.wait_metric("selvedge_requests_total", 2, protocol="h1")
 
 
 def test_http_1_0_is_answered_and_closed(node, page):
