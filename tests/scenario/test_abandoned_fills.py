@@ -105,4 +105,5 @@ def test_one_who_comes_after_a_cancelled_fill_gets_a_new_one(node, origin):
     origin.on("/a", handler)
     leave(node, MIB // 2)
     first.wait()
+    node.wait_metric("selvedge_fills", 0)
     assert node.get("/a").body == b"y" * 8 * MIB
