@@ -3,6 +3,7 @@ counts what it stopped."""
 import re
 import socket
 import struct
+import time
 
 import pytest
 
@@ -68,12 +69,12 @@ def test_a_window_that_grows_while_the_end_is_still_in_flight(node, origin):
     origin.serve("/exact", noise(BODY), cache_control="max-age=60")
     node.get("/exact")
     pid = node.pid
-    for _ in range(12):  # until an attack has met its moment
+    # Whether an attack meets its moment is the scheduler's choice (guard_traps_test makes it meet): many are tried.
+    deadline = time.monotonic() + 40
+    while not node.metric("selvedge_guard_stopped_total", reason="window_after_end") and time.monotonic() < deadline:
         with connect_narrow(node.http_port) as raw:
             grow_windows_at_the_end(raw)
             serves_on(node, origin, pid)
-        if node.metric("selvedge_guard_stopped_total", reason="window_after_end"):
-            break
     assert node.metric("selvedge_guard_stopped_total", reason="window_after_end") >= 1
     serves_on(node, origin, pid)
 
