@@ -1,12 +1,5 @@
 #include "origin_pull/fill_lines.h"
 
-static bool is_token_byte(unsigned char c)
-{
-    if ((c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'))
-        return true;
-    return c != 0 && strchr("!#$%&'*+-.^_`|~", c) != NULL;
-}
-
 static bool is_digit(char c)
 {
     return c >= '0' && c <= '9';
@@ -44,14 +37,6 @@ static text_t trimmed(text_t text)
     return text;
 }
 
-static bool is_name(text_t name)
-{
-    for (size_t i = 0; i < name.length; i++)
-        if (!is_token_byte((unsigned char)name.data[i]))
-            return false;
-    return name.length > 0;
-}
-
 static bool is_value(text_t value)
 {
     for (size_t i = 0; i < value.length; i++) {
@@ -80,7 +65,7 @@ static fill_lines_result_t take_field(fill_lines_t *lines, text_t line)
         return LINES_WRONG;
     text_t name = {line.data, (size_t)(colon - line.data)};
     text_t value = trimmed((text_t){colon + 1, line.length - name.length - 1});
-    if (!is_name(name) || !is_value(value))
+    if (!http_is_token(name) || !is_value(value))
         return LINES_WRONG;
     if (lines->count == FILL_FIELDS_MAX || lines->used + name.length + value.length > FILL_HEAD_BYTES_MAX)
         return LINES_TOO_LARGE;

@@ -51,9 +51,6 @@ void memory_view_drop(memory_view_t *view);
 /* The home of this key, made when there is none; a reference. */
 home_t *memory_home(memory_t *memory, const cache_key_t *key, const cache_variant_t *variant);
 void home_unref(home_t **home);
-const ledger_subject_t *home_subject(const home_t *home);
-/* NULL for a primary key's home. */
-const variants_t *home_variants(const home_t *home);
 
 /* A new object of this key, in no index. */
 object_t *memory_new_object(memory_t *memory, const ledger_subject_t *subject, uint64_t stamp);

@@ -51,16 +51,6 @@ void home_unref(home_t **pointer)
     urcu_memb_call_rcu(&home->reclaim, reclaim_home);
 }
 
-const ledger_subject_t *home_subject(const home_t *home)
-{
-    return &home->key.subject;
-}
-
-const variants_t *home_variants(const home_t *home)
-{
-    return home->member_of;
-}
-
 /* A variant's name is drawn from its key's, its node's id and its selector. */
 ledger_hash_t memory_name(const cache_key_t *key, const cache_variant_t *variant)
 {
