@@ -24,8 +24,20 @@ struct waiter {
 
 /* In the request's pool; ends with it. */
 struct exchange {
+    /* What the end of a request reads comes first: by then hundreds of other requests have had the
+     * processor's cache (exchange_log.c fetches it as one). */
     h2o_generator_t super;
     uint32_t magic;
+    outcome_t outcome;
+    int origin_status;
+    bool is_get, is_head; /* is_get: GET or HEAD, answered from the cache */
+    bool answering, sending, finished;
+    int64_t started_us, first_byte_us; /* wall clock; 0: none yet */
+    object_reader_t *reader;           /* hit's or waiter's; NULL when answered without an object */
+    waiter_t *waiter;                  /* NULL for hits */
+    body_span_t span;                  /* lent to the library until it asks for more */
+    h2o_iovec_t note;                  /* by which the log finds the exchange of a request */
+    object_reader_t hit;
     h2o_req_t *req;
     worker_t *worker;
     /* What was decided. */
@@ -34,22 +46,11 @@ struct exchange {
     walk_kind_t kind;
     forward_t forward;
     int64_t ttl_ms;
-    bool is_get, is_head; /* is_get: GET or HEAD, answered from the cache */
-    /* Reading. */
-    object_reader_t *reader; /* hit's or waiter's; NULL when answered without an object */
-    object_reader_t hit;
-    waiter_t *waiter; /* NULL for hits */
-    unsigned steps;   /* how often it had to begin again */
+    unsigned steps; /* how often it had to begin again */
     /* Answering. */
-    bool answering, sending, finished;
+    const char *detail; /* for Cache-Status of refusals */
     text_t date;        /* the answer's own; absent: now */
     int64_t length;     /* of the body; -1: not known before its end */
-    body_span_t span;   /* lent to the library until it asks for more */
-    const char *detail; /* for Cache-Status of refusals */
-    /* For the log. */
-    int64_t started_us, first_byte_us; /* wall clock; 0: none yet */
-    outcome_t outcome;
-    int origin_status;
 };
 
 /* Wall clock, microseconds. */
@@ -63,9 +64,11 @@ static inline text_t text_from(h2o_iovec_t bytes)
     return (text_t){bytes.base, bytes.len};
 }
 
-/* Lets the log find the exchange of a request; requests without one were refused before they came here. */
+/* Lets the request's end find its exchange; requests without one were refused before they came here. */
 void exchange_note(exchange_t *exchange);
-/* Counts and logs each request on this path as it ends, whoever answered it. */
+/* Gives back all that it holds: the request is over, and its pool is about to be cleared. */
+void exchange_end(exchange_t *exchange);
+/* Counts and logs each request on this path as it ends, whoever answered it, and ends its exchange. */
 void exchange_log_register(h2o_pathconf_t *path);
 
 /* Answers with what the reader's object holds: it has a head. `request` are the request's fields. */

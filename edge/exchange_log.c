@@ -2,20 +2,20 @@
  * guard before it. */
 #include "edge/exchange.h"
 
-/* The library keeps a list of pairs per request for whoever wants it; one of them is the exchange. */
+/* The library keeps a list of pairs per request for whoever wants it; the exchange is the only entry, and
+ * holds the list itself. */
 void exchange_note(exchange_t *exchange)
 {
-    h2o_req_t *req = exchange->req;
-    h2o_vector_reserve(&req->pool, &req->env, 1);
-    req->env.entries[0] = (h2o_iovec_t){(char *)exchange, sizeof *exchange};
-    req->env.size = 1;
+    exchange->note = (h2o_iovec_t){(char *)exchange, sizeof *exchange};
+    h2o_iovec_vector_t *env = &exchange->req->env;
+    *env = (h2o_iovec_vector_t){.entries = &exchange->note, .size = 1, .capacity = 1};
 }
 
-static const exchange_t *exchange_of(const h2o_req_t *req)
+static exchange_t *exchange_of(const h2o_req_t *req)
 {
     if (req->env.size == 0)
         return NULL;
-    const exchange_t *exchange = (const exchange_t *)(const void *)req->env.entries[0].base;
+    exchange_t *exchange = (exchange_t *)(void *)req->env.entries[0].base;
     MUST_BE(exchange, EXCHANGE_MAGIC);
     return exchange;
 }
@@ -79,12 +79,14 @@ static void write_line(access_log_buffer_t *log, worker_t *worker, h2o_req_t *re
 static void on_request_end(h2o_logger_t *logger, h2o_req_t *req)
 {
     (void)logger;
-    const exchange_t *exchange = exchange_of(req);
+    exchange_t *exchange = exchange_of(req);
     worker_t *worker = worker_of(req);
     count_request(SITE, exchange != NULL ? exchange->outcome : OUTCOME_ERROR,
                   req->version >= 0x200 ? PROTOCOL_H2 : PROTOCOL_H1);
     if (worker_log(worker) != NULL)
         write_line(worker_log(worker), worker, req, exchange);
+    if (exchange != NULL)
+        exchange_end(exchange);
 }
 
 void exchange_log_register(h2o_pathconf_t *path)

@@ -208,11 +208,8 @@ static waiter_t *waiter_new(exchange_t *exchange)
 
 /* --- The exchange's life --- */
 
-/* The request is over: its pool is being cleared. */
-static void end(void *memory)
+void exchange_end(exchange_t *exchange)
 {
-    exchange_t *exchange = memory;
-    MUST_BE(exchange, EXCHANGE_MAGIC);
     if (exchange->span.block != NULL)
         block_unref(&exchange->span.block);
     if (exchange->reader != NULL)
@@ -226,7 +223,7 @@ static void end(void *memory)
 
 static exchange_t *exchange_new(h2o_req_t *req)
 {
-    exchange_t *exchange = h2o_mem_alloc_shared(&req->pool, sizeof *exchange, end);
+    exchange_t *exchange = h2o_mem_alloc_pool(&req->pool, sizeof *exchange);
     memset(exchange, 0, sizeof *exchange);
     exchange->magic = EXCHANGE_MAGIC;
     exchange->req = req;

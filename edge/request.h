@@ -5,7 +5,8 @@
 
 #include <h2o.h>
 
-/* Registers the site's handler and the log on a worker's host and path. Requests find their node through their worker.
+/* Registers the site's handler and the log on a worker's host and path. Requests find their node through
+ * their worker.
  */
 void request_register(h2o_hostconf_t *host, h2o_pathconf_t *path);
 

@@ -10,9 +10,13 @@ enum { SEND_BYTES = 128 << 10, OWN_FIELDS = 4 };
 
 /* --- Fields --- */
 
-static void add(h2o_req_t *req, const h2o_token_t *token, text_t value)
+/* name: lives as long as the request. */
+static void add(h2o_req_t *req, const h2o_iovec_t *name, text_t value)
 {
-    h2o_add_header(&req->pool, &req->res.headers, token, NULL, value.data, value.length);
+    h2o_headers_t *headers = &req->res.headers;
+    h2o_vector_reserve(&req->pool, headers, headers->size + 1);
+    headers->entries[headers->size++] =
+        (h2o_header_t){(h2o_iovec_t *)name, NULL, {(char *)value.data, value.length}};
 }
 
 /* Digits of a number that is not negative, written to the end of `buffer`'s 20 bytes. */
@@ -29,7 +33,7 @@ static void add_age(exchange_t *exchange, int64_t age_ms)
 {
     h2o_req_t *req = exchange->req;
     char *digits = h2o_mem_alloc_pool(&req->pool, 20);
-    add(req, H2O_TOKEN_AGE, decimal((uint64_t)age_ms / 1000, digits));
+    add(req, &H2O_TOKEN_AGE->buf, decimal((uint64_t)age_ms / 1000, digits));
 }
 
 enum { STATUS_BYTES = 192 };
@@ -63,13 +67,14 @@ static text_t forwarded_status(const exchange_t *exchange, char *buffer)
     return (text_t){buffer, length};
 }
 
+static const text_t hit_words = {"selvedge; hit; ttl=", 19};
+
 static text_t hit_status(const exchange_t *exchange, char *buffer)
 {
-    char digits[20];
-    size_t length = 0;
-    append(buffer, &length, TEXT("selvedge; hit; ttl="));
-    append(buffer, &length, decimal((uint64_t)(exchange->ttl_ms + 999) / 1000, digits));
-    return (text_t){buffer, length};
+    text_t ttl = decimal((uint64_t)(exchange->ttl_ms + 999) / 1000, buffer + hit_words.length);
+    char *start = (char *)ttl.data - hit_words.length;
+    memcpy(start, hit_words.data, hit_words.length);
+    return (text_t){start, hit_words.length + ttl.length};
 }
 
 static text_t refusal_status(const exchange_t *exchange, char *buffer)
@@ -85,14 +90,13 @@ static text_t refusal_status(const exchange_t *exchange, char *buffer)
     return (text_t){buffer, length};
 }
 
-static void add_own(exchange_t *exchange, text_t (*status)(const exchange_t *, char *))
+static void add_own(exchange_t *exchange, size_t room, text_t (*status)(const exchange_t *, char *))
 {
+    static const h2o_iovec_t cache_status = {(char *)"cache-status", 12};
     h2o_req_t *req = exchange->req;
-    add(req, H2O_TOKEN_VIA, TEXT("1.1 selvedge"));
-    char *buffer = h2o_mem_alloc_pool(&req->pool, STATUS_BYTES);
-    text_t value = status(exchange, buffer);
-    h2o_add_header_by_str(&req->pool, &req->res.headers, H2O_STRLIT("cache-status"), 0, NULL, value.data,
-                          value.length);
+    add(req, &H2O_TOKEN_VIA->buf, TEXT("1.1 selvedge"));
+    char *buffer = h2o_mem_alloc_pool(&req->pool, room);
+    add(req, &cache_status, status(exchange, buffer));
 }
 
 /* A 304 carries what a 200 would have said of caching, not what describes the body (RFC 9110 section 15.4.5).
@@ -105,10 +109,13 @@ static bool belongs_in_304(text_t name)
 
 /* --- A head's fields, as the library takes them --- */
 
+/* What each hit reads comes first; behind the headers the names that are no tokens, and all bytes that are
+ * pointed at. */
 typedef struct {
-    size_t count;
-    text_t date;            /* lent to the library, which writes a Date by itself */
-    h2o_header_t headers[]; /* behind them the names that are no tokens, and all bytes that are pointed at */
+    uint32_t count;
+    bool dated;
+    char date[H2O_TIMESTR_RFC1123_LEN]; /* lent to the library, which writes a Date by itself */
+    h2o_header_t headers[];
 } front_t;
 
 static size_t front_size(const head_t *head)
@@ -129,18 +136,19 @@ static text_t copy_behind(char **at, text_t text)
 static front_t *make_front(const head_t *head)
 {
     size_t count = head->fields.count;
-    front_t *front = must_alloc(front_size(head));
+    front_t *front = must_calloc_aligned(front_size(head));
     h2o_iovec_t *names = (h2o_iovec_t *)(void *)(front->headers + count);
     char *at = (char *)(names + count);
     front->count = 0;
-    front->date = (text_t){NULL, 0};
+    front->dated = false;
     for (size_t i = 0; i < count; i++) {
         const http_field_t *field = &head->fields.at[i];
-        text_t value = copy_behind(&at, field->value);
         if (field->value.data == head->date.data) {
-            front->date = value;
+            front->dated = field->value.length == sizeof front->date;
+            memcpy(front->date, field->value.data, front->dated ? sizeof front->date : 0);
             continue;
         }
+        text_t value = copy_behind(&at, field->value);
         const h2o_token_t *token = h2o_lookup_token(field->name.data, field->name.length);
         text_t name = token ? (text_t){NULL, 0} : copy_behind(&at, field->name);
         names[i] = (h2o_iovec_t){(char *)name.data, name.length};
@@ -168,13 +176,16 @@ static void add_front(h2o_req_t *req, const front_t *front, bool not_modified)
 static void add_head(exchange_t *exchange, const head_t *head, bool not_modified)
 {
     const front_t *front = front_of(head);
-    exchange->date = front->date;
+    exchange->date = (text_t){front->date, front->dated ? sizeof front->date : 0};
     add_front(exchange->req, front, not_modified);
     int64_t age_ms = head_age_ms(head, exchange->started_us / 1000);
     bool reused = exchange->kind == WALK_HIT || object_revalidated(exchange->reader->object);
     if (reused || age_ms >= 1000)
         add_age(exchange, age_ms);
-    add_own(exchange, exchange->kind == WALK_HIT ? hit_status : forwarded_status);
+    if (exchange->kind == WALK_HIT)
+        add_own(exchange, hit_words.length + 20, hit_status);
+    else
+        add_own(exchange, STATUS_BYTES, forwarded_status);
 }
 
 /* --- Sending --- */
@@ -185,7 +196,7 @@ static void send_dated(exchange_t *exchange, text_t date, h2o_iovec_t *bytes, si
                        h2o_send_state_t state)
 {
     h2o_context_t *context = exchange->req->conn->ctx;
-    if (date.length != H2O_TIMESTR_RFC1123_LEN) {
+    if (date.length == 0) {
         h2o_send(exchange->req, bytes, count, state);
         return;
     }
@@ -340,7 +351,7 @@ static bool has_no_body(int status)
 
 static bool is_not_modified(const exchange_t *exchange, http_fields_t request, const head_t *head)
 {
-    return exchange->is_get && head->status == 200 &&
+    return exchange->is_get && head->status == 200 && http_is_conditional(request) &&
            http_not_modified(request, head->etag, head->last_modified);
 }
 
@@ -372,8 +383,8 @@ void respond_refusal(exchange_t *exchange, int status, const char *detail, const
     h2o_req_t *req = exchange->req;
     text_t body = text_of(message);
     exchange->detail = detail;
-    add(req, H2O_TOKEN_CONTENT_TYPE, TEXT("text/plain; charset=utf-8"));
-    add_own(exchange, refusal_status);
+    add(req, &H2O_TOKEN_CONTENT_TYPE->buf, TEXT("text/plain; charset=utf-8"));
+    add_own(exchange, STATUS_BYTES, refusal_status);
     req->res.content_length = body.length;
     set_status(exchange, status);
     exchange->finished = true;

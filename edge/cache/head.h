@@ -28,15 +28,6 @@ typedef struct head {
 head_t *head_new(memory_account_t *account, int status, http_fields_t fields, int64_t content_length,
                  const http_storing_t *storing, int64_t response_time_ms);
 
-/* Has the processor fetch what the front made, while something else is done. */
-static inline void head_prefetch_front(const head_t *head)
-{
-    enum { LINES = 8 };
-    const char *front = (const char *)atomic_load_explicit(&head->front, memory_order_relaxed);
-    for (int i = 0; front != NULL && i < LINES; i++)
-        __builtin_prefetch(front + i * CACHE_LINE);
-}
-
 /* Keeps `front` (malloc'd) with the head, or frees it when there is one already. Returns the one that is
  * kept. */
 const void *head_keep_front(const head_t *head, void *front);

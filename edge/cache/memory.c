@@ -10,11 +10,23 @@ const char *__tsan_default_suppressions(void)
 }
 #endif
 
+/* So many that most hold one home at most: each that is passed over on the way is a line to fetch. The index
+ * grows by itself, but only so far that there are as many buckets as homes. */
+static size_t buckets_for(uint64_t limit_bytes)
+{
+    enum { BUCKETS_MIN = 1024, BYTES_EACH = 16 << 10 };
+    size_t buckets = BUCKETS_MIN;
+    while (buckets < limit_bytes / BYTES_EACH)
+        buckets *= 2;
+    return buckets;
+}
+
 memory_t *memory_new(const memory_config_t *config)
 {
     memory_t *memory = must_calloc(1, sizeof *memory);
     memory->config = *config;
-    memory->index = cds_lfht_new_flavor(1024, 1024, 0, CDS_LFHT_AUTO_RESIZE | CDS_LFHT_ACCOUNTING,
+    size_t buckets = buckets_for(config->limit_bytes);
+    memory->index = cds_lfht_new_flavor(buckets, buckets, 0, CDS_LFHT_AUTO_RESIZE | CDS_LFHT_ACCOUNTING,
                                         &urcu_memb_flavor, NULL);
     MUST(memory->index != NULL);
     uint64_t shards = config->limit_bytes / SHARD_BYTES;
@@ -62,6 +74,19 @@ static variants_t *take_variants(variants_t *_Atomic *place)
     return variants;
 }
 
+static void mend(const void *_Atomic *place, const void *now)
+{
+    if (atomic_load_explicit(place, memory_order_relaxed) != now)
+        atomic_store_explicit(place, now, memory_order_relaxed);
+}
+
+static void mend_places(places_t *places, const object_t *stored)
+{
+    const head_t *head = object_head(stored);
+    mend(&places->head, head);
+    mend(&places->front, atomic_load_explicit(&head->front, memory_order_relaxed));
+}
+
 memory_view_t memory_look(memory_t *memory, const cache_key_t *key, const cache_variant_t *variant)
 {
     probe_t probe = {memory_name(key, variant), key, variant};
@@ -73,7 +98,7 @@ memory_view_t memory_look(memory_t *memory, const cache_key_t *key, const cache_
         view.growing = take_object(&home->growing);
         view.stored = take_object(&home->stored);
         if (view.stored != NULL)
-            object_prefetch(view.stored);
+            mend_places(&home->places, view.stored);
         if (atomic_load_explicit(&home->variants, memory_order_relaxed) != NULL)
             view.variants = take_variants(&home->variants);
         view.bypass_until_ms = atomic_load_explicit(&home->bypass_until_ms, memory_order_acquire);

@@ -24,32 +24,43 @@ typedef struct {
     home_t *homes[VARIANTS_PER_KEY]; /* references */
 } variant_list_t;
 
+/* Where answering with the stored object will read. Only ever given to the processor's prefetcher, so that
+ * these may point at what is gone: each look mends them. */
+typedef struct {
+    const void *_Atomic head, *_Atomic front;
+} places_t;
+
 struct home {
-    /* What a look reads comes first, on two lines of the processor's cache. */
+    /* The index comes here first, and from this one line of the processor's cache all others are known that a
+     * hit reads, so that they are fetched together: with many objects each of them is somewhere in main
+     * memory. */
     uint32_t magic;
     /* One by the index, one by each object that refers to it, one by each list of variants. */
     _Atomic uint32_t refs;
-    struct cds_lfht_node node;
-    ledger_hash_t name;
+    struct cds_lfht_node node; /* with the lower half of the name */
+    uint64_t name_high;
     /* Written under the shard's lock, read by anybody inside a read section. */
     object_t *_Atomic stored;
+    places_t places;
+    /* The second line. */
     object_t *_Atomic growing;
     variants_t *_Atomic variants;
-    _Atomic int64_t bypass_until_ms;
-    _Atomic uint64_t bypass_stamp;
     /* Fixed after creation. */
     variants_t *member_of; /* a reference; NULL in a primary key's home */
     cache_key_t key;       /* its target and selector point into `bytes` */
+    /* The rest. */
     text_t selector;
     shard_t *shard;
     memory_account_t *account;
     size_t charged;
     struct rcu_head reclaim;
+    _Atomic int64_t bypass_until_ms;
+    _Atomic uint64_t bypass_stamp;
     /* Under the shard's lock. */
     bool removed;
     uint64_t variants_stamp; /* of the latest fill that the node of variants is for */
     variant_list_t *list;
-    s3fifo_node_t policy; /* queued while something but a growing object is here */
+    s3fifo_node_t policy; /* queued while something but a growing object is here; a look touches it */
     char bytes[];
 };
 

@@ -191,17 +191,6 @@ uint64_t object_length(object_t *object)
     return length;
 }
 
-void object_prefetch(const object_t *object)
-{
-    enum { HEAD_LINES = 3, BODY_LINES = 4 /* from there on it sees by itself what comes */ };
-    const char *head = (const char *)atomic_load_explicit(&object->head, memory_order_relaxed);
-    const char *body = object->whole.data;
-    for (int i = 0; i < HEAD_LINES; i++)
-        __builtin_prefetch(head + i * CACHE_LINE);
-    for (int i = 0; body != NULL && i < BODY_LINES; i++)
-        __builtin_prefetch(body + i * CACHE_LINE);
-}
-
 ledger_judgement_t object_judge(object_t *object, const ledger_t *ledger, uint64_t sequence)
 {
     if (atomic_load_explicit(&object->checked, memory_order_acquire) >= sequence) {

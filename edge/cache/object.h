@@ -83,9 +83,6 @@ text_t object_selector(const object_t *object);
 /* Bytes so far. */
 uint64_t object_length(object_t *object);
 
-/* Has the processor fetch what answering with it will read, while something else is done. */
-void object_prefetch(const object_t *object);
-
 /* The ledger's verdict on it for a request that loaded this head sequence; a verdict found for a later or the
  * same sequence before is remembered, so a hit pays one comparison. */
 ledger_judgement_t object_judge(object_t *object, const ledger_t *ledger, uint64_t sequence);

@@ -63,7 +63,6 @@ static bool is_hit(const walk_t *walk, place_t *place, int64_t *ttl_ms)
         return false;
     }
     const head_t *head = object_head(stored);
-    head_prefetch_front(head);
     *ttl_ms = head_ttl_ms(head, walk->now_ms,
                           judgement.verdict == LEDGER_SOFT ? judgement.stale_since_ms : INT64_MAX);
     return *ttl_ms > 0 && !head->storing.no_cache;

@@ -91,9 +91,16 @@ static bool same_or_older(text_t last_modified, text_t since)
     return parse_modified(last_modified, &modified_ms) && modified_ms <= since_ms;
 }
 
+static const text_t if_modified_since = {"if-modified-since", 17};
+
+bool http_is_conditional(http_fields_t request)
+{
+    return http_fields_find(request, if_none_match) != NULL ||
+           http_fields_find(request, if_modified_since) != NULL;
+}
+
 bool http_not_modified(http_fields_t request, text_t etag, text_t last_modified)
 {
-    const text_t if_modified_since = TEXT("if-modified-since");
     const http_field_t *field = http_fields_find(request, if_none_match);
     if (field != NULL)
         return none_match_fails(request, field, etag);

@@ -6,6 +6,10 @@
 #include "edge/http/date.h"
 #include "edge/http/fields.h"
 
+/* Is there any condition at all? When not, the stored validators need not be looked at, which on a hit saves
+ * fetching them from memory. */
+bool http_is_conditional(http_fields_t request);
+
 /* What a GET or HEAD asked for, against a 200 with these validators (each may be absent). True: answer 304.
  * If-None-Match (weak comparison, `*`, lists over several lines) goes before If-Modified-Since. What is
  * malformed, on either side, matches nothing: the answer is then the whole 200, which is always right. */
