@@ -1,6 +1,7 @@
 /* HTTP/2: header blocks are bounded before and checked after decoding; frames and windows that the library's
  * assertions do not survive are changed into ones that they do. Line numbers are of libh2o 2.2.5. */
 #include "edge/guard/guard.h"
+#include "edge/guard/hpack_encode.h"
 #include "edge/guard/http2_check.h"
 #include "edge/guard/libh2o.h"
 
@@ -139,6 +140,40 @@ int h2o_hpack_parse_headers(h2o_req_t *req, void *table, const uint8_t *block, s
     return 0;
 }
 
+/* A block that is larger than a frame may be is cut into frames, from the back, where there is room. The
+ * first frame's header has its place already. */
+static void cut_block(uint8_t *start, size_t length, size_t most, uint32_t stream_id)
+{
+    size_t whole = (length - 1) / most; /* frames before the last */
+    for (size_t i = whole + 1; i-- > 0;) {
+        const uint8_t *from = start + H2O_HTTP2_FRAME_HEADER_SIZE + i * most;
+        uint8_t *to = start + i * (most + H2O_HTTP2_FRAME_HEADER_SIZE);
+        size_t part = i == whole ? length - whole * most : most;
+        memmove(to + H2O_HTTP2_FRAME_HEADER_SIZE, from, part);
+        h2o_http2_encode_frame_header(
+            to, part, i == 0 ? H2O_HTTP2_FRAME_TYPE_HEADERS : H2O_HTTP2_FRAME_TYPE_CONTINUATION,
+            i == whole ? H2O_HTTP2_FRAME_FLAG_END_HEADERS : 0, (int32_t)stream_id);
+    }
+}
+
+/* The HEADERS frame of a response. */
+void h2o_hpack_flatten_response(h2o_buffer_t **buffer, h2o_hpack_header_table_t *table, uint32_t stream_id,
+                                size_t max_frame_size, h2o_res_t *res, h2o_timestamp_t *timestamp,
+                                const h2o_iovec_t *server_name, size_t content_length)
+{
+    const hpack_response_t response = {.res = res,
+                                       .date = {timestamp->str->rfc1123, H2O_TIMESTR_RFC1123_LEN},
+                                       .server = *server_name,
+                                       .content_length = content_length};
+    size_t bound = hpack_bound(&response);
+    size_t frames = bound / max_frame_size + 1;
+    uint8_t *start = (uint8_t *)h2o_buffer_reserve(buffer, bound + frames * H2O_HTTP2_FRAME_HEADER_SIZE).base;
+    uint8_t *block = start + H2O_HTTP2_FRAME_HEADER_SIZE;
+    size_t length = (size_t)(hpack_encode(table, &response, block) - block);
+    cut_block(start, length, max_frame_size, stream_id);
+    (*buffer)->size += length + ((length - 1) / max_frame_size + 1) * H2O_HTTP2_FRAME_HEADER_SIZE;
+}
+
 /* Windows. When a window grows from nothing, update_stream_output_window (connection.c:325) schedules the
  * stream again, and asserts that it is not waiting for its last bytes to be written: which it is, between
  * END_STREAM's frame being made and its write completing. So the window of a stream that has ended is kept
@@ -201,10 +236,13 @@ int h2o_http2_update_peer_settings(h2o_http2_settings_t *settings, const uint8_t
 {
     uint32_t before = settings->initial_window_size;
     int result = libh2o.update_peer_settings(settings, payload, length, error);
-    if (result == 0 && settings->initial_window_size != before)
-        ready_ended_streams(CONTAINER_OF(settings, h2o_http2_conn_t, peer_settings),
-                            (int64_t)settings->initial_window_size - before);
-    return result;
+    if (result != 0)
+        return result;
+    h2o_http2_conn_t *conn = CONTAINER_OF(settings, h2o_http2_conn_t, peer_settings);
+    hpack_allow(&conn->output_header_table, settings->header_table_size);
+    if (settings->initial_window_size != before)
+        ready_ended_streams(conn, (int64_t)settings->initial_window_size - before);
+    return 0;
 }
 
 /* Frames. */

@@ -70,6 +70,25 @@ typedef struct {
     uint32_t open, half_closed, send_body;
 } h2o_http2_stream_counts_t;
 
+typedef struct {
+    h2o_iovec_t *name, *value; /* shared memory, but for names that are tokens */
+    const char *error;         /* the decoder's */
+} h2o_hpack_header_table_entry_t;
+
+/* A ring of entries, the newest first. The last member is the decoder's bound; the encoder's table has no use
+ * for it in the library, and keeps there what it has to say to the client. */
+typedef struct {
+    h2o_hpack_header_table_entry_t *entries;
+    size_t count, entry_capacity, newest;
+    size_t bytes, capacity; /* as section 4.1 of RFC 7541 counts */
+    struct {
+        uint32_t smallest;
+        bool size_to_say;
+    };
+} h2o_hpack_header_table_t;
+
+static_assert(sizeof(h2o_hpack_header_table_t) == 7 * sizeof(size_t), "libh2o 2.2.5");
+
 /* Never created or copied here: only the front of it is declared. */
 typedef struct st_h2o_http2_conn_t {
     h2o_conn_t super;
@@ -83,15 +102,9 @@ typedef struct st_h2o_http2_conn_t {
     h2o_linklist_t conns;
     ssize_t (*read_expect)(struct st_h2o_http2_conn_t *, const uint8_t *, size_t, const char **);
     h2o_buffer_t *http1_request_input;
-    struct {
-        void *entries;
-        size_t numbers[6];
-    } input_header_table;
+    h2o_hpack_header_table_t input_header_table;
     h2o_http2_window_t input_window;
-    struct {
-        void *entries;
-        size_t numbers[6];
-    } output_header_table;
+    h2o_hpack_header_table_t output_header_table;
     h2o_linklist_t pending_requests;
     h2o_timeout_entry_t timeout_entry;
     h2o_buffer_t *headers_unparsed;
@@ -109,9 +122,12 @@ static_assert(offsetof(h2o_http2_conn_t, write.streams_to_proceed) == 400, "libh
 static_assert(offsetof(h2o_http2_settings_t, initial_window_size) == 12, "libh2o 2.2.5");
 
 enum {
+    H2O_HTTP2_FRAME_HEADER_SIZE = 9,
+    H2O_HTTP2_FRAME_TYPE_HEADERS = 1,
     H2O_HTTP2_FRAME_TYPE_PING = 6,
     H2O_HTTP2_FRAME_TYPE_CONTINUATION = 9, /* the last the library knows */
-    H2O_HTTP2_FRAME_FLAG_ACK = 1
+    H2O_HTTP2_FRAME_FLAG_ACK = 1,
+    H2O_HTTP2_FRAME_FLAG_END_HEADERS = 4
 };
 
 typedef struct {
@@ -146,14 +162,23 @@ int h2o_http2_update_peer_settings(h2o_http2_settings_t *settings, const uint8_t
                                    const char **error);
 ssize_t h2o_http2_decode_frame(h2o_http2_frame_t *frame, const uint8_t *source, size_t length,
                                const h2o_http2_settings_t *host_settings, const char **error);
+void h2o_hpack_flatten_response(h2o_buffer_t **buffer, h2o_hpack_header_table_t *table, uint32_t stream_id,
+                                size_t max_frame_size, h2o_res_t *res, h2o_timestamp_t *timestamp,
+                                const h2o_iovec_t *server_name, size_t content_length);
 void h2o_http2_stream_reset(h2o_http2_conn_t *conn, h2o_http2_stream_t *stream);
 void h2o_http2_stream_send_pending_data(h2o_http2_conn_t *conn, h2o_http2_stream_t *stream);
 
-/* The library's own. Filled before main; NULL when the library has no such function. */
+/* The library's, as they are. */
+size_t h2o_hpack_encode_string(uint8_t *out, const char *bytes, size_t length);
+void h2o_http2_encode_frame_header(uint8_t *out, size_t length, uint8_t type, uint8_t flags,
+                                   int32_t stream_id);
+
+/* What was replaced. Filled before main; NULL when the library has no such function. */
 typedef struct {
     __typeof__(&phr_parse_request) parse_request;
     __typeof__(&h2o_process_request) process_request;
     __typeof__(&h2o_hpack_parse_headers) parse_headers;
+    __typeof__(&h2o_hpack_flatten_response) flatten_response; /* never called */
     __typeof__(&h2o_http2_update_peer_settings) update_peer_settings;
     __typeof__(&h2o_http2_decode_frame) decode_frame;
     __typeof__(&h2o_http2_stream_reset) stream_reset;
