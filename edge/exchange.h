@@ -25,7 +25,7 @@ struct waiter {
 /* In the request's pool; ends with it. */
 struct exchange {
     /* What the end of a request reads comes first: by then hundreds of other requests have had the
-     * processor's cache (exchange_log.c fetches it as one). */
+     * processor's cache. */
     h2o_generator_t super;
     uint32_t magic;
     outcome_t outcome;
@@ -37,20 +37,19 @@ struct exchange {
     waiter_t *waiter;                  /* NULL for hits */
     body_span_t span;                  /* lent to the library until it asks for more */
     h2o_iovec_t note;                  /* by which the log finds the exchange of a request */
+    walk_kind_t kind;
+    forward_t forward;
+    unsigned steps;     /* how often it had to begin again */
+    const char *detail; /* for Cache-Status of refusals */
+    /* All above starts as zero; what follows is set before it is read. */
     object_reader_t hit;
     h2o_req_t *req;
     worker_t *worker;
-    /* What was decided. */
     cache_key_t key;
     uint64_t sequence;
-    walk_kind_t kind;
-    forward_t forward;
     int64_t ttl_ms;
-    unsigned steps; /* how often it had to begin again */
-    /* Answering. */
-    const char *detail; /* for Cache-Status of refusals */
-    text_t date;        /* the answer's own; absent: now */
-    int64_t length;     /* of the body; -1: not known before its end */
+    text_t date;    /* the answer's own; absent: now */
+    int64_t length; /* of the body; -1: not known before its end */
 };
 
 /* Wall clock, microseconds. */

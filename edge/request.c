@@ -224,7 +224,7 @@ void exchange_end(exchange_t *exchange)
 static exchange_t *exchange_new(h2o_req_t *req)
 {
     exchange_t *exchange = h2o_mem_alloc_pool(&req->pool, sizeof *exchange);
-    memset(exchange, 0, sizeof *exchange);
+    memset(exchange, 0, offsetof(exchange_t, hit));
     exchange->magic = EXCHANGE_MAGIC;
     exchange->req = req;
     exchange->worker = worker_of(req);
