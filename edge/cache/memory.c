@@ -10,23 +10,11 @@ const char *__tsan_default_suppressions(void)
 }
 #endif
 
-/* So many that most hold one home at most: each that is passed over on the way is a line to fetch. The index
- * grows by itself, but only so far that there are as many buckets as homes. */
-static size_t buckets_for(uint64_t limit_bytes)
-{
-    enum { BUCKETS_MIN = 1024, BYTES_EACH = 16 << 10 };
-    size_t buckets = BUCKETS_MIN;
-    while (buckets < limit_bytes / BYTES_EACH)
-        buckets *= 2;
-    return buckets;
-}
-
 memory_t *memory_new(const memory_config_t *config)
 {
     memory_t *memory = must_calloc(1, sizeof *memory);
     memory->config = *config;
-    size_t buckets = buckets_for(config->limit_bytes);
-    memory->index = cds_lfht_new_flavor(buckets, buckets, 0, CDS_LFHT_AUTO_RESIZE | CDS_LFHT_ACCOUNTING,
+    memory->index = cds_lfht_new_flavor(1024, 1024, 0, CDS_LFHT_AUTO_RESIZE | CDS_LFHT_ACCOUNTING,
                                         &urcu_memb_flavor, NULL);
     MUST(memory->index != NULL);
     uint64_t shards = config->limit_bytes / SHARD_BYTES;

@@ -74,7 +74,7 @@ static bool is_same_site(text_t a, text_t b)
 static void prefetch_lines(const void *start, int lines)
 {
     for (int i = 0; i < lines; i++)
-        __builtin_prefetch((const char *)start + i * CACHE_LINE);
+        __builtin_prefetch((const void *)((uintptr_t)start + (unsigned)i * CACHE_LINE)); /* may be NULL */
 }
 
 /* All that a hit will read, of which nothing but the home's first line is known to be near. */
