@@ -2,6 +2,7 @@
 #include <sys/socket.h>
 
 #include "edge/exchange.h"
+#include "edge/guard/hpack_encode.h"
 #include "edge/http/conditional.h"
 #include "edge/http/status.h"
 
@@ -109,52 +110,101 @@ static bool belongs_in_304(text_t name)
 
 /* --- A head's fields, as the library takes them --- */
 
-/* What each hit reads comes first; behind the headers the names that are no tokens, and all bytes that are
- * pointed at. */
+/* What each hit reads comes first. Behind the headers all bytes that are pointed at, then the names that are
+ * no tokens. */
 typedef struct {
     uint32_t count;
+    uint32_t
+        repeating; /* so many headers come first that an HTTP/2 connection says once and then points to */
     bool dated;
     char date[H2O_TIMESTR_RFC1123_LEN]; /* lent to the library, which writes a Date by itself */
+    h2o_iovec_t coded;                  /* for HTTP/2: all other headers and the date; empty when not dated */
     h2o_header_t headers[];
 } front_t;
 
-static size_t front_size(const head_t *head)
+static h2o_iovec_t iovec_of(text_t text)
 {
-    size_t size = sizeof(front_t) + head->fields.count * (sizeof(h2o_header_t) + sizeof(h2o_iovec_t));
-    for (size_t i = 0; i < head->fields.count; i++)
-        size += head->fields.at[i].name.length + head->fields.at[i].value.length;
-    return size;
+    return (h2o_iovec_t){(char *)text.data, text.length};
 }
 
-static text_t copy_behind(char **at, text_t text)
+/* Where the names start. */
+static size_t names_at(const head_t *head)
 {
-    text_t copy = {memcpy(*at, text.data, text.length), text.length};
+    size_t size = sizeof(front_t) + head->fields.count * sizeof(h2o_header_t);
+    for (size_t i = 0; i < head->fields.count; i++) {
+        const http_field_t *field = &head->fields.at[i];
+        h2o_iovec_t name = iovec_of(field->name);
+        size += name.len + field->value.length + hpack_field_bound(&name, iovec_of(field->value));
+    }
+    return (size + _Alignof(h2o_iovec_t) - 1) / _Alignof(h2o_iovec_t) * _Alignof(h2o_iovec_t);
+}
+
+static char *copy_behind(char **at, text_t text)
+{
+    char *copy = memcpy(*at, text.data, text.length);
     *at += text.length;
     return copy;
 }
 
+static const h2o_iovec_t *token_of(text_t name)
+{
+    const h2o_token_t *token = h2o_lookup_token(name.data, name.length);
+    return token != NULL ? &token->buf : NULL;
+}
+
+/* Does it come again on an HTTP/2 connection? */
+static bool is_repeating(const http_field_t *field)
+{
+    const h2o_iovec_t *token = token_of(field->name);
+    return token != NULL && !hpack_codes_beforehand(token);
+}
+
+/* The headers of one kind, without the Date. */
+static void add_headers(front_t *front, const head_t *head, h2o_iovec_t *names, bool repeating, char **at)
+{
+    for (size_t i = 0; i < head->fields.count; i++) {
+        const http_field_t *field = &head->fields.at[i];
+        if (field->value.data == head->date.data || is_repeating(field) != repeating)
+            continue;
+        h2o_iovec_t value = {copy_behind(at, field->value), field->value.length};
+        h2o_iovec_t *name = (h2o_iovec_t *)token_of(field->name);
+        if (name == NULL) {
+            name = &names[front->count];
+            *name = (h2o_iovec_t){copy_behind(at, field->name), field->name.length};
+        }
+        front->headers[front->count++] = (h2o_header_t){name, NULL, value};
+    }
+}
+
+/* What is not repeating, and the Date. */
+static void add_code(front_t *front, const head_t *head, char **at)
+{
+    uint8_t *start = (uint8_t *)*at, *end = start;
+    for (size_t i = 0; i < head->fields.count; i++) {
+        const http_field_t *field = &head->fields.at[i];
+        if (is_repeating(field))
+            continue;
+        const h2o_iovec_t *token = token_of(field->name), name = iovec_of(field->name);
+        end = hpack_encode_beforehand(end, token != NULL ? token : &name, iovec_of(field->value));
+    }
+    front->coded = (h2o_iovec_t){*at, (size_t)(end - start)};
+    *at = (char *)end;
+}
+
 static front_t *make_front(const head_t *head)
 {
-    size_t count = head->fields.count;
-    front_t *front = must_calloc_aligned(front_size(head));
-    h2o_iovec_t *names = (h2o_iovec_t *)(void *)(front->headers + count);
-    char *at = (char *)(names + count);
-    front->count = 0;
-    front->dated = false;
-    for (size_t i = 0; i < count; i++) {
-        const http_field_t *field = &head->fields.at[i];
-        if (field->value.data == head->date.data) {
-            front->dated = field->value.length == sizeof front->date;
-            memcpy(front->date, field->value.data, front->dated ? sizeof front->date : 0);
-            continue;
-        }
-        text_t value = copy_behind(&at, field->value);
-        const h2o_token_t *token = h2o_lookup_token(field->name.data, field->name.length);
-        text_t name = token ? (text_t){NULL, 0} : copy_behind(&at, field->name);
-        names[i] = (h2o_iovec_t){(char *)name.data, name.length};
-        front->headers[front->count++] = (h2o_header_t){
-            token ? (h2o_iovec_t *)&token->buf : &names[i], NULL, {(char *)value.data, value.length}};
+    size_t size = names_at(head);
+    front_t *front = must_calloc_aligned(size + head->fields.count * sizeof(h2o_iovec_t));
+    h2o_iovec_t *names = (h2o_iovec_t *)(void *)((char *)front + size);
+    char *at = (char *)(front->headers + head->fields.count);
+    add_headers(front, head, names, true, &at);
+    front->repeating = front->count;
+    front->dated = head->date.length == sizeof front->date;
+    if (front->dated) {
+        memcpy(front->date, head->date.data, sizeof front->date);
+        add_code(front, head, &at);
     }
+    add_headers(front, head, names, false, &at);
     return front;
 }
 
@@ -173,11 +223,26 @@ static void add_front(h2o_req_t *req, const front_t *front, bool not_modified)
             headers->entries[headers->size++] = front->headers[i];
 }
 
+/* The same for HTTP/2, with the work that is the same each time already done. */
+static void add_coded_front(h2o_req_t *req, const front_t *front)
+{
+    h2o_headers_t *headers = &req->res.headers;
+    h2o_vector_reserve(&req->pool, headers, 1 + front->repeating + OWN_FIELDS);
+    headers->entries[0] = (h2o_header_t){(h2o_iovec_t *)&hpack_coded, NULL, front->coded};
+    memcpy(headers->entries + 1, front->headers, front->repeating * sizeof(h2o_header_t));
+    headers->size = 1 + front->repeating;
+}
+
 static void add_head(exchange_t *exchange, const head_t *head, bool not_modified)
 {
     const front_t *front = front_of(head);
-    exchange->date = (text_t){front->date, front->dated ? sizeof front->date : 0};
-    add_front(exchange->req, front, not_modified);
+    if (exchange->req->version >= 0x200 && !not_modified && front->coded.len > 0) {
+        exchange->date = (text_t){NULL, 0};
+        add_coded_front(exchange->req, front);
+    } else {
+        exchange->date = (text_t){front->date, front->dated ? sizeof front->date : 0};
+        add_front(exchange->req, front, not_modified);
+    }
     int64_t age_ms = head_age_ms(head, exchange->started_us / 1000);
     bool reused = exchange->kind == WALK_HIT || object_revalidated(exchange->reader->object);
     if (reused || age_ms >= 1000)

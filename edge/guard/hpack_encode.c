@@ -186,27 +186,51 @@ static uint8_t *put_through_table(h2o_hpack_header_table_t *table, uint8_t *out,
     return out;
 }
 
+/* Which form the field takes. token: NULL when the name is none. */
+static unsigned form_of(const h2o_iovec_t *name, const h2o_token_t **token)
+{
+    *token = h2o_iovec_is_token(name) ? CONTAINER_OF(name, h2o_token_t, buf) : NULL;
+    if (*token == NULL)
+        return NOT_INDEXED;
+    unsigned form = forms[*token - h2o__tokens];
+    return form == INDEXED_NOW && (*token)->http2_static_table_name_index == 0 ? NOT_INDEXED : form;
+}
+
+static uint8_t *put_name(uint8_t *out, unsigned form, const h2o_token_t *token, const h2o_iovec_t *name)
+{
+    if (token != NULL && token->http2_static_table_name_index != 0)
+        return put_int(out, form, 4, (size_t)token->http2_static_table_name_index);
+    *out++ = (uint8_t)form;
+    return put_as_is(out, name->base, name->len);
+}
+
 static uint8_t *put_field(h2o_hpack_header_table_t *table, uint8_t *out, const h2o_iovec_t *name,
                           h2o_iovec_t value)
 {
-    const h2o_token_t *token = NULL;
-    unsigned form = NOT_INDEXED;
-    if (h2o_iovec_is_token(name)) {
-        token = CONTAINER_OF(name, h2o_token_t, buf);
-        form = forms[token - h2o__tokens];
-    }
-    if (form == INDEXED_NOW && token->http2_static_table_name_index != 0)
+    const h2o_token_t *token;
+    unsigned form = form_of(name, &token);
+    if (form == INDEXED_NOW)
         return put_through_table(table, out, token, &value);
-    if (token != NULL && token->http2_static_table_name_index != 0)
-        out = put_int(out, form, 4, (size_t)token->http2_static_table_name_index);
-    else {
-        *out++ = (uint8_t)form;
-        out = put_as_is(out, name->base, name->len);
-    }
+    out = put_name(out, form, token, name);
     return value.len < SHORT ? put_as_is(out, value.base, value.len) : put_shortest(out, value);
 }
 
-static size_t field_bound(const h2o_iovec_t *name, h2o_iovec_t value)
+const h2o_iovec_t hpack_coded = {(char *)"", 0};
+
+bool hpack_codes_beforehand(const h2o_iovec_t *name)
+{
+    const h2o_token_t *token;
+    return form_of(name, &token) != INDEXED_NOW;
+}
+
+uint8_t *hpack_encode_beforehand(uint8_t *out, const h2o_iovec_t *name, h2o_iovec_t value)
+{
+    const h2o_token_t *token;
+    unsigned form = form_of(name, &token);
+    return put_shortest(put_name(out, form, token, name), value);
+}
+
+size_t hpack_field_bound(const h2o_iovec_t *name, h2o_iovec_t value)
 {
     return name->len + value.len + 3 * INT_BYTES_MAX;
 }
@@ -215,23 +239,38 @@ size_t hpack_bound(const hpack_response_t *response)
 {
     const h2o_headers_t *headers = &response->res->headers;
     size_t bytes = 2 * INT_BYTES_MAX + STATUS_BYTES_MAX + CONTENT_LENGTH_BYTES_MAX;
-    bytes += field_bound(&H2O_TOKEN_DATE->buf, response->date);
-    bytes += field_bound(&H2O_TOKEN_SERVER->buf, response->server);
+    bytes += hpack_field_bound(&H2O_TOKEN_DATE->buf, response->date);
+    bytes += hpack_field_bound(&H2O_TOKEN_SERVER->buf, response->server);
     for (size_t i = 0; i < headers->size; i++)
-        bytes += field_bound(headers->entries[i].name, headers->entries[i].value);
+        bytes += hpack_field_bound(headers->entries[i].name, headers->entries[i].value);
     return bytes;
+}
+
+static bool starts_coded(const h2o_headers_t *headers)
+{
+    return headers->size > 0 && headers->entries[0].name == &hpack_coded;
+}
+
+static uint8_t *put_coded(uint8_t *out, h2o_iovec_t code)
+{
+    memcpy(out, code.base, code.len);
+    return out + code.len;
 }
 
 uint8_t *hpack_encode(h2o_hpack_header_table_t *table, const hpack_response_t *response, uint8_t *out)
 {
     const h2o_headers_t *headers = &response->res->headers;
+    bool coded = starts_coded(headers);
     if (table->size_to_say)
         out = put_table_size(table, out);
     out = put_status(out, response->res->status);
-    out = put_field(table, out, &H2O_TOKEN_DATE->buf, response->date);
+    if (coded)
+        out = put_coded(out, headers->entries[0].value);
+    else
+        out = put_field(table, out, &H2O_TOKEN_DATE->buf, response->date);
     if (response->server.len > 0)
         out = put_field(table, out, &H2O_TOKEN_SERVER->buf, response->server);
-    for (size_t i = 0; i < headers->size; i++)
+    for (size_t i = coded; i < headers->size; i++)
         out = put_field(table, out, headers->entries[i].name, headers->entries[i].value);
     if (response->content_length != SIZE_MAX)
         out = put_content_length(out, response->content_length);

@@ -17,6 +17,18 @@ enum { HPACK_TABLE_BYTES = 4096 };
  */
 void hpack_allow(h2o_hpack_header_table_t *table, size_t bytes);
 
+/* Fields that never enter the table have the same code in every block: who answers with them again and again
+ * codes them once. Then the first of a response's fields has this name and the code as its value, and the
+ * Date must be among them. For HTTP/2 only. */
+extern const h2o_iovec_t hpack_coded;
+
+/* May the field be coded beforehand? name: a token's, or any other. */
+bool hpack_codes_beforehand(const h2o_iovec_t *name);
+/* Room that the code of one field needs, in bytes. */
+size_t hpack_field_bound(const h2o_iovec_t *name, h2o_iovec_t value);
+/* Codes a field of which hpack_codes_beforehand() is true, as short as it gets. Returns the code's end. */
+uint8_t *hpack_encode_beforehand(uint8_t *out, const h2o_iovec_t *name, h2o_iovec_t value);
+
 /* What a block is made of. */
 typedef struct {
     const h2o_res_t *res;
