@@ -30,8 +30,8 @@ const char *url_error_text(url_error_t error);
  * 3986 does not allow raw in a path but browsers send (`"<>[]^`{|}`) becomes its escape, so that /a|b and
  * /a%7Cb are one key; in the query it stays.
  *
- * `*normal` is `target` itself when nothing changes (the usual case, one scan), else it lies in `buffer`,
- * which must not overlap the target. A capacity of URL_NORMAL_MAX(target.length) is always enough; with less,
+ * `*normal` is `target` itself when nothing changes (the usual case, one scan), a literal when it is empty,
+ * else it lies in `buffer`, which must not overlap the target. A capacity of URL_NORMAL_MAX(target.length) is always enough; with less,
  * what does not fit is URL_TOO_LONG. Idempotent. *normal means nothing after an error. */
 url_error_t url_normalize(text_t target, char *buffer, size_t capacity, text_t *normal);
 

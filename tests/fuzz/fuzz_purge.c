@@ -1,0 +1,65 @@
+/* The body of a purge, as the admin API reads it. The referee: what is accepted is rules that the journal
+ * takes, and what is refused says why in JSON. */
+#include "edge/observe/counters.h"
+#include "purge/api_purge.h"
+#include "purge/journal.h"
+
+int LLVMFuzzerInitialize(int *argc, char ***argv);
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerInitialize(int *argc, char ***argv)
+{
+    (void)argc;
+    (void)argv;
+    counters_attach();
+    return 0;
+}
+
+static publisher_purge_t *submitted;
+
+/* The publisher's part, played here. */
+void publisher_submit(publisher_t *publisher, publisher_purge_t *purge)
+{
+    (void)publisher;
+    submitted = purge;
+}
+
+static void take_answer(void *context, api_answer_t *answer)
+{
+    int *status = context;
+    *status = answer->status;
+    free(answer->body);
+}
+
+/* Every rule is sound; then the publisher says that they are in force, or that they could not be written. */
+static void submit(api_purge_t *purge)
+{
+    int status = 0;
+    api_purge_submit(&purge, NULL, take_answer, &status);
+    MUST(submitted->rule_count > 0);
+    for (size_t i = 0; i < submitted->rule_count; i++)
+        MUST(submitted->rules[i].kind != RULE_URL || submitted->rules[i].target.data[0] == '/');
+    bool written = submitted->rule_count % 2 == 0;
+    submitted->done(submitted, written ? 1 : 0, written ? NULL : "the disk is full");
+    MUST(status == (written ? 200 : 500));
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    char *body = malloc(size > 0 ? size : 1);
+    MUST(body != NULL);
+    memcpy(body, data, size);
+    api_answer_t refusal;
+    api_purge_t *purge = api_purge_read((text_t){body, size}, TEXT("default"), &refusal);
+    free(body);
+    if (purge != NULL) {
+        submit(purge);
+        return 0;
+    }
+    MUST(refusal.status >= 400);
+    json_t *said = json_loadb(refusal.body, refusal.body_length, 0, NULL);
+    MUST(said != NULL && json_string_length(json_object_get(json_object_get(said, "error"), "message")) > 0);
+    json_decref(said);
+    free(refusal.body);
+    return 0;
+}
