@@ -22,14 +22,15 @@ def test_both_programs_are_in_the_build_directory():
     assert run("--version", binary=SELVEDGECTL).returncode == 0
 
 
-def test_three_presets_and_jemalloc_in_release_only():
+def test_presets_and_jemalloc_in_release_only():
     presets = {preset["name"]: preset for preset in json.loads((ROOT / "CMakePresets.json").read_text())["configurePresets"]}
     assert {name: Path(preset["binaryDir"]).name for name, preset in presets.items()} == {
-        "release": "build", "debug": "build-debug", "tsan": "build-tsan"}
+        "release": "build", "debug": "build-debug", "tsan": "build-tsan", "fuzz": "build-fuzz"}
     variables = {name: preset["cacheVariables"] for name, preset in presets.items()}
     assert [name for name in variables if variables[name].get("SELVEDGE_JEMALLOC") == "ON"] == ["release"]
     assert variables["debug"]["SELVEDGE_SANITIZE"] == "address,undefined"
     assert variables["tsan"]["SELVEDGE_SANITIZE"] == "thread"
+    assert variables["fuzz"]["SELVEDGE_SANITIZE"] == variables["debug"]["SELVEDGE_SANITIZE"]
     assert all(preset["SELVEDGE_WERROR"] == "ON" for preset in variables.values())
     listed = command("cmake", "--list-presets").stdout
     assert all(f'"{name}"' in listed for name in presets)
