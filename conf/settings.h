@@ -45,6 +45,7 @@ typedef struct {
     uint64_t max_object_bytes; /* larger ones stream through and are not stored */
     uint64_t max_request_body_bytes;
     unsigned workers;
+    unsigned http2_reset_budget; /* streams of one connection reset before their response was finished */
 
     const char *certificate_file, *key_file; /* both or neither; neither: self-signed for localhost */
     const char *state_dir;                   /* NULL: a fresh private one, removed at exit */

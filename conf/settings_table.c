@@ -190,6 +190,18 @@ const setting_t settings_table[] = {
      .standard = {"16M"},
      .reload = true,
      .meaning = "The largest request body; a larger one is answered with 413. Each is held in memory whole."},
+    {.name = "http2.reset_budget",
+     .option = "--http2-reset-budget",
+     .placeholder = "N",
+     .type = SETTING_COUNT,
+     FIELD(http2_reset_budget),
+     .minimum = 1,
+     .maximum = 1000000,
+     .standard = {"200"},
+     .reload = true,
+     .meaning =
+         "How many streams of an HTTP/2 connection may be reset, by either side, before their response "
+         "is finished; one more each second. Over it the connection is closed (ENHANCE_YOUR_CALM)."},
     {.name = "shutdown_timeout",
      .option = "--shutdown-timeout",
      .placeholder = "SECONDS",

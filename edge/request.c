@@ -3,6 +3,7 @@
 #include <time.h>
 
 #include "edge/exchange.h"
+#include "edge/guard/budget.h"
 #include "edge/guard/guard.h"
 #include "edge/http/url.h"
 #include "origin_pull/fill_upstream.h"
@@ -66,9 +67,11 @@ static waiter_t *waiter_of(object_reader_t *reader)
     return CONTAINER_OF(reader, waiter_t, reader);
 }
 
+/* A connection that has too many fills in flight gets no more: whoever waits for this one sees it fail. */
 static void start_fill(exchange_t *exchange, walk_step_t *step, http_fields_t fields)
 {
     const node_t *node = worker_node(exchange->worker);
+    guard_fills_t *slot = guard_fill_begin(exchange->req);
     fill_request_t request = {.memory = node->memory,
                               .method = exchange->is_get ? TEXT("GET") : text_from(exchange->req->method),
                               .key = exchange->key,
@@ -76,10 +79,17 @@ static void start_fill(exchange_t *exchange, walk_step_t *step, http_fields_t fi
                               .body = text_from(exchange->req->entity),
                               .object = exchange->reader->object,
                               .base = step->base,
-                              .indexed = step->kind == WALK_FILL};
+                              .indexed = step->kind == WALK_FILL,
+                              .on_end = slot != NULL ? guard_fill_end : NULL,
+                              .on_end_context = slot};
     step->base = NULL;
     fill_t *fill = fill_new(&request);
-    puller_submit(node->puller, &fill);
+    if (slot != NULL) {
+        puller_submit(node->puller, &fill);
+        return;
+    }
+    fill_fail(fill, (object_failure_t){503, "too_many_fills"});
+    fill_free(&fill);
 }
 
 static void await_head(exchange_t *exchange);

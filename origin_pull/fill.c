@@ -19,6 +19,8 @@ struct fill {
     int64_t request_time_ms;
     int64_t content_length; /* -1: not known */
     uint64_t received;
+    void (*on_end)(void *context); /* NULL: none, or called */
+    void *on_end_context;
     char bytes[]; /* what the texts above point into */
 };
 
@@ -63,6 +65,8 @@ fill_t *fill_new(const fill_request_t *request)
     fill->method = copy_text(&at, request->method);
     fill->body = copy_text(&at, request->body);
     fill->content_length = -1;
+    fill->on_end = request->on_end;
+    fill->on_end_context = request->on_end_context;
     return fill;
 }
 
@@ -152,8 +156,17 @@ static void withdraw(fill_t *fill, int64_t bypass_until_ms)
     fill->indexed = false;
 }
 
+/* Readers need no more than the last byte to be done: it is told before they have that. */
+static void tell_end(fill_t *fill)
+{
+    if (fill->on_end != NULL)
+        fill->on_end(fill->on_end_context);
+    fill->on_end = NULL;
+}
+
 static void end(fill_t *fill)
 {
+    MUST(fill->on_end == NULL);
     fill->ended = true;
     drop_base(fill);
 }
@@ -180,6 +193,7 @@ void fill_fail(fill_t *fill, object_failure_t failure)
     if (fill->ended)
         return;
     withdraw(fill, 0);
+    tell_end(fill);
     object_fail(fill->object, failure);
     end(fill);
 }
@@ -197,6 +211,7 @@ void fill_complete(fill_t *fill)
         fill_fail(fill, (object_failure_t){502, "http_response_incomplete"});
         return;
     }
+    tell_end(fill);
     object_complete(fill->object);
     keep(fill);
     end(fill);
@@ -260,6 +275,7 @@ static fill_action_t freshen(fill_t *fill, const fill_answer_t *answer, int64_t 
     select_variant(fill, &vary);
     unsigned flags =
         (head->storing.shareable ? OBJECT_SHAREABLE : 0u) | (fill->indexed ? OBJECT_ADMITTED : 0u);
+    tell_end(fill);
     object_adopt(fill->object, &head, flags, fill->base);
     keep(fill);
     end(fill);
@@ -366,6 +382,8 @@ static fill_action_t begin(fill_t *fill, const fill_answer_t *answer, int64_t no
     unsigned flags = (storing.shareable ? OBJECT_SHAREABLE : 0u) | (fill->indexed ? OBJECT_ADMITTED : 0u) |
                      (fill->windowed ? OBJECT_WINDOWED : 0u);
     fill->has_head = true;
+    if (fill->content_length == 0)
+        tell_end(fill);
     object_begin(fill->object, &head, flags);
     return FILL_GO_ON;
 }
@@ -413,9 +431,11 @@ fill_action_t fill_bytes(fill_t *fill, const char *bytes, size_t length, size_t 
         else if (room < length)
             *taken = room;
     }
+    fill->received += *taken;
+    if (fill->content_length >= 0 && fill->received == (uint64_t)fill->content_length)
+        tell_end(fill);
     if (*taken > 0)
         object_append(fill->object, bytes, *taken);
-    fill->received += *taken;
     return *taken == length ? FILL_GO_ON : FILL_PAUSE;
 }
 
@@ -436,6 +456,7 @@ fill_action_t fill_notified(fill_t *fill, unsigned events)
     if ((events & FILLER_ABANDONED) && !worth_finishing(fill) &&
         object_fail_if_unread(fill->object, (object_failure_t){503, "abandoned"})) {
         withdraw(fill, 0);
+        tell_end(fill);
         end(fill);
         return FILL_STOP;
     }

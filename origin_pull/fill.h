@@ -20,6 +20,9 @@ typedef struct {
     object_t *object;     /* the fill takes a reference of its own */
     object_t *base; /* what to ask about by conditional request, or NULL; the fill takes over the reference */
     bool indexed;   /* the object is in the index (WALK_FILL) */
+    /* Called once, on the fill's thread, before readers get the last byte or the failure; or NULL. */
+    void (*on_end)(void *context);
+    void *on_end_context;
 } fill_request_t;
 
 fill_t *fill_new(const fill_request_t *request);

@@ -210,10 +210,13 @@ void h2o_http2_stream_send_pending_data(h2o_http2_conn_t *conn, h2o_http2_stream
         keep_window_open(stream);
 }
 
+/* Every reset comes through here: RST_STREAM from the client, and what it provokes the library to send. */
 void h2o_http2_stream_reset(h2o_http2_conn_t *conn, h2o_http2_stream_t *stream)
 {
     if (stream->state >= H2O_HTTP2_STREAM_STATE_SEND_HEADERS)
         keep_window_open(stream); /* it ends, and may wait for a write */
+    if (stream->state != H2O_HTTP2_STREAM_STATE_END_STREAM)
+        guard_count_reset(conn);
     libh2o.stream_reset(conn, stream);
 }
 

@@ -17,6 +17,8 @@
 #include <h2o/http2_scheduler.h>
 #include <sys/types.h>
 
+struct st_h2o_http2_conn_t;
+
 typedef struct {
     ssize_t available;
 } h2o_http2_window_t;
@@ -31,6 +33,9 @@ typedef enum {
     H2O_HTTP2_STREAM_STATE_SEND_BODY_IS_FINAL,
     H2O_HTTP2_STREAM_STATE_END_STREAM
 } h2o_http2_stream_state_t;
+
+/* The stream of this connection ends before its response is finished: costs its budget one (budget.c). */
+void guard_count_reset(struct st_h2o_http2_conn_t *conn);
 
 /* Has the request answered with 413 when its turn comes. */
 void guard_mark_too_large(h2o_req_t *req);

@@ -16,6 +16,8 @@ typedef enum {
     GUARD_BAD_REQUEST,      /* pseudo-fields, methods, names or values that HTTP does not allow */
     GUARD_BAD_URL,
     GUARD_HEADER_TOO_LARGE,
+    GUARD_TOO_MANY_RESETS, /* streams reset before their response was finished: the connection ended */
+    GUARD_TOO_MANY_FILLS,  /* in flight for one connection: it ended */
     GUARD_REASONS
 } guard_reason_t;
 typedef enum { GAUGE_FILLS, GAUGE_OBJECTS, GAUGE_MEMORY_BYTES, GAUGE_MEMORY_LIMIT_BYTES, GAUGE_CONNECTIONS_H1, GAUGE_CONNECTIONS_H2,

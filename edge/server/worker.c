@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "edge/guard/budget.h"
 #include "edge/observe/counters.h"
 
 enum {
@@ -59,6 +60,7 @@ static worker_t *last_started; /* workers live as long as the process */
 
 /* One accepted connection, from accept to close. */
 struct connection {
+    guard_connection_t guard; /* first: the guard finds it by the socket */
     uint32_t magic;
     worker_t *worker;
     h2o_socket_t *socket;
@@ -77,6 +79,7 @@ static void on_connection_close(void *data)
     if (connection->next != NULL)
         connection->next->link = connection->link;
     connection->worker->connection_count--;
+    guard_connection_close(&connection->guard);
     connection->magic = 0;
     free(connection);
 }
@@ -98,6 +101,7 @@ static void name_client(connection_t *connection)
 static void open_connection(worker_t *worker, h2o_socket_t *socket)
 {
     connection_t *connection = must_calloc(1, sizeof *connection);
+    guard_connection_open(&connection->guard, worker->config.node->settings->http2_reset_budget);
     connection->magic = CONNECTION_MAGIC;
     connection->worker = worker;
     connection->socket = socket;
@@ -284,7 +288,8 @@ static void configure_library(worker_t *worker)
     h2o_config_init(library);
     library->server_name = (h2o_iovec_t){NULL, 0};
     library->max_request_entity_size = settings->max_request_body_bytes;
-    library->http2.max_concurrent_requests_per_connection = 256;
+    /* The others wait: only requests that were given up can make more fills than this. */
+    library->http2.max_concurrent_requests_per_connection = GUARD_FILLS_MAX;
     h2o_hostconf_t *host = h2o_config_register_host(library, h2o_iovec_init(H2O_STRLIT("default")), 65535);
     h2o_pathconf_t *path = h2o_config_register_path(host, "/", 0);
     host->http2.reprioritize_blocking_assets = 0;

@@ -10,7 +10,7 @@ PROMISED = {  # option: its default as --help must show it
     "--memory": "a quarter of RAM", "--workers": "one for each processor", "--cert": "self-signed", "--key": "",
     "--state-dir": "removed at exit", "--admin-token": "STATE/admin-token", "--admin-token-file": "",
     "--access-log": "off", "--forward": "safe", "--shutdown-timeout": "", "--connect-timeout": "5",
-    "--first-byte-timeout": "30", "--between-bytes-timeout": "30",
+    "--first-byte-timeout": "30", "--between-bytes-timeout": "30", "--http2-reset-budget": "200",
 }
 
 

@@ -1,0 +1,121 @@
+#include "edge/guard/budget.h"
+
+#include <stdatomic.h>
+
+#include "edge/guard/guard.h"
+#include "edge/guard/libh2o.h"
+
+enum { CONNECTION_MAGIC = 0x5e1b0d6 };
+
+/* A fill may outlive its connection: the last of them frees this. */
+struct guard_fills {
+    atomic_uint references; /* one of the connection, one of each fill in flight */
+};
+
+void guard_connection_open(guard_connection_t *connection, uint32_t resets_max)
+{
+    *connection =
+        (guard_connection_t){.magic = CONNECTION_MAGIC, .resets_max = resets_max, .resets_left = resets_max};
+}
+
+static void drop(guard_fills_t *fills)
+{
+    if (atomic_fetch_sub_explicit(&fills->references, 1, memory_order_acq_rel) == 1)
+        free(fills);
+}
+
+void guard_connection_close(guard_connection_t *connection)
+{
+    MUST_BE(connection, CONNECTION_MAGIC);
+    if (connection->fills != NULL)
+        drop(connection->fills);
+    connection->fills = NULL;
+    connection->magic = 0;
+}
+
+/* --- Resets --- */
+
+static void refill(guard_connection_t *connection, int64_t now_ms)
+{
+    int64_t more = (now_ms - connection->refilled_ms) / GUARD_RESET_REFILL_MS;
+    if (more <= 0)
+        return;
+    connection->refilled_ms += more * GUARD_RESET_REFILL_MS;
+    uint32_t room = connection->resets_max - connection->resets_left;
+    connection->resets_left += more < room ? (uint32_t)more : room;
+}
+
+bool guard_spend_reset(guard_connection_t *connection, int64_t now_ms)
+{
+    MUST_BE(connection, CONNECTION_MAGIC);
+    refill(connection, now_ms);
+    if (connection->resets_left == 0)
+        return false;
+    connection->resets_left--;
+    return true;
+}
+
+/* What reads the connection's next frame, whatever that is. */
+static ssize_t refuse_all(h2o_http2_conn_t *conn, const uint8_t *bytes, size_t length, const char **error)
+{
+    (void)conn;
+    (void)bytes;
+    (void)length;
+    *error = "too many requests were given up";
+    return H2O_HTTP2_ERROR_ENHANCE_YOUR_CALM;
+}
+
+static guard_connection_t *connection_of(const h2o_socket_t *socket)
+{
+    guard_connection_t *connection = socket->on_close.data;
+    if (connection != NULL)
+        MUST_BE(connection, CONNECTION_MAGIC);
+    return connection;
+}
+
+/* Counted once: a connection that is on its way out may still have streams that end. */
+static void calm(h2o_http2_conn_t *conn, guard_reason_t reason)
+{
+    if (conn->read_expect == refuse_all)
+        return;
+    conn->read_expect = refuse_all;
+    count_guard_stopped(reason);
+}
+
+void guard_count_reset(h2o_http2_conn_t *conn)
+{
+    guard_connection_t *connection = connection_of(conn->sock);
+    if (connection != NULL && !guard_spend_reset(connection, (int64_t)h2o_now(conn->super.ctx->loop)))
+        calm(conn, GUARD_TOO_MANY_RESETS);
+}
+
+/* --- Fills --- */
+
+static guard_fills_t *fills_new(void)
+{
+    guard_fills_t *fills = must_alloc(sizeof *fills);
+    atomic_init(&fills->references, 1);
+    return fills;
+}
+
+guard_fills_t *guard_fill_begin(const h2o_req_t *req)
+{
+    guard_connection_t *connection = connection_of(req->conn->callbacks->get_socket(req->conn));
+    MUST(connection != NULL);
+    if (connection->fills == NULL)
+        connection->fills = fills_new();
+    guard_fills_t *fills = connection->fills;
+    /* Only this thread adds, so the count can but have fallen. */
+    if (atomic_load_explicit(&fills->references, memory_order_relaxed) <= GUARD_FILLS_MAX) {
+        atomic_fetch_add_explicit(&fills->references, 1, memory_order_relaxed);
+        return fills;
+    }
+    if (req->version >= 0x200)
+        calm((h2o_http2_conn_t *)(void *)req->conn, GUARD_TOO_MANY_FILLS);
+    return NULL;
+}
+
+void guard_fill_end(void *fills)
+{
+    drop(fills);
+}

@@ -1,0 +1,158 @@
+"""A connection may give up so many streams, and keep so many fills in flight; then it is told to calm down. Rapid reset
+(CVE-2023-44487), MadeYouReset (CVE-2025-8671), and readers who cancel now and then."""
+import time
+
+import pytest
+
+from harness.raw import (DATA, END_STREAM, ENHANCE_YOUR_CALM, HEADERS, RST_STREAM, Raw, frame, get, rst_stream,
+                         window_update)
+
+ATTACKS = {
+    "rapid reset": lambda stream, path: get(stream, path) + rst_stream(stream),
+    "MadeYouReset by a window of nothing": lambda stream, path: get(stream, path) + window_update(stream, 0),
+    "MadeYouReset by a window too large": lambda stream, path: get(stream, path) + window_update(stream, (1 << 31) - 1),
+    "MadeYouReset by data after the end": lambda stream, path: get(stream, path) + frame(DATA, 0, stream, b"more"),
+}
+
+
+def connect(node, **more):
+    return Raw(("127.0.0.1", node.http_port), **more)
+
+
+def stopped(node, reason):
+    return node.metric("selvedge_guard_stopped_total", reason=reason)
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_distinct_cold_urls_given_up_reach_the_origin_at_most_264_times(node, origin, attack):
+    """200 resets and 64 fills in flight; the origin never answers. The connection ends, nobody else notices."""
+    origin.on("/cold/*", lambda request, response: response.gone())
+    with connect(node) as raw:
+        raw.send(b"".join(ATTACKS[attack](stream, f"/cold/{stream}") for stream in range(1, 4001, 2)))
+        assert raw.ended() == ENHANCE_YOUR_CALM
+    assert stopped(node, "too_many_resets") + stopped(node, "too_many_fills") == 1
+    node.wait_metric("selvedge_fills", 0)
+    assert node.metric("selvedge_origin_requests_total") <= 264
+    assert origin.count() <= 264
+    origin.serve("/after", b"still here")
+    assert node.get("/after").body == b"still here"
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_the_budget_is_as_large_as_it_is_set(start_node, origin, attack):
+    node = start_node(origin, http2_reset_budget=7)
+    with connect(node) as raw:
+        for stream in range(1, 15, 2):
+            raw.send(ATTACKS[attack](stream, "/x"))
+        assert raw.ping()
+        assert stopped(node, "too_many_resets") == 0
+        raw.send(ATTACKS[attack](15, "/x") + get(17, "/x"))
+        assert raw.ended() == ENHANCE_YOUR_CALM
+    assert stopped(node, "too_many_resets") == 1
+
+
+def test_the_budget_grows_again_by_one_each_second(start_node, origin):
+    """A reader who cancels now and then is not an attacker, however long the connection lasts."""
+    node = start_node(origin, http2_reset_budget=1)
+    origin.on("/slow", lambda request, response: response.gone())
+    with connect(node) as raw:
+        raw.send(get(1, "/slow") + rst_stream(1))
+        for stream in (3, 5):
+            assert raw.ping()
+            time.sleep(1.2)  # what is measured here
+            raw.send(get(stream, "/slow") + rst_stream(stream))
+        assert raw.ping()
+        raw.send(get(7, "/slow") + rst_stream(7))
+        raw.send(get(9, "/slow"))
+        assert raw.ended() == ENHANCE_YOUR_CALM
+
+
+def test_what_is_reset_after_its_end_costs_nothing(start_node, origin):
+    node = start_node(origin, http2_reset_budget=2)
+    origin.serve("/hot", b"hot", cache_control="max-age=60")
+    node.get("/hot")
+    with connect(node) as raw:
+        for stream in range(1, 101, 2):
+            raw.send(get(stream, "/hot"))
+            assert raw.await_frame(DATA, stream, END_STREAM)
+            raw.send(rst_stream(stream))
+        assert raw.ping()
+    assert stopped(node, "too_many_resets") == 0
+
+
+def test_an_origin_that_breaks_off_costs_the_client_nothing(start_node, origin):
+    """The node resets these streams, but the client did not provoke it."""
+    node = start_node(origin, http2_reset_budget=1)
+
+    def cut(request, response):
+        response.head(200, {"Content-Length": "1000"})
+        response.raw(b"part")
+        response.close()
+    origin.on("/cut/*", cut)
+    with connect(node) as raw:
+        for stream in range(1, 21, 2):
+            raw.send(get(stream, f"/cut/{stream}"))
+            assert raw.await_frame(RST_STREAM, stream)
+        assert raw.ping()
+
+
+def abandon(raw, origin, count):
+    """So many fills that nobody waits for, but which the node finishes, as little of them is missing."""
+    held = origin.gate()
+
+    def hold(request, response):
+        response.head(200, {"Content-Length": "4", "Cache-Control": "max-age=60"})
+        held.wait()
+        response.raw(b"rest")
+    origin.on("/held/*", hold)
+    streams = range(1, 2 * count, 2)
+    for stream in streams:
+        raw.send(get(stream, f"/held/{stream}"))
+    for _ in streams:
+        assert raw.await_frame(HEADERS)
+    raw.send(b"".join(map(rst_stream, streams)))
+    assert raw.ping()
+    return held
+
+
+def test_fills_that_nobody_waits_for_count_until_they_end(node, origin):
+    """64 are in flight and given up: the connection gets no other, nor any answer more; others get theirs."""
+    origin.serve("/new", b"new", cache_control="max-age=60")
+    with connect(node) as raw:
+        held = abandon(raw, origin, 64)
+        assert node.metric("selvedge_fills") == 64
+        raw.send(get(201, "/new") + get(203, "/new"))
+        assert raw.ended() == ENHANCE_YOUR_CALM
+    assert stopped(node, "too_many_fills") == 1
+    assert origin.count("/new") == 0
+    assert node.request("/new").body == b"new"
+    held.open()
+    node.wait_metric("selvedge_fills", 0)
+
+
+def test_fills_that_have_ended_count_no_more(node, origin):
+    origin.serve("/new/*", b"new", cache_control="max-age=60")
+    with connect(node) as raw:
+        held = abandon(raw, origin, 64)
+        held.open()
+        node.wait_metric("selvedge_fills", 0)
+        for stream in range(201, 401, 2):
+            raw.send(get(stream, f"/new/{stream}"))
+        for stream in range(201, 401, 2):
+            raw.await_frame(DATA, flags=END_STREAM)
+        assert raw.ping()
+    assert stopped(node, "too_many_fills") == 0
+    assert origin.count() == 64 + 100
+
+
+def test_a_page_of_a_hundred_cold_urls_at_once_is_served(node, origin):
+    """Requests beyond 64 wait for the first to be answered: who gives nothing up is never over the limit."""
+    origin.serve("/page/*", b"x", cache_control="max-age=60")
+    with connect(node) as raw:
+        for turn in range(10):
+            streams = range(1 + 200 * turn, 200 + 200 * turn, 2)
+            raw.send(b"".join(get(stream, f"/page/{stream}") for stream in streams))
+            for _ in streams:
+                assert raw.await_frame(DATA, flags=END_STREAM)
+    assert stopped(node, "too_many_fills") == 0
+    assert origin.count() == 1000
