@@ -212,6 +212,17 @@ const setting_t settings_table[] = {
      .standard = {"30"},
      .reload = true,
      .meaning = "How long requests in flight may take to finish after SIGTERM or SIGINT."},
+    {.name = "heartbeat_limit",
+     .option = "--heartbeat-limit",
+     .placeholder = "SECONDS",
+     .type = SETTING_SECONDS,
+     FIELD(heartbeat_limit_ms),
+     .minimum = 1 * SECOND,
+     .maximum = 3600 * SECOND,
+     .standard = {"5"},
+     .meaning =
+         "A serving process of which a thread hangs is ended in time for the next one to answer within "
+         "this."},
 };
 
 const size_t settings_table_count = sizeof settings_table / sizeof *settings_table;

@@ -11,6 +11,7 @@
 #include "edge/housekeeping.h"
 #include "edge/node.h"
 #include "edge/server/server.h"
+#include "edge/supervisor/supervisor.h"
 #include "purge/token.h"
 
 enum {
@@ -21,11 +22,14 @@ enum {
     PATH_BYTES = 4096
 };
 
-/* Everything the process owns, in start-up order. */
+/* Everything the node owns, in start-up order. The parent opens what every serving process inherits. */
 typedef struct {
     settings_t settings;
     char state_dir[PATH_BYTES];
     bool state_is_ours; /* made by us: removed at exit */
+    sockets_t *sockets;
+    pid_t parent; /* the node's id */
+    /* The serving process's. */
     char token[TOKEN_LENGTH_MAX + 1];
     server_t *server;
     journal_io_t journal_io;
@@ -92,10 +96,11 @@ static void path_in_state(const process_t *process, const char *name, char path[
     snprintf(path, PATH_BYTES + 64, "%s/%s", process->state_dir, name);
 }
 
-/* Only what this process makes is removed: the directory was fresh. */
+/* Only what a node makes is removed: the directory was fresh. */
 static void remove_state_dir(const process_t *process)
 {
-    static const char *const names[] = {"admin-token", "journal", "sequence", "lock"};
+    static const char *const names[] = {"admin-token", "journal",      "journal.new",
+                                        "sequence",    "sequence.new", "lock"};
     if (!process->state_is_ours)
         return;
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
@@ -188,6 +193,7 @@ static void start_rooms(process_t *process)
     node_t *node = &process->node;
     memory_attach_thread();
     counters_attach();
+    count_restarts(node->heartbeats->deaths);
     counters_name_site(0, settings->site_name);
     uint32_t number;
     random_bytes(&number, sizeof number);
@@ -207,10 +213,11 @@ static void start_rooms(process_t *process)
                               .connect_timeout_ms = settings->connect_timeout_ms,
                               .first_byte_timeout_ms = settings->first_byte_timeout_ms,
                               .between_bytes_timeout_ms = settings->between_bytes_timeout_ms,
-                              .now_ms = wall_now_ms};
+                              .now_ms = wall_now_ms,
+                              .heart = heart_claim(node->heartbeats)};
     node->puller = puller_start(&puller);
-    api_config_t api = {process->publisher,  node->ledger, text_of(process->token),
-                        settings->site_name, wall_now_ms,  wall_now_ms()};
+    api_config_t api = {process->publisher, node->ledger,  text_of(process->token), settings->site_name,
+                        wall_now_ms,        wall_now_ms(), (int)process->parent};
     node->api = api_new(&api);
     process->housekeeping = housekeeping_start(node, wall_now_ms);
 }
@@ -223,7 +230,7 @@ static bool find_ca_file(const settings_t *settings)
     return false;
 }
 
-/* What can be wrong is tried first: sockets, certificates, the state directory. */
+/* What can be wrong is tried first: certificates, the token, the journal. */
 static bool prepare(process_t *process)
 {
     char error[ERROR_BYTES];
@@ -232,38 +239,28 @@ static bool prepare(process_t *process)
         return complain(unguarded);
     if (!find_ca_file(&process->settings))
         return false;
-    process->server = server_open(&process->settings, error, sizeof error);
+    process->server = server_open(&process->settings, process->sockets, error, sizeof error);
     if (process->server == NULL)
         return complain(error);
     if (server_self_signed(process->server))
         complain("no --cert given: https answers with a self-signed certificate for localhost");
     process->node.settings = &process->settings;
     process->node.ledger = ledger_new(EXACT_SLOTS, FOLDED_SLOTS);
-    return make_state_dir(process) && find_token(process) && open_journal(process) && open_log(process);
+    return find_token(process) && open_journal(process) && open_log(process);
 }
 
 static void say_ready(const process_t *process)
 {
     char listeners[ERROR_BYTES * 2];
-    server_describe(process->server, listeners, sizeof listeners);
+    sockets_describe(process->sockets, listeners, sizeof listeners);
     fprintf(stderr, "selvedge: ready %s state=%s\n", listeners, process->state_dir);
 }
 
 /* --- Signals, and down --- */
 
-static sigset_t handled_signals(void)
-{
-    sigset_t set;
-    sigemptyset(&set);
-    sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGINT);
-    sigaddset(&set, SIGUSR1);
-    return set;
-}
-
 static void serve_signals(const process_t *process)
 {
-    sigset_t set = handled_signals();
+    sigset_t set = supervisor_signals();
     for (;;) {
         int number;
         if (sigwait(&set, &number) != 0)
@@ -301,23 +298,65 @@ static void clean_up(process_t *process)
         server_free(&process->server);
     if (process->node.ledger != NULL)
         ledger_free(&process->node.ledger);
-    if (process->state_dir[0] != '\0')
-        remove_state_dir(process);
+    sockets_close(&process->sockets);
 }
 
 static bool run(process_t *process)
 {
-    /* Before any thread: the main thread alone takes signals. */
-    sigset_t set = handled_signals();
-    pthread_sigmask(SIG_BLOCK, &set, NULL);
     signal(SIGPIPE, SIG_IGN);
     if (!prepare(process))
         return false;
     start_rooms(process);
     server_start(process->server, &process->node);
+    supervisor_ready(process->node.heartbeats);
     say_ready(process);
     serve_signals(process);
     return stop_rooms(process);
+}
+
+/* The serving process, from its fork to its exit status. Its signals are blocked: the main thread alone takes
+ * them. */
+static int serve(void *context, heartbeats_t *heartbeats)
+{
+    process_t *process = context;
+    process->node.heartbeats = heartbeats;
+    bool well = run(process);
+    clean_up(process);
+    return well ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+/* --- The parent --- */
+
+static void let_go(void *context)
+{
+    process_t *process = context;
+    sockets_close(&process->sockets);
+}
+
+/* What is the same for every serving process. */
+static bool open_node(process_t *process)
+{
+    char error[ERROR_BYTES];
+    process->parent = getpid();
+    process->sockets = sockets_open(&process->settings, error, sizeof error);
+    if (process->sockets == NULL)
+        return complain(error);
+    return make_state_dir(process);
+}
+
+static int run_node(process_t *process)
+{
+    int status = EXIT_FAILURE;
+    supervisor_config_t config = {.serve = serve,
+                                  .stopping = let_go,
+                                  .context = process,
+                                  .heartbeat_limit_ms = process->settings.heartbeat_limit_ms};
+    if (open_node(process))
+        status = supervisor_run(&config);
+    if (process->sockets != NULL)
+        sockets_close(&process->sockets);
+    remove_state_dir(process);
+    return status;
 }
 
 int main(int argc, char *argv[])
@@ -333,7 +372,5 @@ int main(int argc, char *argv[])
     case SETTINGS_START:
         break;
     }
-    bool well = run(&process);
-    clean_up(&process);
-    return well ? 0 : 1;
+    return run_node(&process);
 }

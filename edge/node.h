@@ -5,6 +5,7 @@
 #include "conf/settings.h"
 #include "edge/cache/memory.h"
 #include "edge/observe/access_log.h"
+#include "edge/supervisor/heartbeat.h"
 #include "origin_pull/puller.h"
 #include "purge/api.h"
 
@@ -16,7 +17,8 @@ typedef struct {
     puller_t *puller;
     access_log_t *access_log; /* NULL: off */
     api_t *api;
-    char cdn_loop[32]; /* this process's member of CDN-Loop */
+    heartbeats_t *heartbeats; /* NULL: nobody watches */
+    char cdn_loop[32];        /* this process's member of CDN-Loop */
 } node_t;
 
 #endif

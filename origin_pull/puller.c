@@ -5,7 +5,7 @@
 #include "edge/observe/counters.h"
 #include "origin_pull/transfer.h"
 
-enum { POLL_MS = 1000, HOST_CONNECTIONS_MAX = 256, IDLE_CONNECTIONS_MAX = 128 };
+enum { POLL_MS = HEARTBEAT_TICK_MS, HOST_CONNECTIONS_MAX = 256, IDLE_CONNECTIONS_MAX = 128 };
 
 struct puller {
     puller_config_t config;
@@ -247,13 +247,16 @@ static void *run(void *context)
     pthread_setname_np(pthread_self(), "puller");
     memory_attach_thread();
     counters_attach();
+    heart_begin(puller->config.heart, "puller");
     while (!take_messages(puller)) {
         int running;
+        heart_tick(puller->config.heart);
         MUST(curl_multi_perform(puller->multi, &running) == CURLM_OK);
         take_results(puller);
         int wait_ms = check_deadlines(puller);
         MUST(curl_multi_poll(puller->multi, NULL, 0, wait_ms, NULL) == CURLM_OK);
     }
+    heart_end(puller->config.heart);
     stop_all(puller);
     memory_detach_thread();
     return NULL;

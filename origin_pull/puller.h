@@ -4,6 +4,7 @@
 #ifndef SELVEDGE_ORIGIN_PULL_PULLER_H
 #define SELVEDGE_ORIGIN_PULL_PULLER_H
 
+#include "edge/supervisor/heartbeat.h"
 #include "origin_pull/fill.h"
 
 typedef struct puller puller_t;
@@ -19,6 +20,7 @@ typedef struct {
     unsigned site;   /* for the counters */
     int64_t connect_timeout_ms, first_byte_timeout_ms, between_bytes_timeout_ms;
     int64_t (*now_ms)(void); /* wall clock */
+    heart_t *heart;          /* ticked by its loop; NULL: nobody watches */
 } puller_config_t;
 
 /* The texts are kept by the caller. */

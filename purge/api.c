@@ -53,7 +53,7 @@ static void answer_status(const exchange_t *exchange)
 {
     const api_config_t *config = &exchange->api->config;
     json_t *body = json_pack(
-        "{s:s,s:i,s:I,s:I,s:I,s:I,s:I}", "version", SELVEDGE_VERSION, "pid", (int)getpid(), "uptime_s",
+        "{s:s,s:i,s:i,s:I,s:I,s:I,s:I,s:I}", "version", SELVEDGE_VERSION, "pid", config->pid, "serving_pid", (int)getpid(), "uptime_s",
         (json_int_t)((config->now_ms() - config->started_ms) / 1000), "sequence",
         (json_int_t)ledger_sequence(config->ledger), "objects", (json_int_t)gauge_get(GAUGE_OBJECTS),
         "memory_bytes", (json_int_t)gauge_get(GAUGE_MEMORY_BYTES), "memory_limit_bytes",

@@ -20,6 +20,7 @@ typedef struct {
     text_t site;              /* the one site's name */
     int64_t (*now_ms)(void);  /* wall clock */
     int64_t started_ms;
+    int pid;                  /* the node's, which takes signals: the parent of this process */
 } api_config_t;
 
 typedef struct {

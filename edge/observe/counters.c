@@ -48,7 +48,9 @@ typedef enum {
             "selvedge_access_log_dropped_total", "Access log lines lost to a slow or failing log.")          \
     COUNTER(readers_cut_off, [ONE][ONE][ONE], (LABEL_NONE, LABEL_NONE, LABEL_NONE),                          \
             "selvedge_readers_cut_off_total",                                                                \
-            "Clients cut off because they fell too far behind a response that is not stored.")
+            "Clients cut off because they fell too far behind a response that is not stored.")               \
+    COUNTER(restarts, [ONE][ONE][ONE], (LABEL_NONE, LABEL_NONE, LABEL_NONE), "selvedge_restarts_total",      \
+            "Times that the serving process was started again after an abnormal end.")
 
 typedef _Atomic uint64_t cell_t;
 
@@ -223,6 +225,11 @@ void count_guard_stopped(guard_reason_t reason)
 void count_access_log_dropped(uint64_t lines)
 {
     count(CELL(access_log_dropped[0][0][0]), lines);
+}
+
+void count_restarts(uint64_t restarts)
+{
+    count(CELL(restarts[0][0][0]), restarts);
 }
 
 void count_reader_cut_off(void)

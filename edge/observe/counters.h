@@ -33,6 +33,7 @@ void count_origin_request(unsigned site);
 void count_purge(unsigned kind /* rule_kind_t */, bool soft);
 void count_guard_stopped(guard_reason_t reason);
 void count_access_log_dropped(uint64_t lines);
+void count_restarts(uint64_t restarts);
 void count_reader_cut_off(void); /* a reader that fell behind a bounded window */
 
 void gauge_set(gauge_t gauge, uint64_t value);

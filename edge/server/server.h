@@ -1,21 +1,18 @@
-/* The server: listening sockets, the workers behind them, the admin worker, and how all of it stops. */
+/* The server: the workers behind the listening sockets, the admin worker, and how all of it stops. */
 #ifndef SELVEDGE_EDGE_SERVER_H
 #define SELVEDGE_EDGE_SERVER_H
 
 #include "edge/node.h"
+#include "edge/server/sockets.h"
 
 typedef struct server server_t;
 
-/* Opens every socket of the settings; nothing is accepted yet. NULL and a sentence in *error when one cannot
- * be opened. */
-server_t *server_open(const settings_t *settings, char *error, size_t capacity);
+/* Reads the certificates; nothing is accepted yet. The sockets are kept by the caller. NULL and a sentence in
+ * *error when it cannot be. */
+server_t *server_open(const settings_t *settings, sockets_t *sockets, char *error, size_t capacity);
 
 /* Starts the workers; when it returns, every listener accepts. */
 void server_start(server_t *server, node_t *node);
-
-/* "http://127.0.0.1:8080 https://127.0.0.1:8443 admin=http://127.0.0.1:8081", with the ports that were
- * chosen. */
-void server_describe(const server_t *server, char *text, size_t capacity);
 
 /* Was a certificate made because none was given? */
 bool server_self_signed(const server_t *server);

@@ -11,13 +11,7 @@
 #include "edge/guard/budget.h"
 #include "edge/observe/counters.h"
 
-enum {
-    WORKER_MAGIC = 0x5e1304e4,
-    CONNECTION_MAGIC = 0x5e1c044,
-    TICK_MS = 250,
-    ACCEPTS_AT_ONCE = 16,
-    LISTENERS_MAX = 32
-};
+enum { WORKER_MAGIC = 0x5e1304e4, CONNECTION_MAGIC = 0x5e1c044, ACCEPTS_AT_ONCE = 16, LISTENERS_MAX = 32 };
 
 typedef struct connection connection_t;
 
@@ -36,6 +30,7 @@ struct worker {
     pthread_t thread;
     h2o_multithread_queue_t *queue;
     h2o_multithread_receiver_t receiver;
+    heart_t *heart;
     /* Its own thread. */
     listener_t listeners[LISTENERS_MAX];
     size_t listener_count;
@@ -193,6 +188,7 @@ static void count_connections(worker_t *worker)
 static void on_tick(h2o_timeout_entry_t *entry)
 {
     worker_t *worker = CONTAINER_OF(entry, worker_t, tick_entry);
+    heart_tick(worker->heart);
     count_connections(worker);
     if (worker->log != NULL)
         access_log_flush(worker->log);
@@ -316,7 +312,7 @@ static void set_up(worker_t *worker)
     memset(worker->date, 0, sizeof *worker->date);
     if (worker->config.node->access_log != NULL)
         worker->log = access_log_buffer_new(worker->config.node->access_log);
-    h2o_timeout_init(worker->context.loop, &worker->tick, TICK_MS);
+    h2o_timeout_init(worker->context.loop, &worker->tick, HEARTBEAT_TICK_MS);
     worker->tick_entry.cb = on_tick;
     h2o_timeout_link(worker->context.loop, &worker->tick, &worker->tick_entry);
 }
@@ -339,10 +335,12 @@ static void *run(void *context)
     counters_attach();
     set_up(worker);
     open_listeners(worker);
+    heart_begin(worker->heart, worker->config.name);
     say(worker, &worker->accepting);
     while (!worker->draining || worker->connection_count > 0)
         MUST(h2o_evloop_run(worker->context.loop, INT32_MAX) == 0 || errno == EINTR);
     h2o_evloop_run(worker->context.loop, 0); /* messages that were on their way */
+    heart_end(worker->heart);
     tear_down(worker);
     memory_detach_thread();
     say(worker, &worker->ended);
@@ -358,6 +356,7 @@ worker_t *worker_start(const worker_config_t *config)
     worker_t *worker = must_calloc(1, sizeof *worker);
     worker->magic = WORKER_MAGIC;
     worker->config = *config;
+    worker->heart = heart_claim(config->node->heartbeats);
     pthread_condattr_t clock;
     pthread_condattr_init(&clock);
     pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);

@@ -10,7 +10,7 @@ PROMISED = {  # option: its default as --help must show it
     "--memory": "a quarter of RAM", "--workers": "one for each processor", "--cert": "self-signed", "--key": "",
     "--state-dir": "removed at exit", "--admin-token": "STATE/admin-token", "--admin-token-file": "",
     "--access-log": "off", "--forward": "safe", "--shutdown-timeout": "", "--connect-timeout": "5",
-    "--first-byte-timeout": "30", "--between-bytes-timeout": "30", "--http2-reset-budget": "200",
+    "--first-byte-timeout": "30", "--between-bytes-timeout": "30", "--http2-reset-budget": "200", "--heartbeat-limit": "5",
 }
 
 
@@ -50,6 +50,7 @@ def test_explain_alone_tells_all_of_them():
     (("--origin", "http://a", "--workers", "two"), ["--workers", "whole number"]),
     (("--origin", "http://a", "--forward", "some"), ["--forward", "safe or all"]),
     (("--origin", "http://a", "--shutdown-timeout", "-1"), ["--shutdown-timeout", "seconds"]),
+    (("--origin", "http://a", "--heartbeat-limit", "0.5"), ["--heartbeat-limit", "1 to 3600"]),
     (("--origin", "http://a", "--cert", "x.pem"), ["--cert", "--key"]),
     (("--origin", "http://a", "--admin-token", "a", "--admin-token-file", "b"), ["--admin-token", "--admin-token-file"]),
     (("--origin", "http://a", "--admin-token", ""), ["--admin-token"]),

@@ -30,7 +30,7 @@ def serves_on(node, origin, pid):
     origin.serve("/after", b"still here", cache_control="max-age=60")
     for client in node.h1(), node.h2():
         assert client.get("/after").body == b"still here"
-    assert node.running and node.status()["pid"] == pid == node.pid
+    assert node.running and node.status()["serving_pid"] == pid == node.serving_pid
     node.check_stderr()
 
 
@@ -68,7 +68,7 @@ def grow_windows_at_the_end(raw):
 def test_a_window_that_grows_while_the_end_is_still_in_flight(node, origin):
     origin.serve("/exact", noise(BODY), cache_control="max-age=60")
     node.get("/exact")
-    pid = node.pid
+    pid = node.serving_pid
     # Whether an attack meets its moment is the scheduler's choice (guard_traps_test makes it meet): many are tried.
     deadline = time.monotonic() + 40
     while not node.metric("selvedge_guard_stopped_total", reason="window_after_end") and time.monotonic() < deadline:
@@ -80,7 +80,7 @@ def test_a_window_that_grows_while_the_end_is_still_in_flight(node, origin):
 
 
 def test_unknown_frames_are_ignored_and_not_printed(node, origin):
-    pid, client = node.pid, node.h2(tls=False)
+    pid, client = node.serving_pid, node.h2(tls=False)
     client.ping()
     lines = len(node.err.lines)
     for _ in range(100):  # PRIORITY_UPDATE and GREASE, as browsers send them, and what nobody sends
@@ -117,7 +117,7 @@ MALFORMED = {
 
 @pytest.mark.parametrize("what", MALFORMED)
 def test_malformed_http_1_is_refused_and_the_connection_ends(node, origin, what):
-    pid, client = node.pid, node.h1()
+    pid, client = node.serving_pid, node.h1()
     client.send(MALFORMED[what] + b"GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n")
     client.ended()
     answers = re.findall(rb"^HTTP/1\.1 (\d+)", client.buffer, re.M)
@@ -144,7 +144,7 @@ def changed(**pseudo):
     GOOD[:3] + [("x", "y")] + GOOD[3:], GOOD + [("content-length", "5")],
 ], ids=repr)
 def test_malformed_http_2_is_refused(node, origin, fields):
-    pid, client = node.pid, node.h2()
+    pid, client = node.serving_pid, node.h2()
     client.h2.config.validate_outbound_headers = False
     number = client.h2.get_next_available_stream_id()
     block = client.h2.encoder.encode(fields)
@@ -185,7 +185,7 @@ def raw_answer(client, stream):
     b"\xff" * 64, frame(HEADERS, END_STREAM, 1, get(b"/x")) + frame(PING, 0, 0, b"between!"),
 ], ids=lambda data: data[:12].hex())
 def test_malformed_http_2_frames_end_that_connection_only(node, origin, data):
-    pid = node.pid
+    pid = node.serving_pid
     raw = H2(("127.0.0.1", node.http_port), tls=False)
     raw.send(data)
     raw.ended()

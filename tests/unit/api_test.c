@@ -59,7 +59,7 @@ static int start(void **state)
 {
     (void)state;
     const api_config_t config = {
-        .token = TEXT("right-token"), .site = TEXT("default"), .now_ms = now_ms, .started_ms = 1500};
+        .token = TEXT("right-token"), .site = TEXT("default"), .now_ms = now_ms, .started_ms = 1500, .pid = 4242};
     api = api_new(&config);
     return 0;
 }
@@ -471,8 +471,8 @@ static void status_shows_the_gauges(void **state)
     send_all(TEXT("GET"), TEXT("/v1/status"), TEXT("Bearer right-token"), (text_t){NULL, 0},
              (text_t){NULL, 0});
     assert_int_equal(got.answer.status, 200);
-    json_t *expected = json_pack("{s:s,s:i,s:i,s:i,s:i,s:i,s:I}", "version", SELVEDGE_VERSION, "pid",
-                                 (int)getpid(), "uptime_s", 8, "sequence", 4711, "objects", 3, "memory_bytes",
+    json_t *expected = json_pack("{s:s,s:i,s:i,s:i,s:i,s:i,s:i,s:I}", "version", SELVEDGE_VERSION, "pid",
+                                 4242, "serving_pid", (int)getpid(), "uptime_s", 8, "sequence", 4711, "objects", 3, "memory_bytes",
                                  1000, "memory_limit_bytes", (json_int_t)1 << 40);
     assert_true(json_equal(got.json, expected));
     json_decref(expected);

@@ -89,6 +89,7 @@ static void an_origin_is_enough(void **state)
     assert_int_equal(settings.first_byte_timeout_ms, 30000);
     assert_int_equal(settings.between_bytes_timeout_ms, 30000);
     assert_int_equal(settings.shutdown_timeout_ms, 30000);
+    assert_int_equal(settings.heartbeat_limit_ms, 5000);
     assert_int_equal(settings.max_request_body_bytes, 16 << 20);
 }
 

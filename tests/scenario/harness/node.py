@@ -93,6 +93,15 @@ class Lines:
             return "\n".join(self.lines)
 
 
+def gone(pid):
+    """Has this process ended? One that nobody has waited for yet has."""
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().rsplit(")", 1)[1].split()[0] in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+
+
 class AdminAnswer:
     def __init__(self, status, fields, body):
         self.status, self.fields, self.body = status, fields, body
@@ -116,6 +125,7 @@ class Node:
                                         env=environment(**(env or {})))
         self.out, self.err = Lines(self.process.stdout), Lines(self.process.stderr)
         self.clients, self.stopping = [], False
+        self.may_die = False  # True: the scenario ends the serving process itself
         try:
             ready = self.err.find(READY, 20)
             assert ready, f"the node ended ({self.process.wait(10)}) without being ready:\n{self.err.text}"
@@ -127,6 +137,14 @@ class Node:
     @property
     def pid(self):
         return self.process.pid
+
+    @property
+    def serving_pid(self):
+        """The process that serves, a child of the node's; None while there is none."""
+        with open(f"/proc/{self.pid}/task/{self.pid}/children") as children:
+            pids = children.read().split()
+        assert len(pids) <= 1, pids
+        return int(pids[0]) if pids else None
 
     def port(self, scheme):
         return next(urlsplit(url).port for url in self.urls if url.startswith(scheme + ":"))
@@ -275,13 +293,17 @@ class Node:
 
     def check_stderr(self):
         assert not trouble_in(self.err.text), trouble_in(self.err.text)
+        assert self.may_die or "selvedge: the serving process" not in self.err.text, self.err.text
 
     def kill(self):
-        """kill -9 and nothing more."""
+        """kill -9 and nothing more. The serving process ends with its parent, a moment later."""
         self.close_clients()
+        serving = None
         if self.process.poll() is None:
+            serving = self.serving_pid
             self.process.kill()
         self.wait()
+        until(lambda: serving is None or gone(serving), "the serving process has ended")
 
     @property
     def running(self):
