@@ -198,6 +198,8 @@ static settings_outcome_t check_together(reading_t *reading)
             "%s without %s: a certificate is of no use without its private key; give both, or neither for a "
             "self-signed one",
             settings->key_file == NULL ? "--cert" : "--key", settings->key_file == NULL ? "--key" : "--cert");
+    if (settings->staple_file != NULL && settings->certificate_file == NULL)
+        return wrong(reading, "--ocsp-staple without --cert: it speaks of a given certificate only");
     if (settings->admin_token != NULL && settings->admin_token_file != NULL)
         return wrong(reading,
                      "--admin-token and --admin-token-file: there is only one token; give one of the two");

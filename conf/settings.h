@@ -48,6 +48,7 @@ typedef struct {
     unsigned http2_reset_budget; /* streams of one connection reset before their response was finished */
 
     const char *certificate_file, *key_file; /* both or neither; neither: self-signed for localhost */
+    const char *staple_file;                 /* an OCSP response for the certificate, DER; NULL: none */
     const char *state_dir;                   /* NULL: a fresh private one, removed at exit */
     const char *admin_token;                 /* at most one of the two; neither: main makes one */
     const char *admin_token_file;

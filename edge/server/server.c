@@ -7,6 +7,7 @@
 #include "edge/server/admin.h"
 #include "edge/server/worker.h"
 #include "edge/tls.h"
+#include "edge/tls_staple.h"
 
 enum { ADMIN_STOP_MS = 2000, CUT_OFF_MS = 5000 };
 
@@ -32,7 +33,8 @@ static bool open_tls(server_t *server, char *error, size_t capacity)
     server->tls = server->self_signed
                       ? tls_self_signed_context(error, capacity)
                       : tls_server_context(settings->certificate_file, settings->key_file, error, capacity);
-    return server->tls != NULL;
+    return server->tls != NULL && (settings->staple_file == NULL ||
+                                   tls_staple(server->tls, settings->staple_file, error, capacity));
 }
 
 server_t *server_open(const settings_t *settings, sockets_t *sockets, char *error, size_t capacity)
