@@ -246,7 +246,7 @@ void body_seal(body_t *body)
 
 body_span_t body_span(const body_t *body, uint64_t offset, size_t most)
 {
-    if (offset >= body->length)
+    if (offset >= body->length || most == 0)
         return (body_span_t){NULL, 0, NULL};
     size_t index = (size_t)(offset / BLOCK_BYTES), within = (size_t)(offset % BLOCK_BYTES);
     MUST(index >= body->first_held && index < body->slot_count);

@@ -222,6 +222,15 @@ static void wake_all(object_t *object)
         wake_one(reader);
 }
 
+/* Those for whom there are bytes: a range may begin far behind what has come. */
+static void wake_reached(object_t *object)
+{
+    uint64_t length = body_length(object->body);
+    for (object_reader_t *reader = object->readers; reader != NULL; reader = reader->next)
+        if (reader->offset < length)
+            wake_one(reader);
+}
+
 static void notify_filler(object_t *object, unsigned events)
 {
     if (object->filler != NULL)
@@ -240,6 +249,7 @@ bool object_join(object_t *object, object_reader_t *reader, uint64_t join_sequen
                                     .join_sequence = join_sequence,
                                     .owner = owner,
                                     .wake = wake,
+                                    .end = UINT64_MAX,
                                     .next = object->readers,
                                     .link = &object->readers,
                                     .joined = true};
@@ -255,8 +265,14 @@ bool object_join(object_t *object, object_reader_t *reader, uint64_t join_sequen
 void object_open(object_t **object, object_reader_t *reader)
 {
     MUST(object_end(*object) == OBJECT_COMPLETE);
-    *reader = (object_reader_t){.object = *object};
+    *reader = (object_reader_t){.object = *object, .end = UINT64_MAX};
     *object = NULL;
+}
+
+/* Does it still have to read what comes after its offset? */
+static bool is_reading(const object_reader_t *reader)
+{
+    return !reader->behind && reader->offset < reader->end;
 }
 
 /* In a windowed object: lets go of what every reader has taken, and tells a filler that waits for it. */
@@ -266,7 +282,7 @@ static void slide_window(object_t *object)
         return;
     uint64_t slowest = body_length(object->body);
     for (object_reader_t *reader = object->readers; reader != NULL; reader = reader->next)
-        if (!reader->behind && reader->offset < slowest)
+        if (is_reading(reader) && reader->offset < slowest)
             slowest = reader->offset;
     if (body_forget_before(object->body, slowest) && object->filler_waits) {
         object->filler_waits = false;
@@ -306,11 +322,29 @@ bool object_wait_head(object_reader_t *reader)
     return wait;
 }
 
+void object_seek(object_reader_t *reader, uint64_t first, uint64_t end)
+{
+    object_t *object = reader->object;
+    MUST(reader->offset == 0 && first < end);
+    if (!reader->joined) {
+        reader->offset = first;
+        reader->end = end;
+        return;
+    }
+    lock(object);
+    reader->offset = first;
+    reader->end = end;
+    slide_window(object);
+    unlock(object);
+}
+
 static object_read_t read_open(object_reader_t *reader, size_t most, body_span_t *span)
 {
     object_t *object = reader->object;
     if (reader->behind)
         return READ_BEHIND;
+    if (reader->offset == reader->end)
+        return READ_END;
     if (object->body != NULL)
         *span = body_span(object->body, reader->offset, most);
     if (span->length > 0) {
@@ -340,6 +374,8 @@ static body_span_t span_of_whole(const object_t *object, uint64_t offset, size_t
 object_read_t object_read(object_reader_t *reader, size_t most, body_span_t *span)
 {
     object_t *object = reader->object;
+    uint64_t wanted = reader->end - reader->offset;
+    most = wanted < most ? (size_t)wanted : most;
     *span = (body_span_t){NULL, 0, NULL};
     if (object_end(object) == OBJECT_COMPLETE && !reader->behind) {
         *span = object->whole.data != NULL ? span_of_whole(object, reader->offset, most)
@@ -422,7 +458,7 @@ void object_append(object_t *object, const void *bytes, size_t length)
     lock(object);
     MUST(object_end(object) == OBJECT_OPEN);
     body_append(object->body, bytes, length);
-    wake_all(object);
+    wake_reached(object);
     unlock(object);
 }
 
@@ -433,7 +469,7 @@ unsigned object_cut_laggards(object_t *object)
     uint64_t edge = body_start(object->body) + BLOCK_BYTES;
     bool held_back = object->filler_waits; /* else they made room in the meantime */
     for (object_reader_t *reader = object->readers; held_back && reader != NULL; reader = reader->next)
-        if (!reader->behind && reader->offset < edge) {
+        if (is_reading(reader) && reader->offset < edge) {
             reader->behind = true;
             cut++;
             wake_one(reader);

@@ -37,7 +37,8 @@ struct object_reader {
         object_reader_t *reader); /* any thread, under the object's lock: must only carry a message */
     /* Under the object's lock while the object is open; then the reader's own. */
     object_reader_t *next, **link;
-    uint64_t offset;
+    uint64_t offset,
+        end; /* in bytes: where it reads next, and where it stops; UINT64_MAX: at the body's end */
     bool joined, waiting, behind;
 };
 
@@ -99,10 +100,14 @@ void object_leave(object_reader_t *reader);
 /* Asks to be woken when the head has arrived or the object ended. False when that is so already. */
 bool object_wait_head(object_reader_t *reader);
 
+/* Reads the bytes from `first` on, `end` excluded, instead of all of them. Before the first read; the body is
+ * at least as long as `end`, or will be. A window is not held for what such a reader does not want. */
+void object_seek(object_reader_t *reader, uint64_t first, uint64_t end);
+
 typedef enum {
     READ_BYTES,  /* a span, good until the reader leaves; the offset has moved past it */
     READ_WAIT,   /* none yet: wake() will be called */
-    READ_END,    /* all was read and the object is complete */
+    READ_END,    /* all that it wanted was read; all there is: and the object is complete */
     READ_FAILED, /* the fill failed: what was sent is not whole */
     READ_BEHIND  /* fell behind a bounded window, and was cut off */
 } object_read_t;

@@ -260,6 +260,64 @@ static void a_window_bounds_what_is_held(void **state)
 }
 
 /* It stops being kept in the middle: who is far behind goes on, and the filler waits for it. */
+/* A reader of a part holds no window for what it does not want, before it and behind, and is woken only when
+ * its bytes have come. */
+static void a_part_holds_no_window(void **state)
+{
+    (void)state;
+    const uint64_t first = 20 * (uint64_t)BLOCK_BYTES + 5, length = 40 * (uint64_t)BLOCK_BYTES;
+    filler_t filler;
+    object_t *object = begin_object(&filler);
+    reader_t reader;
+    assert_true(join(object, &reader));
+    give_head(object, (int64_t)length, OBJECT_WINDOWED);
+    object_seek(&reader.super, first, first + 100);
+    object_read_t said;
+    assert_int_equal(take(&reader, 1, &said), 0);
+    assert_int_equal(said, READ_WAIT);
+    for (uint64_t sent = 0; sent < length; sent += BLOCK_BYTES) {
+        assert_int_equal(object_room(object, BLOCK_BYTES), BLOCK_BYTES);
+        unsigned woken = reader.wakes;
+        give_bytes(object, BLOCK_BYTES);
+        bool comes = sent <= first && first < sent + BLOCK_BYTES;
+        assert_int_equal(reader.wakes - woken, comes);
+        if (comes) {
+            assert_int_equal(take(&reader, SIZE_MAX, &said), 100);
+            assert_int_equal(said, READ_END);
+        }
+        assert_true(atomic_load(&account.bytes) <= 2 * (int64_t)(BLOCK_BYTES + 4096));
+    }
+    object_complete(object);
+    object_leave(&reader.super);
+    finish(&object);
+}
+
+/* However the body lies: growing, in one piece, in many. */
+static void a_part_is_exactly_its_bytes(void **state)
+{
+    (void)state;
+    const size_t lengths[] = {100, 3 * BLOCK_BYTES + 7};
+    for (int growing = 0; growing < 2; growing++)
+        for (size_t i = 0; i < 2; i++) {
+            filler_t filler;
+            object_t *object = begin_object(&filler);
+            reader_t reader;
+            assert_true(join(object, &reader));
+            give_head(object, (int64_t)lengths[i], 0);
+            if (growing)
+                object_seek(&reader.super, 3, lengths[i] - 4);
+            give_bytes(object, lengths[i]);
+            object_complete(object);
+            if (!growing)
+                object_seek(&reader.super, 3, lengths[i] - 4);
+            object_read_t said;
+            assert_int_equal(take(&reader, SIZE_MAX, &said), lengths[i] - 7);
+            assert_int_equal(said, READ_END);
+            object_leave(&reader.super);
+            finish(&object);
+        }
+}
+
 static void an_object_may_become_windowed(void **state)
 {
     (void)state;
@@ -399,6 +457,8 @@ int main(void)
         cmocka_unit_test(the_last_to_leave_is_told),
         cmocka_unit_test(room_is_always_told),
         cmocka_unit_test(a_window_bounds_what_is_held),
+        cmocka_unit_test(a_part_holds_no_window),
+        cmocka_unit_test(a_part_is_exactly_its_bytes),
         cmocka_unit_test(an_object_may_become_windowed),
         cmocka_unit_test(who_was_cut_off_never_sees_an_end),
         cmocka_unit_test(a_304_shares_the_body),
