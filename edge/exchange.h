@@ -5,6 +5,7 @@
 #define SELVEDGE_EDGE_EXCHANGE_H
 
 #include "edge/cache/walk.h"
+#include "edge/http/range.h"
 #include "edge/server/worker.h"
 
 enum { EXCHANGE_MAGIC = 0x5e1e8c4, SITE = 0 /* --origin makes one site */ };
@@ -32,6 +33,8 @@ struct exchange {
     int origin_status;
     bool is_get, is_head; /* is_get: GET or HEAD, answered from the cache */
     bool answering, sending, finished;
+    bool is_part;                      /* the answer is a range of the object */
+    bool is_ranged;                    /* the fill asks for the request's own range */
     int64_t started_us, first_byte_us; /* wall clock; 0: none yet */
     object_reader_t *reader;           /* hit's or waiter's; NULL when answered without an object */
     waiter_t *waiter;                  /* NULL for hits */
@@ -48,8 +51,8 @@ struct exchange {
     cache_key_t key;
     uint64_t sequence;
     int64_t ttl_ms;
-    text_t date;    /* the answer's own; absent: now */
-    int64_t length; /* of the body; -1: not known before its end */
+    text_t date; /* the answer's own; absent: now */
+    int64_t end; /* offset at which the answer's body ends; -1: not known before */
 };
 
 /* Wall clock, microseconds. */
@@ -70,7 +73,10 @@ void exchange_end(exchange_t *exchange);
 /* Counts and logs each request on this path as it ends, whoever answered it, and ends its exchange. */
 void exchange_log_register(h2o_pathconf_t *path);
 
-/* Answers with what the reader's object holds: it has a head. `request` are the request's fields. */
+/* What of the reader's object would be sent: it has a head. `request` are the request's fields. Sets `end`.
+ */
+http_selection_t respond_select(exchange_t *exchange, http_fields_t request, http_range_t *range);
+/* Answers with that. */
 void respond_object(exchange_t *exchange, http_fields_t request);
 /* Sends what has come meanwhile, if nothing is being sent. */
 void respond_more(exchange_t *exchange);

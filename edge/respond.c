@@ -7,7 +7,7 @@
 #include "edge/http/status.h"
 
 /* So much of a body is handed to the library at once: what TLS may hold of it encrypted, per connection. */
-enum { SEND_BYTES = 128 << 10, OWN_FIELDS = 4 };
+enum { SEND_BYTES = 128 << 10, OWN_FIELDS = 5 };
 
 /* --- Fields --- */
 
@@ -82,6 +82,8 @@ static text_t refusal_status(const exchange_t *exchange, char *buffer)
 {
     size_t length = 0;
     append(buffer, &length, TEXT("selvedge"));
+    if (exchange->outcome == OUTCOME_HIT)
+        append(buffer, &length, TEXT("; hit"));
     if (exchange->forward != FORWARD_NOT) {
         append(buffer, &length, TEXT("; fwd="));
         append(buffer, &length, text_of(forward_name(exchange->forward)));
@@ -101,10 +103,12 @@ static void add_own(exchange_t *exchange, size_t room, text_t (*status)(const ex
 }
 
 /* A 304 carries what a 200 would have said of caching, not what describes the body (RFC 9110 section 15.4.5).
- */
-static bool belongs_in_304(text_t name)
+ * A 206 carries all but what describes the whole body's bytes. */
+static bool belongs_in(int status, text_t name)
 {
-    return !(name.length > 8 && memcmp(name.data, "content-", 8) == 0) ||
+    if (status == 206)
+        return !text_equal(name, TEXT("content-md5")) && !text_equal(name, TEXT("content-digest"));
+    return status != 304 || !(name.length > 8 && memcmp(name.data, "content-", 8) == 0) ||
            text_equal(name, TEXT("content-location"));
 }
 
@@ -127,12 +131,32 @@ static h2o_iovec_t iovec_of(text_t text)
     return (h2o_iovec_t){(char *)text.data, text.length};
 }
 
-/* Where the names start. */
-static size_t names_at(const head_t *head)
+/* The node takes ranges of what it stores, whatever the origin does. */
+static bool takes_ranges(const head_t *head)
 {
-    size_t size = sizeof(front_t) + head->fields.count * sizeof(h2o_header_t);
-    for (size_t i = 0; i < head->fields.count; i++) {
-        const http_field_t *field = &head->fields.at[i];
+    return head->status == 200 && head->storing.storable;
+}
+
+/* The fields to answer with; `fields` has room for one more than the head has. */
+static http_fields_t answer_fields(const head_t *head, http_field_t *fields)
+{
+    const http_field_t accept = {TEXT("accept-ranges"), TEXT("bytes")};
+    bool ours = takes_ranges(head);
+    size_t count = 0;
+    for (size_t i = 0; i < head->fields.count; i++)
+        if (!ours || !text_equal(head->fields.at[i].name, accept.name))
+            fields[count++] = head->fields.at[i];
+    if (ours && head->content_length >= 0)
+        fields[count++] = accept;
+    return (http_fields_t){fields, count};
+}
+
+/* Where the names start. */
+static size_t names_at(http_fields_t fields)
+{
+    size_t size = sizeof(front_t) + fields.count * sizeof(h2o_header_t);
+    for (size_t i = 0; i < fields.count; i++) {
+        const http_field_t *field = &fields.at[i];
         h2o_iovec_t name = iovec_of(field->name);
         size += name.len + field->value.length + hpack_field_bound(&name, iovec_of(field->value));
     }
@@ -160,11 +184,12 @@ static bool is_repeating(const http_field_t *field)
 }
 
 /* The headers of one kind, without the Date. */
-static void add_headers(front_t *front, const head_t *head, h2o_iovec_t *names, bool repeating, char **at)
+static void add_headers(front_t *front, http_fields_t fields, text_t date, h2o_iovec_t *names, bool repeating,
+                        char **at)
 {
-    for (size_t i = 0; i < head->fields.count; i++) {
-        const http_field_t *field = &head->fields.at[i];
-        if (field->value.data == head->date.data || is_repeating(field) != repeating)
+    for (size_t i = 0; i < fields.count; i++) {
+        const http_field_t *field = &fields.at[i];
+        if (field->value.data == date.data || is_repeating(field) != repeating)
             continue;
         h2o_iovec_t value = {copy_behind(at, field->value), field->value.length};
         h2o_iovec_t *name = (h2o_iovec_t *)token_of(field->name);
@@ -177,11 +202,11 @@ static void add_headers(front_t *front, const head_t *head, h2o_iovec_t *names, 
 }
 
 /* What is not repeating, and the Date. */
-static void add_code(front_t *front, const head_t *head, char **at)
+static void add_code(front_t *front, http_fields_t fields, char **at)
 {
     uint8_t *start = (uint8_t *)*at, *end = start;
-    for (size_t i = 0; i < head->fields.count; i++) {
-        const http_field_t *field = &head->fields.at[i];
+    for (size_t i = 0; i < fields.count; i++) {
+        const http_field_t *field = &fields.at[i];
         if (is_repeating(field))
             continue;
         const h2o_iovec_t *token = token_of(field->name), name = iovec_of(field->name);
@@ -193,18 +218,21 @@ static void add_code(front_t *front, const head_t *head, char **at)
 
 static front_t *make_front(const head_t *head)
 {
-    size_t size = names_at(head);
-    front_t *front = must_calloc_aligned(size + head->fields.count * sizeof(h2o_iovec_t));
+    http_field_t *list = must_calloc(head->fields.count + 1, sizeof *list);
+    http_fields_t fields = answer_fields(head, list);
+    size_t size = names_at(fields);
+    front_t *front = must_calloc_aligned(size + fields.count * sizeof(h2o_iovec_t));
     h2o_iovec_t *names = (h2o_iovec_t *)(void *)((char *)front + size);
-    char *at = (char *)(front->headers + head->fields.count);
-    add_headers(front, head, names, true, &at);
+    char *at = (char *)(front->headers + fields.count);
+    add_headers(front, fields, head->date, names, true, &at);
     front->repeating = front->count;
     front->dated = head->date.length == sizeof front->date;
     if (front->dated) {
         memcpy(front->date, head->date.data, sizeof front->date);
-        add_code(front, head, &at);
+        add_code(front, fields, &at);
     }
-    add_headers(front, head, names, false, &at);
+    add_headers(front, fields, head->date, names, false, &at);
+    free(list);
     return front;
 }
 
@@ -214,12 +242,12 @@ static const front_t *front_of(const head_t *head)
     return front != NULL ? front : head_keep_front(head, make_front(head));
 }
 
-static void add_front(h2o_req_t *req, const front_t *front, bool not_modified)
+static void add_front(h2o_req_t *req, const front_t *front, int status)
 {
     h2o_headers_t *headers = &req->res.headers;
     h2o_vector_reserve(&req->pool, headers, front->count + OWN_FIELDS);
     for (size_t i = 0; i < front->count; i++)
-        if (!not_modified || belongs_in_304(text_from(*front->headers[i].name)))
+        if (belongs_in(status, text_from(*front->headers[i].name)))
             headers->entries[headers->size++] = front->headers[i];
 }
 
@@ -233,15 +261,16 @@ static void add_coded_front(h2o_req_t *req, const front_t *front)
     headers->size = 1 + front->repeating;
 }
 
-static void add_head(exchange_t *exchange, const head_t *head, bool not_modified)
+/* status: the head's own, or what is answered with it. */
+static void add_head(exchange_t *exchange, const head_t *head, int status)
 {
     const front_t *front = front_of(head);
-    if (exchange->req->version >= 0x200 && !not_modified && front->coded.len > 0) {
+    if (exchange->req->version >= 0x200 && status == head->status && front->coded.len > 0) {
         exchange->date = (text_t){NULL, 0};
         add_coded_front(exchange->req, front);
     } else {
         exchange->date = (text_t){front->date, front->dated ? sizeof front->date : 0};
-        add_front(exchange->req, front, not_modified);
+        add_front(exchange->req, front, status);
     }
     int64_t age_ms = head_age_ms(head, exchange->started_us / 1000);
     bool reused = exchange->kind == WALK_HIT || object_revalidated(exchange->reader->object);
@@ -337,6 +366,9 @@ static void send_span(exchange_t *exchange, bool last)
 {
     h2o_iovec_t bytes = {(char *)exchange->span.bytes, exchange->span.length};
     h2o_send_state_t state = last ? H2O_SEND_STATE_FINAL : H2O_SEND_STATE_IN_PROGRESS;
+    /* Who wanted a part of what still grows wants no more of it: a fill that nobody reads need not go on. */
+    if (last && exchange->is_part && exchange->span.block != NULL)
+        object_leave(exchange->reader);
     exchange->sending = !last;
     exchange->finished = last;
     if (exchange->first_byte_us != 0) {
@@ -377,7 +409,7 @@ void respond_more(exchange_t *exchange)
     object_read_t read = object_read(reader, SEND_BYTES, &exchange->span);
     switch (read) {
     case READ_BYTES:
-        send_span(exchange, exchange->length >= 0 && reader->offset == (uint64_t)exchange->length);
+        send_span(exchange, exchange->end >= 0 && reader->offset == (uint64_t)exchange->end);
         return;
     case READ_WAIT:
         if (exchange->first_byte_us == 0)
@@ -414,12 +446,6 @@ static bool has_no_body(int status)
     return status == 204 || status == 304;
 }
 
-static bool is_not_modified(const exchange_t *exchange, http_fields_t request, const head_t *head)
-{
-    return exchange->is_get && head->status == 200 && http_is_conditional(request) &&
-           http_not_modified(request, head->etag, head->last_modified);
-}
-
 /* What came without a Content-Length has one once it is complete. */
 static int64_t length_of(object_t *object)
 {
@@ -427,20 +453,82 @@ static int64_t length_of(object_t *object)
     return told < 0 && object_end(object) == OBJECT_COMPLETE ? (int64_t)object_length(object) : told;
 }
 
-void respond_object(exchange_t *exchange, http_fields_t request)
+http_selection_t respond_select(exchange_t *exchange, http_fields_t request, http_range_t *range)
 {
     const head_t *head = object_head(exchange->reader->object);
-    bool not_modified = is_not_modified(exchange, request, head);
-    add_head(exchange, head, not_modified);
-    int status = not_modified ? 304 : head->status;
-    exchange->length = length_of(exchange->reader->object);
-    if (exchange->length >= 0 && !has_no_body(status))
-        exchange->req->res.content_length = (size_t)exchange->length;
+    exchange->end = length_of(exchange->reader->object);
+    if (http_is_plain(request) || !exchange->is_get || head->status != 200)
+        return HTTP_WHOLE;
+    http_selected_t selected = {head->etag, head->last_modified, head->date, exchange->end,
+                                !exchange->is_head};
+    return http_select(request, &selected, range);
+}
+
+static void add_content_range(exchange_t *exchange, const http_range_t *range)
+{
+    enum { ROOM = 80 };
+    char *value = h2o_mem_alloc_pool(&exchange->req->pool, ROOM);
+    int length = range == NULL ? snprintf(value, ROOM, "bytes */%" PRId64, exchange->end)
+                               : snprintf(value, ROOM, "bytes %" PRIu64 "-%" PRIu64 "/%" PRId64, range->first,
+                                          range->end - 1, exchange->end);
+    add(exchange->req, &H2O_TOKEN_CONTENT_RANGE->buf, (text_t){value, (size_t)length});
+}
+
+/* It ends at exchange->end, when that is known. */
+static void answer(exchange_t *exchange, int status, size_t length)
+{
+    if (exchange->end >= 0 && !has_no_body(status))
+        exchange->req->res.content_length = length;
     set_status(exchange, status);
     if (exchange->is_head || has_no_body(status))
         send_end(exchange);
     else
         respond_more(exchange);
+}
+
+static void answer_whole(exchange_t *exchange, const head_t *head)
+{
+    add_head(exchange, head, head->status);
+    /* What came without a length was not known to have one when the fields were made. */
+    if (head->content_length < 0 && exchange->end >= 0 && takes_ranges(head))
+        add(exchange->req, &H2O_TOKEN_ACCEPT_RANGES->buf, TEXT("bytes"));
+    answer(exchange, head->status, (size_t)exchange->end);
+}
+
+static void answer_part(exchange_t *exchange, const head_t *head, const http_range_t *range)
+{
+    add_head(exchange, head, 206);
+    add_content_range(exchange, range);
+    object_seek(exchange->reader, range->first, range->end);
+    exchange->is_part = true;
+    exchange->end = (int64_t)range->end;
+    answer(exchange, 206, (size_t)(range->end - range->first));
+}
+
+void respond_object(exchange_t *exchange, http_fields_t request)
+{
+    const head_t *head = object_head(exchange->reader->object);
+    http_range_t range;
+    switch (respond_select(exchange, request, &range)) {
+    case HTTP_WHOLE:
+        answer_whole(exchange, head);
+        return;
+    case HTTP_PART:
+        answer_part(exchange, head, &range);
+        return;
+    case HTTP_NOT_MODIFIED:
+        add_head(exchange, head, 304);
+        answer(exchange, 304, 0);
+        return;
+    case HTTP_PRECONDITION_FAILED:
+        respond_refusal(exchange, 412, "precondition_failed",
+                        "What is here is not what the request's condition names.\n");
+        return;
+    case HTTP_UNSATISFIABLE:
+        add_content_range(exchange, NULL);
+        respond_refusal(exchange, 416, "range_not_satisfiable", "No byte of the range exists.\n");
+        return;
+    }
 }
 
 void respond_refusal(exchange_t *exchange, int status, const char *detail, const char *message)

@@ -19,13 +19,13 @@ enum { INDEXED = 0x80, INDEXED_NOW = 0x40, TABLE_SIZE = 0x20, NEVER_INDEXED = 0x
 /* --- Which fields enter the table --- */
 
 /* By token: those whose values come again on the same connection; what differs from URL to URL or from second
- * to second would only push them out. */
+ * to second would only push them out. Not Accept-Ranges, which every stored file has: its seven bytes, coded
+ * beforehand, cost less than to look for it in the table. */
 static uint8_t forms[H2O_MAX_TOKENS];
 
 __attribute__((constructor)) static void choose_forms(void)
 {
-    const h2o_token_t *again[] = {H2O_TOKEN_ACCEPT_RANGES,
-                                  H2O_TOKEN_ACCESS_CONTROL_ALLOW_ORIGIN,
+    const h2o_token_t *again[] = {H2O_TOKEN_ACCESS_CONTROL_ALLOW_ORIGIN,
                                   H2O_TOKEN_CACHE_CONTROL,
                                   H2O_TOKEN_CONTENT_ENCODING,
                                   H2O_TOKEN_CONTENT_LANGUAGE,

@@ -37,8 +37,9 @@ static void skip_while(text_t *rest, const char *bytes, bool among)
     }
 }
 
-/* Is the tag, compared weakly, a member of this If-None-Match line? A malformed member is passed over. */
-static bool line_names(text_t rest, text_t opaque)
+/* Is the tag a member of this If-None-Match (compared weakly) or If-Match line (strongly: a weak member is
+ * none)? A malformed member is passed over. */
+static bool line_names(text_t rest, text_t opaque, bool strongly)
 {
     for (;;) {
         skip_while(&rest, " \t,", true);
@@ -49,25 +50,25 @@ static bool line_names(text_t rest, text_t opaque)
         if (parsed)
             skip_while(&rest, " \t", true);
         bool whole = parsed && (rest.length == 0 || rest.data[0] == ',');
-        if (whole && text_equal(member.opaque, opaque))
+        if (whole && !(strongly && member.weak) && text_equal(member.opaque, opaque))
             return true;
         if (!whole)
             skip_while(&rest, ",", false);
     }
 }
 
-static const text_t if_none_match = {"if-none-match", 13};
-
-static bool none_match_fails(http_fields_t request, const http_field_t *line, text_t etag)
+/* Do the lines from this one on name a representation with this ETag? */
+static bool lines_name(http_fields_t request, const http_field_t *line, text_t etag, bool strongly)
 {
+    text_t name = line->name;
     /* `*` stands alone: in a list, or on one of several lines, it is malformed. */
-    if (text_equal(line->value, TEXT("*")) && http_fields_next(request, line, if_none_match) == NULL)
+    if (text_equal(line->value, TEXT("*")) && http_fields_next(request, line, name) == NULL)
         return true;
     etag_t stored;
-    if (!parse_etag(etag, &stored))
+    if (!parse_etag(etag, &stored) || (strongly && stored.weak))
         return false;
-    for (; line != NULL; line = http_fields_next(request, line, if_none_match)) {
-        if (line_names(line->value, stored.opaque))
+    for (; line != NULL; line = http_fields_next(request, line, name)) {
+        if (line_names(line->value, stored.opaque, strongly))
             return true;
     }
     return false;
@@ -91,23 +92,64 @@ static bool same_or_older(text_t last_modified, text_t since)
     return parse_modified(last_modified, &modified_ms) && modified_ms <= since_ms;
 }
 
-static const text_t if_modified_since = {"if-modified-since", 17};
-
-bool http_is_conditional(http_fields_t request)
+bool http_is_plain(http_fields_t request)
 {
-    return http_fields_find(request, if_none_match) != NULL ||
-           http_fields_find(request, if_modified_since) != NULL;
+    for (size_t i = 0; i < request.count; i++) {
+        text_t name = request.at[i].name;
+        if (name.length >= 5 && (memcmp(name.data, "if-", 3) == 0 || text_equal(name, TEXT("range"))))
+            return false;
+    }
+    return true;
+}
+
+/* The one line of this name; NULL when there is none or several, which mean nothing together. */
+static const http_field_t *find_only(http_fields_t request, text_t name)
+{
+    const http_field_t *field = http_fields_find(request, name);
+    return field != NULL && http_fields_next(request, field, name) == NULL ? field : NULL;
 }
 
 bool http_not_modified(http_fields_t request, text_t etag, text_t last_modified)
 {
-    const http_field_t *field = http_fields_find(request, if_none_match);
+    const http_field_t *field = http_fields_find(request, TEXT("if-none-match"));
     if (field != NULL)
-        return none_match_fails(request, field, etag);
-    field = http_fields_find(request, if_modified_since);
-    if (field == NULL || http_fields_next(request, field, if_modified_since) != NULL)
+        return lines_name(request, field, etag, false);
+    field = find_only(request, TEXT("if-modified-since"));
+    return field != NULL && same_or_older(last_modified, field->value);
+}
+
+bool http_precondition_failed(http_fields_t request, text_t etag, text_t last_modified)
+{
+    const http_field_t *field = http_fields_find(request, TEXT("if-match"));
+    if (field != NULL)
+        return !lines_name(request, field, etag, true);
+    field = find_only(request, TEXT("if-unmodified-since"));
+    int64_t since_ms, modified_ms;
+    return field != NULL && parse_modified(field->value, &since_ms) &&
+           parse_modified(last_modified, &modified_ms) && modified_ms > since_ms;
+}
+
+/* Could it have changed once more in the same second, after it was sent? */
+static bool is_strong_date(int64_t modified_ms, text_t date)
+{
+    int64_t date_ms;
+    return parse_modified(date, &date_ms) && date_ms - modified_ms >= 1000;
+}
+
+bool http_if_range(http_fields_t request, text_t etag, text_t last_modified, text_t date)
+{
+    const http_field_t *field = http_fields_find(request, TEXT("if-range"));
+    if (field == NULL)
+        return true;
+    if (http_fields_next(request, field, TEXT("if-range")) != NULL)
         return false;
-    return same_or_older(last_modified, field->value);
+    etag_t given, stored;
+    if (parse_etag(field->value, &given))
+        return parse_etag(etag, &stored) && !given.weak && !stored.weak &&
+               text_equal(given.opaque, stored.opaque);
+    int64_t given_ms, modified_ms;
+    return parse_modified(field->value, &given_ms) && parse_modified(last_modified, &modified_ms) &&
+           given_ms == modified_ms && is_strong_date(modified_ms, date);
 }
 
 static const text_t kept_names[] = {

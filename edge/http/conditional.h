@@ -1,14 +1,24 @@
 /* Conditional requests and what a 304 does to a stored head: RFC 9110 section 13, RFC 9111 sections 3.2
- * and 4.3. Pure. */
+ * and 4.3. Pure. In which order conditions and ranges count is range.h's matter. */
 #ifndef SELVEDGE_EDGE_HTTP_CONDITIONAL_H
 #define SELVEDGE_EDGE_HTTP_CONDITIONAL_H
 
 #include "edge/http/date.h"
 #include "edge/http/fields.h"
 
-/* Is there any condition at all? When not, the stored validators need not be looked at, which on a hit saves
- * fetching them from memory. */
-bool http_is_conditional(http_fields_t request);
+/* Neither a condition nor a Range: the answer is the whole. Then the stored validators need not be looked at,
+ * which on a hit saves fetching them from memory; one pass over the fields' first bytes. */
+bool http_is_plain(http_fields_t request);
+
+/* If-Match, or without it If-Unmodified-Since, against a 200 with these validators (each may be absent).
+ * True: answer 412. An If-Match that is malformed names nothing and so fails; an If-Unmodified-Since that is
+ * no date, or about what has none, is ignored (RFC 9110 sections 13.1.1 and 13.1.4). */
+bool http_precondition_failed(http_fields_t request, text_t etag, text_t last_modified);
+
+/* Does If-Range let the Range count? Without If-Range: yes. It does by an equal ETag, strong on both sides,
+ * or by a date that is exactly the Last-Modified, if that is at least a second older than `date`, the
+ * response's own (RFC 9110 sections 13.1.5 and 8.8.2.2). */
+bool http_if_range(http_fields_t request, text_t etag, text_t last_modified, text_t date);
 
 /* What a GET or HEAD asked for, against a 200 with these validators (each may be absent). True: answer 304.
  * If-None-Match (weak comparison, `*`, lists over several lines) goes before If-Modified-Since. What is

@@ -1,0 +1,247 @@
+/* Ranges: RFC 9110 section 14, and their place among the conditions, section 13.2.2. */
+#include "edge/http/range.h"
+
+#include "edge/http/conditional.h"
+#include "tests/unit/http_table.h"
+
+#include <inttypes.h>
+
+#define MODIFIED "Sat, 29 Oct 1994 19:43:31 GMT"
+#define SECOND_LATER "Sat, 29 Oct 1994 19:43:32 GMT"
+#define EARLIER "Sat, 29 Oct 1994 19:43:30 GMT"
+
+enum { IGNORED = HTTP_RANGE_IGNORED, PART = HTTP_RANGE_PART, NONE = HTTP_RANGE_UNSATISFIABLE };
+
+static void parses(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *rfc, *value;
+        uint64_t length;
+        int kind;
+        uint64_t first, end;
+    } rows[] = {
+        {"RFC 9110 14.1.2: the first 500 bytes", "bytes=0-499", 10000, PART, 0, 500},
+        {"RFC 9110 14.1.2: the second 500 bytes", "bytes=500-999", 10000, PART, 500, 1000},
+        {"RFC 9110 14.1.2: the final 500 bytes", "bytes=-500", 10000, PART, 9500, 10000},
+        {"RFC 9110 14.1.2: from byte 9500 on", "bytes=9500-", 10000, PART, 9500, 10000},
+        {"RFC 9110 14.1.2: one byte", "bytes=0-0", 10000, PART, 0, 1},
+        {"RFC 9110 14.1.2: the last byte", "bytes=9999-9999", 10000, PART, 9999, 10000},
+        {"RFC 9110 14.1.2: all of it", "bytes=0-", 10000, PART, 0, 10000},
+        {"RFC 9110 14.1.2: a last position behind the end", "bytes=9999-10000", 10000, PART, 9999, 10000},
+        {"RFC 9110 14.1.2: far behind the end", "bytes=1-18446744073709551615", 10, PART, 1, 10},
+        {"RFC 9110 14.1.2: behind what 64 bits hold", "bytes=1-99999999999999999999999999", 10, PART, 1, 10},
+        {"RFC 9110 14.1.2: a suffix longer than all", "bytes=-10001", 10000, PART, 0, 10000},
+        {"RFC 9110 14.1.2: of exactly all", "bytes=-10000", 10000, PART, 0, 10000},
+        {"RFC 9110 14.1.2: longer than 64 bits hold", "bytes=-18446744073709551616", 10, PART, 0, 10},
+        {"RFC 9110 14.1.2: leading zeros", "bytes=0000000000000000000000001-02", 10, PART, 1, 3},
+        {"RFC 9110 14.1: units in any case", "Bytes=0-1", 10, PART, 0, 2},
+        {"RFC 9110 14.1.2: the length is as long as can be", "bytes=-1", UINT64_MAX, PART, UINT64_MAX - 1,
+         UINT64_MAX},
+        {"RFC 9110 14.1.2: begins at the end", "bytes=10000-", 10000, NONE, 0, 0},
+        {"RFC 9110 14.1.2: begins behind the end", "bytes=10001-10002", 10000, NONE, 0, 0},
+        {"RFC 9110 14.1.2: begins behind 64 bits", "bytes=18446744073709551616-", 10000, NONE, 0, 0},
+        {"RFC 9110 14.1.2: both behind 64 bits", "bytes=99999999999999999999-99999999999999999999", 10, NONE,
+         0, 0},
+        {"RFC 9110 14.1.2: no byte at the end", "bytes=-0", 10000, NONE, 0, 0},
+        {"RFC 9110 14.1.2: of an empty body", "bytes=0-", 0, NONE, 0, 0},
+        {"RFC 9110 14.1.2: the last of an empty body", "bytes=-1", 0, IGNORED, 0, 0},
+        {"RFC 9110 14.2: several ranges", "bytes=0-0,-1", 10, IGNORED, 0, 0},
+        {"RFC 9110 14.2: several ranges", "bytes=0-4, 5-9", 10, IGNORED, 0, 0},
+        {"RFC 9110 14.1.1: the last before the first", "bytes=5-4", 10, IGNORED, 0, 0},
+        {"RFC 9110 14.1.1: the same behind the end", "bytes=15-14", 10, IGNORED, 0, 0},
+        {"RFC 9110 14.1: another unit", "items=0-1", 10, IGNORED, 0, 0},
+        {"RFC 9110 14.1: another unit", "bytesx=0-1", 10, IGNORED, 0, 0},
+        {"RFC 9110 14.1.1: no unit", "0-1", 10, IGNORED, 0, 0},
+        {"RFC 9110 14.1.1: no number at all", "bytes=-", 10, IGNORED, 0, 0},
+        {"RFC 9110 14.1.1: no range", "bytes=", 10, IGNORED, 0, 0},
+        {"RFC 9110 14.1.1: no equals sign", "bytes", 10, IGNORED, 0, 0},
+        {"RFC 9110 14.1.1: empty", "", 10, IGNORED, 0, 0},
+        {"RFC 9110 14.1.1: no dash", "bytes=5", 10, IGNORED, 0, 0},
+        {"RFC 9110 14.1.1: a sign", "bytes=+1-2", 10, IGNORED, 0, 0},
+        {"RFC 9110 14.1.1: two dashes", "bytes=--1", 10, IGNORED, 0, 0},
+        {"RFC 9110 14.1.1: two dashes", "bytes=1--2", 10, IGNORED, 0, 0},
+        {"RFC 9110 14.1.1: bytes behind it", "bytes=1-2x", 10, IGNORED, 0, 0},
+        {"RFC 9110 14.1.1: bytes behind a suffix", "bytes=-2x", 10, IGNORED, 0, 0},
+        {"RFC 9110 14.1.1: bytes behind an open one", "bytes=2-x", 10, IGNORED, 0, 0},
+        {"RFC 9110 14.1.1: white space", "bytes = 0-1", 10, IGNORED, 0, 0},
+        {"RFC 9110 14.1.1: white space", "bytes=0 - 1", 10, IGNORED, 0, 0},
+        {"RFC 9110 14.1.1: hexadecimal", "bytes=0x0-0x1", 10, IGNORED, 0, 0},
+    };
+    int failures = 0;
+    for (size_t i = 0; i < LENGTH_OF(rows); i++) {
+        text_t value = exact(rows[i].value);
+        http_range_t range = {0, 0};
+        http_range_kind_t kind = http_range_parse(value, rows[i].length, &range);
+        if ((int)kind != rows[i].kind || range.first != rows[i].first || range.end != rows[i].end)
+            FAIL_ROW(i, rows[i].rfc, "%s of %" PRIu64 ": %d, %" PRIu64 " to %" PRIu64, rows[i].value,
+                     rows[i].length, (int)kind, range.first, range.end);
+        text_free(value);
+    }
+    assert_int_equal(failures, 0);
+}
+
+/* Whatever is sent, what comes out is a part that is there. */
+static void a_part_lies_within(void **state)
+{
+    (void)state;
+    static const char *const pieces[] = {"bytes=", "0", "9", "18446744073709551615", "-", "-", ",", " ", "x"};
+    uint64_t seed = 11;
+    unsigned parts = 0;
+    for (int i = 0; i < 200000; i++) {
+        char line[160] = "bytes=";
+        for (uint64_t left = next_random(&seed) % 5; left > 0; left--)
+            strcat(line, pieces[next_random(&seed) % LENGTH_OF(pieces)]);
+        text_t value = exact(line + (next_random(&seed) % 8 == 0 ? 3 : 0));
+        uint64_t length = next_random(&seed) % 4 == 0 ? UINT64_MAX : next_random(&seed) % 12;
+        http_range_t range;
+        if (http_range_parse(value, length, &range) == HTTP_RANGE_PART) {
+            parts++;
+            if (range.first >= range.end || range.end > length)
+                fail_msg("%s of %" PRIu64 ": %" PRIu64 " to %" PRIu64, line, length, range.first, range.end);
+        }
+        text_free(value);
+    }
+    assert_true(parts > 1000);
+}
+
+static void selects(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *rfc, *request, *etag, *last_modified, *date;
+        http_selection_t selection;
+    } rows[] = {
+        {"RFC 9110 14.2: no Range", "accept: */*", "\"a\"", MODIFIED, SECOND_LATER, HTTP_WHOLE},
+        {"RFC 9110 14.2: a Range", "range: bytes=1-2", "\"a\"", MODIFIED, SECOND_LATER, HTTP_PART},
+        {"RFC 9110 14.2: without any validator", "range: bytes=1-2", NULL, NULL, NULL, HTTP_PART},
+        {"RFC 9110 15.5.17: unsatisfiable", "range: bytes=10-", "\"a\"", NULL, NULL, HTTP_UNSATISFIABLE},
+        {"RFC 9110 5.3: Range twice", "range: bytes=1-2|range: bytes=1-2", "\"a\"", NULL, NULL, HTTP_WHOLE},
+        {"RFC 9110 13.2.2: 304 before 206", "range: bytes=1-2|if-none-match: \"a\"", "\"a\"", NULL, NULL,
+         HTTP_NOT_MODIFIED},
+        {"RFC 9110 13.2.2: 304 before 416", "range: bytes=99-|if-none-match: \"a\"", "\"a\"", NULL, NULL,
+         HTTP_NOT_MODIFIED},
+        {"RFC 9110 13.2.2: modified, so a part", "range: bytes=1-2|if-none-match: \"b\"", "\"a\"", NULL, NULL,
+         HTTP_PART},
+        {"RFC 9110 13.2.2: 412 before 206", "range: bytes=1-2|if-match: \"b\"", "\"a\"", NULL, NULL,
+         HTTP_PRECONDITION_FAILED},
+        {"RFC 9110 13.2.2: 412 before 304", "if-none-match: \"a\"|if-match: \"b\"", "\"a\"", NULL, NULL,
+         HTTP_PRECONDITION_FAILED},
+        {"RFC 9110 13.2.2: 412 before 416", "range: bytes=99-|if-match: \"b\"", "\"a\"", NULL, NULL,
+         HTTP_PRECONDITION_FAILED},
+        {"RFC 9110 13.1.1: If-Match", "range: bytes=1-2|if-match: \"b\", \"a\"", "\"a\"", NULL, NULL,
+         HTTP_PART},
+        {"RFC 9110 13.1.1: If-Match: *", "if-match: *", NULL, NULL, NULL, HTTP_WHOLE},
+        {"RFC 9110 13.1.1: strong comparison, a weak one sent", "if-match: W/\"a\"", "\"a\"", NULL, NULL,
+         HTTP_PRECONDITION_FAILED},
+        {"RFC 9110 13.1.1: strong comparison, a weak one stored", "if-match: \"a\"", "W/\"a\"", NULL, NULL,
+         HTTP_PRECONDITION_FAILED},
+        {"RFC 9110 13.1.1: a strong one behind a weak one", "if-match: W/\"a\", \"a\"", "\"a\"", NULL, NULL,
+         HTTP_WHOLE},
+        {"RFC 9110 13.1.1: no ETag", "if-match: \"a\"", NULL, MODIFIED, NULL, HTTP_PRECONDITION_FAILED},
+        {"RFC 9110 13.1.4: modified since", "if-unmodified-since: " EARLIER, NULL, MODIFIED, NULL,
+         HTTP_PRECONDITION_FAILED},
+        {"RFC 9110 13.1.4: not modified since", "if-unmodified-since: " MODIFIED, NULL, MODIFIED, NULL,
+         HTTP_WHOLE},
+        {"RFC 9110 13.1.4: beside If-Match", "if-match: \"a\"|if-unmodified-since: " EARLIER, "\"a\"",
+         MODIFIED, NULL, HTTP_WHOLE},
+        {"RFC 9110 13.1.4: no date", "if-unmodified-since: yesterday", NULL, MODIFIED, NULL, HTTP_WHOLE},
+        {"RFC 9110 13.1.4: no Last-Modified", "if-unmodified-since: " EARLIER, NULL, NULL, NULL, HTTP_WHOLE},
+        {"RFC 9110 13.1.5: the same ETag", "range: bytes=1-2|if-range: \"a\"", "\"a\"", NULL, NULL,
+         HTTP_PART},
+        {"RFC 9110 13.1.5: another ETag", "range: bytes=1-2|if-range: \"b\"", "\"a\"", NULL, NULL,
+         HTTP_WHOLE},
+        {"RFC 9110 13.1.5: another ETag, unsatisfiable", "range: bytes=99-|if-range: \"b\"", "\"a\"", NULL,
+         NULL, HTTP_WHOLE},
+        {"RFC 9110 13.1.5: a weak ETag sent", "range: bytes=1-2|if-range: W/\"a\"", "\"a\"", NULL, NULL,
+         HTTP_WHOLE},
+        {"RFC 9110 13.1.5: a weak ETag stored", "range: bytes=1-2|if-range: \"a\"", "W/\"a\"", NULL, NULL,
+         HTTP_WHOLE},
+        {"RFC 9110 13.1.5: both weak", "range: bytes=1-2|if-range: W/\"a\"", "W/\"a\"", NULL, NULL,
+         HTTP_WHOLE},
+        {"RFC 9110 13.1.5: it is no list", "range: bytes=1-2|if-range: \"a\", \"b\"", "\"a\"", NULL, NULL,
+         HTTP_WHOLE},
+        {"RFC 9110 13.1.5: it is no list", "range: bytes=1-2|if-range: *", "\"a\"", NULL, NULL, HTTP_WHOLE},
+        {"RFC 9110 13.1.5: twice", "range: bytes=1-2|if-range: \"a\"|if-range: \"a\"", "\"a\"", NULL, NULL,
+         HTTP_WHOLE},
+        {"RFC 9110 13.1.5: the date", "range: bytes=1-2|if-range: " MODIFIED, "\"a\"", MODIFIED, SECOND_LATER,
+         HTTP_PART},
+        {"RFC 9110 13.1.5: a later date is not the same",
+         "range: bytes=1-2|if-range: Sun, 30 Oct 1994 00:00:00 GMT", NULL, MODIFIED,
+         "Mon, 31 Oct 1994 00:00:00 GMT", HTTP_WHOLE},
+        {"RFC 9110 13.1.5: an earlier date", "range: bytes=1-2|if-range: " EARLIER, NULL, MODIFIED,
+         SECOND_LATER, HTTP_WHOLE},
+        {"RFC 9110 8.8.2.2: modified in the second it was sent in", "range: bytes=1-2|if-range: " MODIFIED,
+         NULL, MODIFIED, MODIFIED, HTTP_WHOLE},
+        {"RFC 9110 8.8.2.2: when it was sent is not known", "range: bytes=1-2|if-range: " MODIFIED, NULL,
+         MODIFIED, NULL, HTTP_WHOLE},
+        {"RFC 9110 13.1.5: nothing to compare with", "range: bytes=1-2|if-range: " MODIFIED, "\"a\"", NULL,
+         SECOND_LATER, HTTP_WHOLE},
+        {"RFC 9110 13.1.5: junk", "range: bytes=1-2|if-range: a", "a", NULL, NULL, HTTP_WHOLE},
+        {"RFC 9110 13.1.5: empty", "range: bytes=1-2|if-range:", NULL, NULL, NULL, HTTP_WHOLE},
+        {"RFC 9110 13.1.5: without Range", "if-range: \"b\"", "\"a\"", NULL, NULL, HTTP_WHOLE},
+    };
+    int failures = 0;
+    for (size_t i = 0; i < LENGTH_OF(rows); i++) {
+        table_fields_t request = fields_of(rows[i].request);
+        http_selected_t selected = {exact(rows[i].etag), exact(rows[i].last_modified), exact(rows[i].date),
+                                    10, true};
+        http_range_t range;
+        http_selection_t selection = http_select(view(&request), &selected, &range);
+        if (selection != rows[i].selection)
+            FAIL_ROW(i, rows[i].rfc, "%s: %d", rows[i].request, (int)selection);
+        if (selection == HTTP_PART && (range.first != 1 || range.end != 3))
+            FAIL_ROW(i, rows[i].rfc, "%s: another part", rows[i].request);
+        fields_free(&request);
+        text_free(selected.etag);
+        text_free(selected.last_modified);
+        text_free(selected.date);
+    }
+    assert_int_equal(failures, 0);
+}
+
+static void no_part_of_a_head_or_of_what_has_no_length(void **state)
+{
+    (void)state;
+    table_fields_t request = fields_of("range: bytes=1-2");
+    http_range_t range;
+    assert_int_equal(http_select(view(&request), &(http_selected_t){.length = 10}, &range), HTTP_WHOLE);
+    http_selected_t unknown = {.length = -1, .is_get = true};
+    assert_int_equal(http_select(view(&request), &unknown, &range), HTTP_WHOLE);
+    fields_free(&request);
+}
+
+static void what_is_plain(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *fields;
+        bool plain;
+    } rows[] = {
+        {"", true},
+        {"accept: */*|user-agent: x", true},
+        {"range: bytes=0-", false},
+        {"accept: */*|if-none-match: x", false},
+        {"if-modified-since: x", false},
+        {"if-match: x", false},
+        {"if-unmodified-since: x", false},
+        {"if-range: x", false},
+        {"ranges: x|rang: x|xrange: x|if: x|i: x", true},
+    };
+    for (size_t i = 0; i < LENGTH_OF(rows); i++) {
+        table_fields_t fields = fields_of(rows[i].fields);
+        if (http_is_plain(view(&fields)) != rows[i].plain)
+            fail_msg("%s", rows[i].fields);
+        fields_free(&fields);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(parses),        cmocka_unit_test(a_part_lies_within),
+        cmocka_unit_test(selects),       cmocka_unit_test(no_part_of_a_head_or_of_what_has_no_length),
+        cmocka_unit_test(what_is_plain),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
