@@ -8,7 +8,7 @@
 #include "edge/http/url.h"
 #include "origin_pull/fill_upstream.h"
 
-enum { STEPS_MAX = 4, SHORT_TARGET = 1024 };
+enum { STEPS_MAX = 4, SHORT_TARGET = 1024, RANGE_SKIP_BYTES = 1 << 20 };
 
 int64_t exchange_now_us(void)
 {
@@ -80,6 +80,7 @@ static void start_fill(exchange_t *exchange, walk_step_t *step, http_fields_t fi
                               .object = exchange->reader->object,
                               .base = step->base,
                               .indexed = step->kind == WALK_FILL,
+                              .ranged = exchange->is_ranged,
                               .on_end = slot != NULL ? guard_fill_end : NULL,
                               .on_end_context = slot};
     step->base = NULL;
@@ -154,6 +155,36 @@ static void note_origin(exchange_t *exchange)
         exchange->outcome = OUTCOME_REVALIDATED;
 }
 
+/* A range of what is not stored and streams through a window: to come to it, all before it would be fetched
+ * and dropped. */
+static bool is_far_range(exchange_t *exchange, http_fields_t fields)
+{
+    object_t *object = exchange->reader->object;
+    http_range_t range;
+    if (exchange->is_ranged || object_admitted(object) || object_end(object) != OBJECT_OPEN)
+        return false;
+    return respond_select(exchange, fields, &range) == HTTP_PART && range.first > RANGE_SKIP_BYTES;
+}
+
+/* The origin is asked for that range, for this request alone. */
+static void ask_for_range(exchange_t *exchange, const walk_t *walk)
+{
+    exchange->is_ranged = true;
+    object_leave(exchange->reader);
+    walk_step_t step = walk_private(walk, exchange->reader, exchange->forward);
+    take_step(exchange, &step, walk->fields);
+}
+
+static void serve(exchange_t *exchange, const walk_t *walk)
+{
+    if (is_far_range(exchange, walk->fields)) {
+        ask_for_range(exchange, walk);
+        return;
+    }
+    note_origin(exchange);
+    respond_object(exchange, walk->fields);
+}
+
 /* The head has arrived, or the fill ended without. */
 static void at_head(exchange_t *exchange)
 {
@@ -162,8 +193,7 @@ static void at_head(exchange_t *exchange)
     walk_t walk = walk_of(exchange, fields, exchange_now_us());
     switch (walk_at_head(&walk, exchange->reader)) {
     case HEAD_SERVE:
-        note_origin(exchange);
-        respond_object(exchange, fields);
+        serve(exchange, &walk);
         return;
     case HEAD_AGAIN:
         begin_again(exchange, false);

@@ -14,6 +14,7 @@ struct fill {
     text_t method;
     http_fields_t fields;
     text_t body;
+    bool ranged; /* fixed after creation */
     bool indexed, needs_pauses, has_head, windowed, can_pause, ended;
     uint64_t invalidations; /* of all keys, when it began */
     int64_t request_time_ms;
@@ -51,6 +52,8 @@ fill_t *fill_new(const fill_request_t *request)
     fill->object = request->object;
     object_ref(fill->object);
     fill->base = request->base;
+    MUST(!(request->ranged && (request->indexed || request->base != NULL)));
+    fill->ranged = request->ranged;
     fill->indexed = request->indexed;
     fill->invalidations = memory_invalidations(fill->memory);
     http_field_t *fields = (http_field_t *)(void *)fill->bytes;
@@ -106,6 +109,11 @@ http_fields_t fill_fields(const fill_t *fill)
 text_t fill_body(const fill_t *fill)
 {
     return fill->body;
+}
+
+bool fill_is_ranged(const fill_t *fill)
+{
+    return fill->ranged;
 }
 
 object_t *fill_object(const fill_t *fill)

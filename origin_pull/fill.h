@@ -20,6 +20,7 @@ typedef struct {
     object_t *object;     /* the fill takes a reference of its own */
     object_t *base; /* what to ask about by conditional request, or NULL; the fill takes over the reference */
     bool indexed;   /* the object is in the index (WALK_FILL) */
+    bool ranged;    /* the client's Range goes upstream: for a private object only */
     /* Called once, on the fill's thread, before readers get the last byte or the failure; or NULL. */
     void (*on_end)(void *context);
     void *on_end_context;
@@ -38,6 +39,8 @@ text_t fill_body(const fill_t *fill);
 size_t fill_conditions(const fill_t *fill, http_field_t conditions[2]);
 /* The transfer may have to be paused: only on a connection of its own. */
 bool fill_needs_pauses(const fill_t *fill);
+/* The client's Range and If-Range go upstream. */
+bool fill_is_ranged(const fill_t *fill);
 object_t *fill_object(const fill_t *fill);
 bool fill_ended(const fill_t *fill);
 

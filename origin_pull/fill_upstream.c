@@ -20,17 +20,22 @@ static bool is_get(const upstream_request_t *request)
     return text_equal(request->method, TEXT("GET"));
 }
 
+static bool is_range(text_t name)
+{
+    return text_equal(name, TEXT("range")) || text_equal(name, TEXT("if-range"));
+}
+
 /* Written by the node itself, or never sent on. */
 static bool is_ours(const upstream_request_t *request, text_t name)
 {
     static const char *const ours[] = {"host",           "accept-encoding", "via",    "cdn-loop",
                                        "content-length", "expect",          "cookie", NULL};
-    static const char *const conditions[] = {
-        "if-match", "if-none-match", "if-modified-since", "if-unmodified-since", "if-range", "range", NULL};
+    static const char *const conditions[] = {"if-match", "if-none-match", "if-modified-since",
+                                             "if-unmodified-since", NULL};
     if (is_one_of(name, ours) || begins(name, TEXT("x-forwarded-")))
         return true;
     /* What the client has is its own matter; the node asks for what it has itself. */
-    return is_get(request) && is_one_of(name, conditions);
+    return is_get(request) && (is_one_of(name, conditions) || (!request->forward_range && is_range(name)));
 }
 
 static bool is_allowed(const upstream_request_t *request, text_t name)
@@ -41,7 +46,7 @@ static bool is_allowed(const upstream_request_t *request, text_t name)
     static const char *const others[] = {
         "content-type",  "content-encoding",  "content-language",    "if-match",
         "if-none-match", "if-modified-since", "if-unmodified-since", NULL};
-    if (request->forward_all || is_one_of(name, always))
+    if (request->forward_all || is_one_of(name, always) || (request->forward_range && is_range(name)))
         return true;
     return !is_get(request) && is_one_of(name, others);
 }

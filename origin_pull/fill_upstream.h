@@ -12,6 +12,7 @@ typedef struct {
     text_t host;          /* the Host to send */
     bool forwarded_https; /* X-Forwarded-Proto: the site's constant */
     bool forward_all;
+    bool forward_range;       /* the client's Range and If-Range are for the origin */
     text_t cdn_loop;          /* this node's member of CDN-Loop */
     http_fields_t fields;     /* the client's, end to end */
     http_fields_t conditions; /* the node's own */

@@ -211,6 +211,7 @@ static void set_fields(transfer_t *transfer)
                                   .host = config->host,
                                   .forwarded_https = config->forwarded_https,
                                   .forward_all = config->forward_all,
+                                  .forward_range = fill_is_ranged(fill),
                                   .cdn_loop = config->cdn_loop,
                                   .fields = fill_fields(fill),
                                   .conditions = {conditions, fill_conditions(fill, conditions)}};
