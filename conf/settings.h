@@ -53,6 +53,7 @@ typedef struct {
     const char *admin_token;                 /* at most one of the two; neither: main makes one */
     const char *admin_token_file;
     const char *access_log; /* NULL: off; "-": standard output; else a path */
+    int64_t idle_timeout_ms, header_timeout_ms, stall_timeout_ms;
     int64_t shutdown_timeout_ms;
     int64_t heartbeat_limit_ms; /* a hung serving process is replaced within it */
 } settings_t;

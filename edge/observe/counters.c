@@ -20,6 +20,7 @@ typedef enum {
     LABEL_KIND,
     LABEL_MODE,
     LABEL_REASON,
+    LABEL_CUT,
     LABELS
 } label_t;
 
@@ -44,6 +45,8 @@ typedef enum {
             "Purge rules that came into force, one for each URL, site or everything.")                       \
     COUNTER(guard_stopped, [GUARD_REASONS][ONE][ONE], (LABEL_REASON, LABEL_NONE, LABEL_NONE),                \
             "selvedge_guard_stopped_total", "Requests and frames stopped before the cache saw them.")        \
+    COUNTER(cuts, [CUTS][ONE][ONE], (LABEL_CUT, LABEL_NONE, LABEL_NONE), "selvedge_connections_cut_total",   \
+            "Connections of clients ended because they kept the node waiting.")                              \
     COUNTER(access_log_dropped, [ONE][ONE][ONE], (LABEL_NONE, LABEL_NONE, LABEL_NONE),                       \
             "selvedge_access_log_dropped_total", "Access log lines lost to a slow or failing log.")          \
     COUNTER(readers_cut_off, [ONE][ONE][ONE], (LABEL_NONE, LABEL_NONE, LABEL_NONE),                          \
@@ -94,6 +97,8 @@ static const char *const reason_names[GUARD_REASONS] = {
     "window_after_end", "unknown_frame", "bad_framing", "bad_request", "bad_url", "header_too_large",
     "too_many_resets", "too_many_fills"};
 
+static const char *const cut_names[CUTS] = {"idle", "header", "stall"};
+
 static const struct {
     const char *name;
     size_t size;
@@ -106,6 +111,7 @@ static const struct {
     [LABEL_KIND] = {"kind", PURGE_KINDS, kind_names},
     [LABEL_MODE] = {"mode", PURGE_MODES, mode_names},
     [LABEL_REASON] = {"reason", GUARD_REASONS, reason_names},
+    [LABEL_CUT] = {"reason", CUTS, cut_names},
 };
 
 /* Under blocks_lock. */
@@ -220,6 +226,12 @@ void count_guard_stopped(guard_reason_t reason)
 {
     MUST(reason < GUARD_REASONS);
     count(CELL(guard_stopped[reason][0][0]), 1);
+}
+
+void count_cut(cut_t reason)
+{
+    MUST(reason < CUTS);
+    count(CELL(cuts[reason][0][0]), 1);
 }
 
 void count_access_log_dropped(uint64_t lines)

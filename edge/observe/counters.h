@@ -20,6 +20,12 @@ typedef enum {
     GUARD_TOO_MANY_FILLS,  /* in flight for one connection: it ended */
     GUARD_REASONS
 } guard_reason_t;
+typedef enum {
+    CUT_IDLE,   /* between two requests for too long */
+    CUT_HEADER, /* a request's head did not become whole in time */
+    CUT_STALL,  /* takes or gives next to nothing */
+    CUTS
+} cut_t;
 typedef enum { GAUGE_FILLS, GAUGE_OBJECTS, GAUGE_MEMORY_BYTES, GAUGE_MEMORY_LIMIT_BYTES, GAUGE_CONNECTIONS_H1, GAUGE_CONNECTIONS_H2,
                GAUGE_PURGE_SEQUENCE, GAUGES } gauge_t;
 
@@ -32,6 +38,7 @@ void count_request(unsigned site, outcome_t outcome, protocol_t protocol);
 void count_origin_request(unsigned site);
 void count_purge(unsigned kind /* rule_kind_t */, bool soft);
 void count_guard_stopped(guard_reason_t reason);
+void count_cut(cut_t reason); /* a client's connection, for keeping the node waiting */
 void count_access_log_dropped(uint64_t lines);
 void count_restarts(uint64_t restarts);
 void count_reader_cut_off(void); /* a reader that fell behind a bounded window */

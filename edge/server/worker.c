@@ -1,6 +1,5 @@
 #include "edge/server/worker.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <h2o/http1.h>
 #include <h2o/http2.h>
@@ -10,10 +9,15 @@
 
 #include "edge/guard/budget.h"
 #include "edge/observe/counters.h"
+#include "edge/server/connection.h"
+#include "edge/server/stalled.h"
 
-enum { WORKER_MAGIC = 0x5e1304e4, CONNECTION_MAGIC = 0x5e1c044, ACCEPTS_AT_ONCE = 16, LISTENERS_MAX = 32 };
-
-typedef struct connection connection_t;
+enum {
+    WORKER_MAGIC = 0x5e1304e4,
+    SWEEP_TICKS = 4, /* stalled clients are looked for once a second */
+    ACCEPTS_AT_ONCE = 16,
+    LISTENERS_MAX = 32
+};
 
 typedef struct {
     h2o_accept_ctx_t accept;
@@ -26,6 +30,7 @@ struct worker {
     h2o_context_t context;
     /* Fixed after start. */
     worker_config_t config;
+    watch_limits_t watch_limits;
     h2o_globalconf_t library;
     pthread_t thread;
     h2o_multithread_queue_t *queue;
@@ -34,13 +39,13 @@ struct worker {
     /* Its own thread. */
     listener_t listeners[LISTENERS_MAX];
     size_t listener_count;
-    connection_t *connections;
-    size_t connection_count;
+    connections_t connections;
     int64_t counted[PROTOCOLS]; /* what the gauges were told */
     access_log_buffer_t *log;
     h2o_timestamp_string_t *date;
     h2o_timeout_t tick;
     h2o_timeout_entry_t tick_entry;
+    unsigned ticks;
     bool draining;
     message_t drain, cut_off;
     /* Under the lock. */
@@ -53,63 +58,7 @@ struct worker {
 
 static worker_t *last_started; /* workers live as long as the process */
 
-/* One accepted connection, from accept to close. */
-struct connection {
-    guard_connection_t guard; /* first: the guard finds it by the socket */
-    uint32_t magic;
-    worker_t *worker;
-    h2o_socket_t *socket;
-    connection_t *next, **link;
-    size_t client_length;
-    char client[INET6_ADDRSTRLEN];
-};
-
 /* --- Connections --- */
-
-static void on_connection_close(void *data)
-{
-    connection_t *connection = data;
-    MUST_BE(connection, CONNECTION_MAGIC);
-    *connection->link = connection->next;
-    if (connection->next != NULL)
-        connection->next->link = connection->link;
-    connection->worker->connection_count--;
-    guard_connection_close(&connection->guard);
-    connection->magic = 0;
-    free(connection);
-}
-
-static void name_client(connection_t *connection)
-{
-    struct sockaddr_storage address;
-    socklen_t length = h2o_socket_getpeername(connection->socket, (struct sockaddr *)&address);
-    const void *bytes = NULL;
-    if (length > 0 && address.ss_family == AF_INET)
-        bytes = &((struct sockaddr_in *)&address)->sin_addr;
-    else if (length > 0 && address.ss_family == AF_INET6)
-        bytes = &((struct sockaddr_in6 *)&address)->sin6_addr;
-    if (bytes != NULL &&
-        inet_ntop(address.ss_family, bytes, connection->client, sizeof connection->client) != NULL)
-        connection->client_length = strlen(connection->client);
-}
-
-static void open_connection(worker_t *worker, h2o_socket_t *socket)
-{
-    connection_t *connection = must_calloc(1, sizeof *connection);
-    guard_connection_open(&connection->guard, worker->config.node->settings->http2_reset_budget);
-    connection->magic = CONNECTION_MAGIC;
-    connection->worker = worker;
-    connection->socket = socket;
-    connection->next = worker->connections;
-    connection->link = &worker->connections;
-    if (worker->connections != NULL)
-        worker->connections->link = &connection->next;
-    worker->connections = connection;
-    worker->connection_count++;
-    name_client(connection);
-    socket->on_close.cb = on_connection_close;
-    socket->on_close.data = connection;
-}
 
 static void on_accept(h2o_socket_t *socket, const char *error)
 {
@@ -120,7 +69,8 @@ static void on_accept(h2o_socket_t *socket, const char *error)
         h2o_socket_t *accepted = h2o_evloop_socket_accept(socket);
         if (accepted == NULL)
             return;
-        open_connection(listener->worker, accepted);
+        connection_open(&listener->worker->connections, accepted,
+                        listener->worker->config.node->settings->http2_reset_budget);
         h2o_accept(&listener->accept, accepted);
     }
 }
@@ -132,8 +82,7 @@ h2o_socket_t *worker_socket(const h2o_req_t *req)
 
 text_t worker_client(const h2o_req_t *req)
 {
-    connection_t *connection = worker_socket(req)->on_close.data;
-    MUST_BE(connection, CONNECTION_MAGIC);
+    const connection_t *connection = connection_of(worker_socket(req));
     return (text_t){connection->client, connection->client_length};
 }
 
@@ -192,6 +141,8 @@ static void on_tick(h2o_timeout_entry_t *entry)
     count_connections(worker);
     if (worker->log != NULL)
         access_log_flush(worker->log);
+    if (++worker->ticks % SWEEP_TICKS == 0)
+        stalled_sweep(&worker->context, &worker->connections, &worker->watch_limits);
     if (worker->config.on_tick != NULL)
         worker->config.on_tick(worker);
     h2o_timeout_link(worker->context.loop, &worker->tick, &worker->tick_entry);
@@ -243,7 +194,8 @@ static void handle_drain(message_t *message)
 static void handle_cut_off(message_t *message)
 {
     worker_t *worker = CONTAINER_OF(message, worker_t, cut_off);
-    for (connection_t *connection = worker->connections; connection != NULL; connection = connection->next)
+    for (connection_t *connection = worker->connections.first; connection != NULL;
+         connection = connection->next)
         shutdown(h2o_socket_get_fd(connection->socket), SHUT_RDWR);
 }
 
@@ -269,6 +221,7 @@ static void open_listeners(worker_t *worker)
         listener->accept.ctx = &worker->context;
         listener->accept.hosts = worker->library.hosts;
         listener->accept.ssl_ctx = config->listeners[i].tls;
+        stalled_limit_socket(config->listeners[i].fd, &worker->watch_limits);
         listener->socket = h2o_evloop_socket_create(worker->context.loop, config->listeners[i].fd,
                                                     H2O_SOCKET_FLAG_DONT_READ);
         listener->socket->data = listener;
@@ -283,6 +236,7 @@ static void configure_library(worker_t *worker)
     const settings_t *settings = worker->config.node->settings;
     h2o_config_init(library);
     library->server_name = (h2o_iovec_t){NULL, 0};
+    stalled_configure(library);
     library->max_request_entity_size = settings->max_request_body_bytes;
     /* The others wait: only requests that were given up can make more fills than this. */
     library->http2.max_concurrent_requests_per_connection = GUARD_FILLS_MAX;
@@ -337,7 +291,7 @@ static void *run(void *context)
     open_listeners(worker);
     heart_begin(worker->heart, worker->config.name);
     say(worker, &worker->accepting);
-    while (!worker->draining || worker->connection_count > 0)
+    while (!worker->draining || worker->connections.count > 0)
         MUST(h2o_evloop_run(worker->context.loop, INT32_MAX) == 0 || errno == EINTR);
     h2o_evloop_run(worker->context.loop, 0); /* messages that were on their way */
     heart_end(worker->heart);
@@ -357,6 +311,9 @@ worker_t *worker_start(const worker_config_t *config)
     worker->magic = WORKER_MAGIC;
     worker->config = *config;
     worker->heart = heart_claim(config->node->heartbeats);
+    const settings_t *settings = config->node->settings;
+    worker->watch_limits =
+        (watch_limits_t){settings->idle_timeout_ms, settings->header_timeout_ms, settings->stall_timeout_ms};
     pthread_condattr_t clock;
     pthread_condattr_init(&clock);
     pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);

@@ -74,6 +74,9 @@ static void all_series_of_named_sites_are_there_at_zero(void **state)
         "selvedge_guard_stopped_total{reason=\"bad_request\"}",
         "selvedge_guard_stopped_total{reason=\"bad_url\"}",
         "selvedge_guard_stopped_total{reason=\"header_too_large\"}",
+        "selvedge_connections_cut_total{reason=\"idle\"}",
+        "selvedge_connections_cut_total{reason=\"header\"}",
+        "selvedge_connections_cut_total{reason=\"stall\"}",
         "selvedge_access_log_dropped_total",
         "selvedge_readers_cut_off_total",
     };

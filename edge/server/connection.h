@@ -1,0 +1,44 @@
+/* One accepted connection, from accept to close. Private to this room; on its worker only. */
+#ifndef SELVEDGE_EDGE_SERVER_CONNECTION_H
+#define SELVEDGE_EDGE_SERVER_CONNECTION_H
+
+#include <arpa/inet.h>
+#include <h2o.h>
+
+#include "edge/guard/budget.h"
+#include "edge/limits/watch.h"
+
+enum { CONNECTION_MAGIC = 0x5e1c044 };
+
+typedef struct connection connection_t;
+
+typedef struct {
+    connection_t *first;
+    size_t count;
+} connections_t;
+
+struct connection {
+    guard_connection_t guard; /* first: the guard finds it by the socket */
+    uint32_t magic;
+    connections_t *all;
+    h2o_socket_t *socket;
+    connection_t *next, **link;
+    size_t client_length;
+    char client[INET6_ADDRSTRLEN]; /* its address as text */
+    /* The sweep's. */
+    bool cut; /* it has been told to end */
+    watch_t watch;
+    client_look_t look;
+};
+
+/* Takes in a socket that was just accepted; the connection ends when the socket is closed. */
+connection_t *connection_open(connections_t *all, h2o_socket_t *socket, unsigned reset_budget);
+
+static inline connection_t *connection_of(const h2o_socket_t *socket)
+{
+    connection_t *connection = socket->on_close.data;
+    MUST_BE(connection, CONNECTION_MAGIC);
+    return connection;
+}
+
+#endif

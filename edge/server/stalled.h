@@ -1,0 +1,18 @@
+/* The sweep of stalled clients: looks at a worker's connections about once a second, and ends those that keep
+ * it waiting (watch.h says when). libh2o has no such limits of its own but a timer for HTTP/1's requests and
+ * one for idle HTTP/2, which any byte restarts; they are set out of the way. */
+#ifndef SELVEDGE_EDGE_SERVER_STALLED_H
+#define SELVEDGE_EDGE_SERVER_STALLED_H
+
+#include "edge/server/connection.h"
+
+/* Before a context is made of it: the library's own timers. */
+void stalled_configure(h2o_globalconf_t *library);
+/* On a listening socket: what it accepts is given up by the kernel when nothing is acknowledged for twice the
+ * stall limit, even after it was closed here. */
+void stalled_limit_socket(int fd, const watch_limits_t *limits);
+
+/* On the worker. May close connections. */
+void stalled_sweep(h2o_context_t *context, connections_t *connections, const watch_limits_t *limits);
+
+#endif
