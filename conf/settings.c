@@ -1,12 +1,13 @@
-/* From the command line to settings_t: which option is which, defaults, and what must fit together. */
+/* From the command line and the file to settings_t: which option is which, who wins, defaults, and what must
+ * fit together. */
 #include "conf/settings.h"
 
+#include "conf/config.h"
+#include "conf/config_file.h"
 #include "conf/host.h"
-#include "conf/settings_table.h"
 
 #include <stdarg.h>
-
-enum { SETTINGS_TABLE_MAX = 64 };
+#include <unistd.h>
 
 /* One run over the command line. */
 typedef struct {
@@ -15,7 +16,11 @@ typedef struct {
     int next; /* the argument to read next */
     FILE *out;
     settings_t *settings;
-    bool given[SETTINGS_TABLE_MAX]; /* by place in the table */
+    bool given[SETTINGS_TABLE_MAX]; /* as an option; by place in the table */
+    const char *file;               /* NULL: none */
+    bool check;
+    config_place_t places[SETTINGS_TABLE_MAX]; /* of what the file says, and no option */
+    size_t mistakes;
     char *error;
     size_t capacity;
 } reading_t;
@@ -39,7 +44,7 @@ static settings_outcome_t explain(reading_t *reading, const char *name)
             return wrong(reading, "--explain %.80s: there is no such setting; --explain alone shows them all",
                          name);
         return wrong(reading, "--explain %.80s: there is no such setting; did you mean %s (%s)?", name,
-                     nearest->name, nearest->option);
+                     nearest->name, nearest->option != NULL ? nearest->option : "in the file");
     }
     for (size_t i = 0; i < settings_table_count; i++)
         if (setting == NULL || setting == &settings_table[i])
@@ -51,7 +56,7 @@ static settings_outcome_t unknown(reading_t *reading, const char *option)
 {
     if (option[0] != '-')
         return wrong(reading, "'%.200s' is not an option; every setting has one, see --help", option);
-    const setting_t *nearest = setting_nearest(option);
+    const setting_t *nearest = setting_nearest_option(option);
     if (nearest == NULL)
         return wrong(reading, "%.200s: there is no such option; --help shows them all", option);
     return wrong(reading, "%.200s: there is no such option; did you mean %s? --help shows them all", option,
@@ -69,6 +74,10 @@ static settings_outcome_t answer(reading_t *reading, const char *argument)
         fprintf(reading->out, "selvedge %s\n", SELVEDGE_VERSION);
         return SETTINGS_ANSWERED;
     }
+    if (strcmp(argument, "--sample") == 0) {
+        config_sample(reading->out);
+        return SETTINGS_ANSWERED;
+    }
     if (strcmp(argument, "--explain") == 0)
         return explain(reading, reading->next < reading->argc ? reading->argv[reading->next] : NULL);
     if (strncmp(argument, "--explain=", strlen("--explain=")) == 0)
@@ -80,6 +89,8 @@ static settings_outcome_t answer(reading_t *reading, const char *argument)
 static const setting_t *match(const char *argument, const char **value)
 {
     for (size_t i = 0; i < settings_table_count; i++) {
+        if (settings_table[i].option == NULL)
+            continue;
         size_t length = strlen(settings_table[i].option);
         if (strncmp(argument, settings_table[i].option, length) != 0)
             continue;
@@ -91,80 +102,157 @@ static const setting_t *match(const char *argument, const char **value)
     return NULL;
 }
 
+/* An option that is one of a site is for all of them. */
+static settings_outcome_t put_option(reading_t *reading, const setting_t *setting, const char *value)
+{
+    char reason[SETTINGS_ERROR_MAX];
+    size_t sites = setting->of_site && reading->settings->site_count > 1 ? reading->settings->site_count : 1;
+    for (size_t i = 0; i < sites; i++) {
+        if (setting_put(setting, value, reading->settings, i, reason, sizeof reason))
+            continue;
+        setting_complaint(setting, setting->option, value, reason, reading->error, reading->capacity);
+        return SETTINGS_WRONG;
+    }
+    reading->given[setting - settings_table] = true;
+    reading->places[setting - settings_table] = (config_place_t){0, 0};
+    return SETTINGS_START;
+}
+
+/* The value of an option: what is behind its `=`, or the next argument. */
+static settings_outcome_t take_value(reading_t *reading, const char *option, const char *placeholder,
+                                     const char **value)
+{
+    if (*value != NULL)
+        return SETTINGS_START;
+    if (reading->next == reading->argc)
+        return wrong(reading, "%s: the value is missing; it is given as %s %s", option, option, placeholder);
+    *value = reading->argv[reading->next++];
+    return SETTINGS_START;
+}
+
+/* The options that are about the file. True: it was one of them, and *outcome says how it went. */
+static bool read_file_option(reading_t *reading, const char *argument, settings_outcome_t *outcome)
+{
+    static const char name[] = "--config";
+    size_t length = strlen(name);
+    *outcome = SETTINGS_START;
+    if (strcmp(argument, "--check") == 0) {
+        reading->check = true;
+        return true;
+    }
+    if (strncmp(argument, name, length) != 0 || (argument[length] != 0 && argument[length] != '='))
+        return false;
+    reading->file = argument[length] == '=' ? argument + length + 1 : NULL;
+    *outcome = take_value(reading, name, "FILE", &reading->file);
+    return true;
+}
+
 static settings_outcome_t read_option(reading_t *reading)
 {
     const char *argument = reading->argv[reading->next++];
     settings_outcome_t outcome = answer(reading, argument);
-    if (outcome != SETTINGS_START)
+    if (outcome != SETTINGS_START || read_file_option(reading, argument, &outcome))
         return outcome;
     const char *value;
     const setting_t *setting = match(argument, &value);
     if (setting == NULL)
         return unknown(reading, argument);
-    if (value == NULL) {
-        if (reading->next == reading->argc)
-            return wrong(reading, "%s: the value is missing; it is given as %s %s", setting->option,
-                         setting->option, setting->placeholder);
-        value = reading->argv[reading->next++];
-    }
-    reading->given[setting - settings_table] = true;
-    return setting_put(setting, value, reading->settings, reading->error, reading->capacity) ? SETTINGS_START
-                                                                                             : SETTINGS_WRONG;
+    outcome = take_value(reading, setting->option, setting->placeholder, &value);
+    return outcome == SETTINGS_START ? put_option(reading, setting, value) : outcome;
 }
 
-/* Defaults that are texts go the way of values that were given, so they are right by the same rules. */
-static settings_outcome_t put_standards(reading_t *reading)
+static settings_outcome_t read_line(reading_t *reading)
 {
-    for (size_t i = 0; i < settings_table_count; i++) {
-        const setting_t *setting = &settings_table[i];
-        if (reading->given[i])
-            continue;
-        if (setting->standard[0] == NULL && setting->standard_words == NULL)
-            return wrong(reading, "%s is missing: give the server that responses come from, such as %s %s",
-                         setting->option, setting->option, "http://127.0.0.1:8000");
-        for (size_t j = 0; j < 2 && setting->standard[j] != NULL; j++)
-            MUST(setting_put(setting, setting->standard[j], reading->settings, reading->error,
-                             reading->capacity));
+    for (reading->next = 1; reading->next < reading->argc;) {
+        settings_outcome_t outcome = read_option(reading);
+        if (outcome != SETTINGS_START)
+            return outcome;
     }
     return SETTINGS_START;
 }
 
-static bool was_given(const reading_t *reading, const char *option)
+/* --- Defaults --- */
+
+/* Defaults that are texts go the way of values that were given, so they are right by the same rules. */
+static void put_standard(settings_t *settings, const setting_t *setting, size_t site)
 {
-    const setting_t *setting = setting_find(option);
-    MUST(setting != NULL);
-    return reading->given[setting - settings_table];
+    char reason[SETTINGS_ERROR_MAX];
+    for (size_t j = 0; j < 2 && setting->standard[j] != NULL; j++)
+        MUST(setting_put(setting, setting->standard[j], settings, site, reason, sizeof reason));
 }
 
-/* Defaults that follow from the machine or from other settings. */
-static void put_computed(reading_t *reading)
+/* Before the file and the options are read; a list has its default only when it stays empty. */
+static void put_standards(settings_t *settings)
 {
-    settings_t *settings = reading->settings;
-    const setting_t *memory = setting_find("--memory");
-    MUST(memory != NULL);
-    if (!was_given(reading, "--memory")) {
+    for (size_t i = 0; i < settings_table_count; i++)
+        if (!settings_table[i].of_site && settings_table[i].type != SETTING_LISTENERS)
+            put_standard(settings, &settings_table[i], 0);
+}
+
+size_t settings_begin_site(settings_t *settings)
+{
+    MUST(settings->site_count < SETTINGS_SITES_MAX);
+    size_t site = settings->site_count++;
+    for (size_t i = 0; i < settings_table_count; i++)
+        if (settings_table[i].of_site)
+            put_standard(settings, &settings_table[i], site);
+    return site;
+}
+
+static void put_origin_host(settings_site_t *site)
+{
+    size_t scheme = site->origin.https ? strlen("https://") : strlen("http://");
+    if (site->origin_host.length == 0)
+        site->origin_host = (text_t){site->origin_url.data + scheme, site->origin_url.length - scheme};
+}
+
+/* Defaults that follow from the machine or from other settings. What was given is never 0. */
+static void put_computed(settings_t *settings)
+{
+    const setting_t *memory = setting_find("memory.size"), *listen = setting_find("listen[].url");
+    MUST(memory != NULL && listen != NULL);
+    if (settings->memory_bytes == 0) {
         uint64_t quarter = host_memory_bytes("") / 4;
         settings->memory_bytes = quarter < memory->minimum ? memory->minimum : quarter;
     }
-    if (!was_given(reading, "--max-object"))
+    if (settings->max_object_bytes == 0)
         settings->max_object_bytes = settings->memory_bytes / 8;
-    if (!was_given(reading, "--workers")) {
+    if (settings->workers == 0) {
         unsigned processors = host_processors();
         settings->workers = processors < SETTINGS_WORKERS_MAX ? processors : SETTINGS_WORKERS_MAX;
     }
-    if (!was_given(reading, "--origin-host")) {
-        size_t scheme = settings->origin.https ? strlen("https://") : strlen("http://");
-        settings->origin_host =
-            (text_t){settings->origin_url.data + scheme, settings->origin_url.length - scheme};
-    }
+    if (settings->listener_count == 0)
+        put_standard(settings, listen, 0);
+    for (size_t i = 0; i < settings->site_count; i++)
+        put_origin_host(&settings->sites[i]);
 }
 
-/* SO_REUSEPORT would let one address be bound twice in silence, half of the clients going to the wrong place.
- */
-static bool same_address(const settings_listener_t *a, const settings_listener_t *b)
+/* --- What must fit together --- */
+
+static size_t index_of(const char *name)
 {
-    return a->port != 0 && a->address_length == b->address_length &&
-           memcmp(&a->address, &b->address, a->address_length) == 0;
+    const setting_t *setting = setting_find(name);
+    MUST(setting != NULL);
+    return (size_t)(setting - settings_table);
+}
+
+/* What a setting is called where it was said. */
+static const char *called(const reading_t *reading, const char *name)
+{
+    const setting_t *setting = &settings_table[index_of(name)];
+    return reading->places[index_of(name)].line != 0 || setting->option == NULL ? name : setting->option;
+}
+
+/* Puts the place in the file where the setting was said, if it was, before the error. */
+static settings_outcome_t locate(reading_t *reading, const char *name)
+{
+    config_place_t place = reading->places[index_of(name)];
+    char text[SETTINGS_ERROR_MAX];
+    snprintf(text, sizeof text, "%s", reading->error);
+    if (place.line != 0)
+        snprintf(reading->error, reading->capacity, "%.500s:%zu:%zu: %.1400s", reading->file, place.line,
+                 place.column, text);
+    return SETTINGS_WRONG;
 }
 
 static settings_outcome_t check_addresses(reading_t *reading)
@@ -172,70 +260,219 @@ static settings_outcome_t check_addresses(reading_t *reading)
     const settings_t *settings = reading->settings;
     for (size_t i = 0; i < settings->listener_count; i++) {
         const settings_listener_t *listener = &settings->listeners[i];
-        if (same_address(listener, &settings->admin))
-            return wrong(
-                reading,
-                "--admin %s: clients connect at the same address (--listen %s); give the purge API one of "
-                "its own",
-                settings->admin.text, listener->text);
-        for (size_t j = 0; j < i; j++)
-            if (same_address(listener, &settings->listeners[j]))
-                return wrong(
-                    reading,
-                    "--listen %s: the address is already that of --listen %s; each can be given once",
-                    listener->text, settings->listeners[j].text);
+        if (!setting_same_address(listener, &settings->admin))
+            continue;
+        wrong(reading,
+              "%s %.200s: clients connect at the same address (%s %.200s); give the purge API one of its own",
+              called(reading, "admin.url"), settings->admin.text, called(reading, "listen[].url"),
+              listener->text);
+        return locate(reading, "admin.url");
     }
     return SETTINGS_START;
+}
+
+static settings_outcome_t check_certificate(reading_t *reading)
+{
+    const settings_t *settings = reading->settings;
+    if ((settings->certificate_file == NULL) == (settings->key_file == NULL))
+        return SETTINGS_START;
+    bool has_key = settings->certificate_file == NULL;
+    return wrong(
+        reading,
+        "%s without %s: a certificate is of no use without its private key; give both, or neither for a "
+        "self-signed one",
+        has_key ? "--key" : "--cert", has_key ? "--cert" : "--key");
+}
+
+static settings_outcome_t check_max_object(reading_t *reading)
+{
+    const settings_t *settings = reading->settings;
+    if (settings->max_object_bytes <= settings->memory_bytes / 2)
+        return SETTINGS_START;
+    char object[32], half[32];
+    setting_size_text(settings->max_object_bytes, object, sizeof object);
+    setting_size_text(settings->memory_bytes / 2, half, sizeof half);
+    wrong(reading,
+          "%s %s: one such object would push out most others; allowed is at most half of %s, here %s",
+          called(reading, "memory.max_object"), object, called(reading, "memory.size"), half);
+    return locate(reading, "memory.max_object");
 }
 
 /* What no value shows alone. */
 static settings_outcome_t check_together(reading_t *reading)
 {
     const settings_t *settings = reading->settings;
-    if ((settings->certificate_file == NULL) != (settings->key_file == NULL))
-        return wrong(
-            reading,
-            "%s without %s: a certificate is of no use without its private key; give both, or neither for a "
-            "self-signed one",
-            settings->key_file == NULL ? "--cert" : "--key", settings->key_file == NULL ? "--key" : "--cert");
-    if (settings->staple_file != NULL && settings->certificate_file == NULL)
-        return wrong(reading, "--ocsp-staple without --cert: it speaks of a given certificate only");
-    if (settings->admin_token != NULL && settings->admin_token_file != NULL)
-        return wrong(reading,
-                     "--admin-token and --admin-token-file: there is only one token; give one of the two");
-    if (settings->max_object_bytes > settings->memory_bytes / 2) {
-        char object[32], half[32];
-        setting_size_text(settings->max_object_bytes, object, sizeof object);
-        setting_size_text(settings->memory_bytes / 2, half, sizeof half);
-        return wrong(reading,
-                     "--max-object %s: one such object would push out most others; allowed is at most half "
-                     "of --memory, "
-                     "here %s",
-                     object, half);
+    settings_outcome_t outcome = check_certificate(reading);
+    if (outcome == SETTINGS_START && settings->staple_file != NULL && settings->certificate_file == NULL)
+        outcome = wrong(reading, "--ocsp-staple without --cert: it speaks of a given certificate only");
+    if (outcome == SETTINGS_START && settings->admin_token != NULL && settings->admin_token_file != NULL) {
+        wrong(reading, "%s and %s: there is only one token; give one of the two",
+              called(reading, "admin.token"), called(reading, "admin.token_file"));
+        outcome = locate(reading, "admin.token");
     }
-    return check_addresses(reading);
+    if (outcome == SETTINGS_START)
+        outcome = check_max_object(reading);
+    return outcome == SETTINGS_START ? check_addresses(reading) : outcome;
 }
 
-settings_outcome_t settings_parse(int argc, char *const argv[], FILE *out, settings_t *settings, char *error,
-                                  size_t capacity)
+/* --- The file --- */
+
+/* With --check each mistake is a line of the answer; else the first is the error. */
+static void on_mistake(void *context, config_place_t place, const char *text)
+{
+    reading_t *reading = context;
+    if (reading->check)
+        fprintf(reading->out, "%s:%zu:%zu: %s\n", reading->file, place.line, place.column, text);
+    else if (reading->mistakes == 0)
+        wrong(reading, "%.500s:%zu:%zu: %s", reading->file, place.line, place.column, text);
+    reading->mistakes++;
+}
+
+static settings_outcome_t refuse_file(reading_t *reading)
+{
+    size_t length = strlen(reading->error);
+    if (reading->check)
+        return SETTINGS_MISTAKES;
+    if (reading->mistakes > 1)
+        snprintf(reading->error + length, reading->capacity - length,
+                 " (and %zu more mistakes: --check shows them all)", reading->mistakes - 1);
+    return SETTINGS_WRONG;
+}
+
+static settings_outcome_t load_file(reading_t *reading)
+{
+    char *bytes;
+    size_t length;
+    const char *reason = config_read(reading->file, &bytes, &length);
+    if (reason != NULL) {
+        wrong(reading, "%.500s: the file cannot be read: %s; --config names a file", reading->file, reason);
+        if (!reading->check)
+            return SETTINGS_WRONG;
+        fprintf(reading->out, "%s\n", reading->error);
+        return SETTINGS_MISTAKES;
+    }
+    config_report_t report = {reading, on_mistake};
+    config_load((text_t){bytes, length}, reading->settings, reading->places, &report);
+    free(bytes);
+    return reading->mistakes == 0 ? SETTINGS_START : refuse_file(reading);
+}
+
+/* One site for every host name, that of --origin. */
+static void make_only_site(settings_t *settings)
+{
+    memset(settings->sites, 0, sizeof settings->sites);
+    settings->site_count = settings->host_count = 0;
+    settings_begin_site(settings);
+    settings->sites[0].name = TEXT("default");
+}
+
+/* An option for what is a list, or one of two that go together, replaces what the file says of it whole. */
+static void make_way(reading_t *reading)
+{
+    settings_t *settings = reading->settings;
+    const bool *given = reading->given;
+    if (given[index_of("listen[].url")])
+        settings->listener_count = 0;
+    if (given[index_of("certificates[].cert")] || given[index_of("certificates[].key")])
+        settings->certificate_file = settings->key_file = settings->staple_file = NULL;
+    if (given[index_of("admin.token")] || given[index_of("admin.token_file")])
+        settings->admin_token = settings->admin_token_file = NULL;
+    if (given[index_of("sites[].origin.url")])
+        make_only_site(settings);
+}
+
+/* The file first, then the options once more over it. */
+static settings_outcome_t read_file(reading_t *reading)
+{
+    memset(reading->settings, 0, sizeof *reading->settings);
+    put_standards(reading->settings);
+    settings_outcome_t outcome = load_file(reading);
+    if (outcome != SETTINGS_START)
+        return outcome;
+    make_way(reading);
+    MUST(read_line(reading) == SETTINGS_START);
+    if (reading->settings->site_count > 0)
+        return SETTINGS_START;
+    on_mistake(reading, (config_place_t){1, 1}, "sites is missing; give at least one, with name and origin");
+    return refuse_file(reading);
+}
+
+static bool find_file(reading_t *reading, const char *default_file)
+{
+    bool origin = reading->given[index_of("sites[].origin.url")];
+    if (reading->file == NULL && (reading->check || (!origin && access(default_file, F_OK) == 0)))
+        reading->file = default_file;
+    return reading->file != NULL;
+}
+
+static settings_outcome_t need_origin(reading_t *reading)
+{
+    if (reading->given[index_of("sites[].origin.url")])
+        return SETTINGS_START;
+    return wrong(reading, "--origin is missing: give the server that responses come from, such as --origin "
+                          "http://127.0.0.1:8000, or a file with --config");
+}
+
+/* With --check all is an answer. */
+static settings_outcome_t conclude(reading_t *reading, settings_outcome_t outcome)
+{
+    if (!reading->check || outcome == SETTINGS_MISTAKES)
+        return outcome;
+    if (outcome == SETTINGS_START) {
+        fprintf(reading->out, "%s: nothing is wrong\n", reading->file);
+        return SETTINGS_ANSWERED;
+    }
+    fprintf(reading->out, "%s\n", reading->error);
+    return SETTINGS_MISTAKES;
+}
+
+static settings_outcome_t read_all(reading_t *reading, const char *default_file)
+{
+    settings_t *settings = reading->settings;
+    put_standards(settings);
+    make_only_site(settings);
+    settings_outcome_t outcome = read_line(reading);
+    if (outcome != SETTINGS_START)
+        return outcome;
+    outcome = find_file(reading, default_file) ? read_file(reading) : need_origin(reading);
+    if (outcome != SETTINGS_START)
+        return outcome;
+    put_computed(settings);
+    return conclude(reading, check_together(reading));
+}
+
+settings_outcome_t settings_parse(int argc, char *const argv[], const char *default_file, FILE *out,
+                                  settings_t *settings, char *error, size_t capacity)
 {
     MUST(settings_table_count <= SETTINGS_TABLE_MAX && capacity >= SETTINGS_ERROR_MAX);
     memset(settings, 0, sizeof *settings);
-    settings->site_name = TEXT("default");
-    reading_t reading = {.argc = argc,
-                         .argv = argv,
-                         .next = 1,
-                         .out = out,
-                         .settings = settings,
-                         .error = error,
-                         .capacity = capacity};
-    while (reading.next < argc) {
-        settings_outcome_t outcome = read_option(&reading);
-        if (outcome != SETTINGS_START)
-            return outcome;
+    reading_t reading = {
+        .argc = argc, .argv = argv, .out = out, .settings = settings, .error = error, .capacity = capacity};
+    return read_all(&reading, default_file);
+}
+
+/* --- Texts of the file --- */
+
+struct settings_text {
+    settings_text_t *next;
+    char bytes[];
+};
+
+const char *settings_keep(settings_t *settings, text_t text)
+{
+    settings_text_t *kept = must_alloc(sizeof *kept + text.length + 1);
+    memcpy(kept->bytes, text.data, text.length);
+    kept->bytes[text.length] = 0;
+    kept->next = settings->texts;
+    settings->texts = kept;
+    return kept->bytes;
+}
+
+void settings_free(settings_t *settings)
+{
+    while (settings->texts != NULL) {
+        settings_text_t *text = settings->texts;
+        settings->texts = text->next;
+        free(text);
     }
-    if (put_standards(&reading) == SETTINGS_WRONG)
-        return SETTINGS_WRONG;
-    put_computed(&reading);
-    return check_together(&reading);
 }

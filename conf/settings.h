@@ -1,7 +1,8 @@
-/* Settings: one table (in settings_table.c), from which the command line, `--help` and `--explain` come.
+/* Settings: one table (in settings_table.c), from which the command line, the file's keys, `--help`,
+ * `--explain` and the sample come.
  *
  * Called once by main before any thread exists. Knows nobody but the parser of URLs. Texts in settings_t
- * point into argv or are literals: argv must outlive it. */
+ * point into argv, are literals, or are its own copies from the file: argv must outlive it. */
 #ifndef SELVEDGE_CONF_SETTINGS_H
 #define SELVEDGE_CONF_SETTINGS_H
 
@@ -10,7 +11,15 @@
 #include "edge/base.h"
 #include "edge/http/url.h"
 
-enum { SETTINGS_LISTENERS_MAX = 16, SETTINGS_WORKERS_MAX = 256, SETTINGS_ERROR_MAX = 1024 };
+enum {
+    SETTINGS_LISTENERS_MAX = 16,
+    SETTINGS_SITES_MAX = 256,
+    SETTINGS_HOSTS_MAX = 4096,
+    SETTINGS_WORKERS_MAX = 256,
+    SETTINGS_ERROR_MAX = 2048
+};
+
+#define SETTINGS_FILE "/etc/selvedge/selvedge.yaml"
 
 typedef struct {
     const char *text; /* as written, for messages; port 0 is still 0 here */
@@ -26,20 +35,34 @@ typedef struct {
     socklen_t address_length;
 } settings_listener_t;
 
+/* One site: the host names it answers for, and where its responses come from. */
 typedef struct {
-    settings_listener_t listeners[SETTINGS_LISTENERS_MAX];
-    size_t listener_count; /* at least 1 */
-    settings_listener_t admin;
-
+    text_t name;
     url_parts_t origin;  /* target is empty or "/" */
     text_t origin_url;   /* scheme and authority, without a slash at the end: put the target behind it */
     text_t origin_host;  /* the Host sent upstream */
     const char *ca_file; /* further authorities for the origin's certificate, PEM; NULL: the system's only */
     int64_t connect_timeout_ms, first_byte_timeout_ms, between_bytes_timeout_ms;
-
-    text_t site_name;     /* of the one site that --origin makes */
     bool forwarded_https; /* X-Forwarded-Proto upstream */
     bool forward_all;     /* --forward all */
+} settings_site_t;
+
+typedef struct {
+    text_t name; /* as url_host() writes it */
+    size_t site; /* its place in settings_t.sites */
+} settings_host_t;
+
+typedef struct settings_text settings_text_t;
+
+typedef struct {
+    settings_listener_t listeners[SETTINGS_LISTENERS_MAX];
+    size_t listener_count; /* at least 1 */
+    settings_listener_t admin;
+
+    settings_site_t sites[SETTINGS_SITES_MAX];
+    size_t site_count; /* at least 1 */
+    settings_host_t hosts[SETTINGS_HOSTS_MAX];
+    size_t host_count; /* 0: the one site answers for every host name */
 
     uint64_t memory_bytes;
     uint64_t max_object_bytes; /* larger ones stream through and are not stored */
@@ -56,18 +79,23 @@ typedef struct {
     int64_t idle_timeout_ms, header_timeout_ms, stall_timeout_ms;
     int64_t shutdown_timeout_ms;
     int64_t heartbeat_limit_ms; /* a hung serving process is replaced within it */
+
+    settings_text_t *texts; /* of the file; see settings_free() */
 } settings_t;
 
 typedef enum {
     SETTINGS_START,    /* all is well: start the node */
-    SETTINGS_ANSWERED, /* --help, --version or --explain: `out` has the answer, exit 0 */
+    SETTINGS_ANSWERED, /* --help, --version, --explain, --sample or a --check that found nothing: exit 0 */
+    SETTINGS_MISTAKES, /* --check found mistakes: `out` has them, a line each; exit 1 */
     SETTINGS_WRONG     /* `error` says what, why, and what is allowed; exit 2 */
 } settings_outcome_t;
 
-/* Reads the command line into *settings, defaults filled in and everything checked that can be without
- * opening a file. error: at least SETTINGS_ERROR_MAX bytes; a sentence without "selvedge: " and without a
- * line end. */
-settings_outcome_t settings_parse(int argc, char *const argv[], FILE *out, settings_t *settings, char *error,
-                                  size_t capacity);
+/* Reads the command line, and the file that it names, into *settings, defaults filled in and everything
+ * checked that can be without opening further files. default_file is read when neither a file nor an origin
+ * is named and it exists. error: at least SETTINGS_ERROR_MAX bytes; a sentence without "selvedge: " and
+ * without a line end. Whatever the outcome, settings_free() gives back what *settings holds. */
+settings_outcome_t settings_parse(int argc, char *const argv[], const char *default_file, FILE *out,
+                                  settings_t *settings, char *error, size_t capacity);
+void settings_free(settings_t *settings);
 
 #endif

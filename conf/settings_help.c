@@ -27,7 +27,7 @@ static void write_wrapped(FILE *out, const char *text, size_t column, size_t ind
     fputc('\n', out);
 }
 
-static void default_text(const setting_t *setting, char *text, size_t capacity)
+void setting_default_text(const setting_t *setting, char *text, size_t capacity)
 {
     if (setting->standard[0] == NULL)
         snprintf(text, capacity, "%s",
@@ -52,20 +52,32 @@ static void help_line(FILE *out, const char *option, const char *placeholder, co
 void settings_help(FILE *out)
 {
     fputs("Usage: selvedge --origin URL [OPTION VALUE]...\n"
+          "       selvedge [--config FILE] [OPTION VALUE]...\n"
+          "       selvedge [--config FILE] --check\n"
           "An HTTP/2 edge in front of an origin, with a memory cache and purge.\n\n",
           out);
     for (size_t i = 0; i < settings_table_count; i++) {
         const setting_t *setting = &settings_table[i];
+        if (setting->option == NULL)
+            continue;
         char standard[160], text[640];
-        default_text(setting, standard, sizeof standard);
+        setting_default_text(setting, standard, sizeof standard);
         snprintf(text, sizeof text, "%s Default: %s.", setting->meaning, standard);
         help_line(out, setting->option, setting->placeholder, text);
     }
+    help_line(out, "--config", "FILE",
+              "Read settings from FILE (YAML); options win over it. Default: " SETTINGS_FILE
+              ", where it exists and no --origin is given.");
+    help_line(out, "--check", "",
+              "Say everything that is wrong with the file and the options, and exit with 0 or 1.");
+    help_line(out, "--sample", "", "A file with every setting in it, explained.");
     help_line(out, "--explain", "[SETTING]",
               "All about one setting, by name or option, or about all of them.");
     help_line(out, "--version", "", "The version.");
     help_line(out, "-h, --help", "", "This text.");
-    fputs("\nAn option given twice counts the last time, except --listen, which adds up.\n\n"
+    fputs("\nAn option given twice counts the last time, except --listen, which adds up.\n"
+          "An option that is one of a site (--forward, --origin-host and others) is for all sites of the "
+          "file.\n\n"
           "Example: selvedge --origin http://127.0.0.1:8000 --listen http://127.0.0.1:8080 --memory 512M\n",
           out);
 }
@@ -81,14 +93,16 @@ void settings_explain(FILE *out, const setting_t *setting)
     char text[320];
     fprintf(out, "%s\n", setting->name);
     explain_line(out, "", setting->meaning);
-    snprintf(text, sizeof text, "%s %s", setting->option, setting->placeholder);
+    snprintf(text, sizeof text, "%s %s",
+             setting->option != NULL ? setting->option : "none: only the file has it",
+             setting->option != NULL ? setting->placeholder : "");
     explain_line(out, "option", text);
     setting_range_text(setting, text, sizeof text);
     if (setting->type != SETTING_CHOICE)
         explain_line(out, "value", setting_type_text(setting->type));
     if (*text != 0)
         explain_line(out, "allowed", text);
-    default_text(setting, text, sizeof text);
+    setting_default_text(setting, text, sizeof text);
     explain_line(out, "default", text);
     fputc('\n', out);
 }
@@ -97,13 +111,13 @@ const setting_t *setting_find(const char *name_or_option)
 {
     for (size_t i = 0; i < settings_table_count; i++)
         if (strcmp(name_or_option, settings_table[i].name) == 0 ||
-            strcmp(name_or_option, settings_table[i].option) == 0)
+            (settings_table[i].option != NULL && strcmp(name_or_option, settings_table[i].option) == 0))
             return &settings_table[i];
     return NULL;
 }
 
-/* How many letters must be changed, put in or left out to make one text of the other (Levenshtein 1966). */
-static size_t distance(const char *a, const char *b)
+/* Levenshtein 1966. */
+size_t setting_distance(const char *a, const char *b)
 {
     size_t row[NEAREST_LENGTH_MAX + 1];
     size_t width = strlen(b);
@@ -128,16 +142,17 @@ static size_t distance(const char *a, const char *b)
 static size_t distance_to(const char *text, const setting_t *setting)
 {
     const char *dot = strrchr(setting->name, '.');
-    const char *forms[] = {setting->name, dot != NULL ? dot + 1 : setting->name, setting->option + 2};
+    const char *word = dot != NULL ? dot + 1 : setting->name;
+    const char *forms[] = {setting->name, word, setting->option != NULL ? setting->option + 2 : word};
     size_t smallest = SIZE_MAX;
     for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
-        size_t d = distance(text, forms[i]);
+        size_t d = setting_distance(text, forms[i]);
         smallest = d < smallest ? d : smallest;
     }
     return smallest;
 }
 
-const setting_t *setting_nearest(const char *name_or_option)
+static const setting_t *nearest_of(const char *name_or_option, bool options_only)
 {
     char text[NEAREST_LENGTH_MAX + 1];
     const char *start = name_or_option + strspn(name_or_option, "-");
@@ -149,6 +164,8 @@ const setting_t *setting_nearest(const char *name_or_option)
     const setting_t *nearest = NULL;
     size_t smallest = length / 3 + 1;
     for (size_t i = 0; i < settings_table_count; i++) {
+        if (options_only && settings_table[i].option == NULL)
+            continue;
         size_t d = distance_to(text, &settings_table[i]);
         if (d <= smallest && (nearest == NULL || d < smallest)) {
             smallest = d;
@@ -156,4 +173,14 @@ const setting_t *setting_nearest(const char *name_or_option)
         }
     }
     return nearest;
+}
+
+const setting_t *setting_nearest(const char *name_or_option)
+{
+    return nearest_of(name_or_option, false);
+}
+
+const setting_t *setting_nearest_option(const char *option)
+{
+    return nearest_of(option, true);
 }

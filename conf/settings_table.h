@@ -16,20 +16,24 @@ typedef enum {
     SETTING_FILE,      /* field: const char * */
     SETTING_FILE_OR_OFF, /* field: const char *, NULL for `off` */
     SETTING_TOKEN,       /* field: const char *, a bearer token */
+    SETTING_NAME,        /* a site's; field: text_t */
+    SETTING_HOST_NAMES,  /* a list of a site's host names; field: its hosts in settings_t */
     SETTING_TYPES
 } setting_type_t;
 
 typedef struct {
-    const char *name;        /* as a configuration file will write it: group.word */
-    const char *option;      /* with its two dashes */
+    const char *name;        /* its path in the file: group.word; `[]` behind what is a list of such */
+    const char *option;      /* with its two dashes; NULL: only the file has it */
     const char *placeholder; /* the value's name in the help */
     setting_type_t type;
-    size_t offset;              /* of the field in settings_t */
+    bool of_site;               /* one for each site; as an option it is for all of them */
+    size_t offset;              /* of the field in settings_t, or in settings_site_t */
     uint64_t minimum, maximum;  /* bytes, milliseconds or a number, by type */
     const char *choices[2];     /* SETTING_CHOICE */
     const char *standard[2];    /* the default as one would write it; several where several may be given */
-    const char *standard_words; /* the default in words where it is no fixed value; neither: the setting is
-                                   required */
+    const char *standard_words; /* the default in words where it is no fixed value */
+    bool required;              /* in the file: wherever its list has an item */
+    const char *example;        /* for the sample, where there is no default to show */
     bool reload;         /* may a running node take a new value? For the reload to come; not shown yet */
     const char *meaning; /* documentation: a sentence or two */
 } setting_t;
@@ -37,13 +41,23 @@ typedef struct {
 extern const setting_t settings_table[];
 extern const size_t settings_table_count;
 
+enum { SETTINGS_TABLE_MAX = 128 };
+
 /* What a value of this type looks like, as the end of a sentence. */
 const char *setting_type_text(setting_type_t type);
 /* The range in the type's own units, or the choices; empty when there is none to speak of. */
 void setting_range_text(const setting_t *setting, char *text, size_t capacity);
-/* Puts a value into its field. False: `error` says what is wrong with it and what is allowed. */
-bool setting_put(const setting_t *setting, const char *value, settings_t *settings, char *error,
+/* Puts a value into its field, that of settings->sites[site] where sites have it. The value must live as long
+ * as the settings. False: `reason` says what is wrong with it and what is allowed. */
+bool setting_put(const setting_t *setting, const char *value, settings_t *settings, size_t site, char *reason,
                  size_t capacity);
+/* The whole sentence: what the setting is called there, the value unless it is a secret, and the reason. */
+void setting_complaint(const setting_t *setting, const char *called, const char *value, const char *reason,
+                       char *text, size_t capacity);
+/* Two that cannot both be bound. */
+bool setting_same_address(const settings_listener_t *a, const settings_listener_t *b);
+/* The default in words, or as one would write it. */
+void setting_default_text(const setting_t *setting, char *text, size_t capacity);
 /* Bytes as one would write them: 16M. */
 void setting_size_text(uint64_t bytes, char *text, size_t capacity);
 
@@ -51,6 +65,17 @@ void setting_size_text(uint64_t bytes, char *text, size_t capacity);
 const setting_t *setting_find(const char *name_or_option);
 /* The one with the most similar name or option; NULL when none is near. */
 const setting_t *setting_nearest(const char *name_or_option);
+/* The same among those that are options. */
+const setting_t *setting_nearest_option(const char *option);
+
+/* A copy that lives as long as the settings. */
+const char *settings_keep(settings_t *settings, text_t text);
+/* One site more, with what holds when nothing is said; its place. */
+size_t settings_begin_site(settings_t *settings);
+
+/* How many letters must be changed, put in or left out to make one text of the other; SIZE_MAX: too long to
+ * say. */
+size_t setting_distance(const char *a, const char *b);
 
 void settings_help(FILE *out);
 void settings_explain(FILE *out, const setting_t *setting);

@@ -5,18 +5,28 @@
 #include <inttypes.h>
 #include <stdarg.h>
 
-/* What is wrong with the value of this setting, behind its option and the value itself. Always false. */
-__attribute__((format(printf, 5, 6))) static bool
-refuse(const setting_t *setting, const char *value, char *error, size_t capacity, const char *format, ...)
+enum { SITE_NAME_MAX = 64 };
+
+/* What is wrong with a value. Always false. */
+__attribute__((format(printf, 3, 4))) static bool refuse(char *reason, size_t capacity, const char *format,
+                                                         ...)
 {
-    /* A value may be any length and the reason must fit behind it. */
-    int used = snprintf(error, capacity, "%s %.200s: ", setting->option, *value != 0 ? value : "''");
     va_list arguments;
     va_start(arguments, format);
-    if (used >= 0 && (size_t)used < capacity)
-        vsnprintf(error + used, capacity - (size_t)used, format, arguments);
+    vsnprintf(reason, capacity, format, arguments);
     va_end(arguments);
     return false;
+}
+
+void setting_complaint(const setting_t *setting, const char *called, const char *value, const char *reason,
+                       char *text, size_t capacity)
+{
+    /* A token is a secret that belongs in no log. A value may be any length, and the reason must fit behind.
+     */
+    if (setting->type == SETTING_TOKEN)
+        snprintf(text, capacity, "%s: %s", called, reason);
+    else
+        snprintf(text, capacity, "%s %.200s: %s", called, *value != 0 ? value : "''", reason);
 }
 
 const char *setting_type_text(setting_type_t type)
@@ -40,6 +50,9 @@ const char *setting_type_text(setting_type_t type)
         [SETTING_FILE_OR_OFF] = "a path, - for standard output, or off",
         [SETTING_TOKEN] =
             "a token is 1 to 512 letters, digits and - . _ ~ + / with = at the end only, as RFC 6750 has it",
+        [SETTING_NAME] = "a name is 1 to 64 letters, digits, dots, - and _",
+        [SETTING_HOST_NAMES] =
+            "a host name is a name or an address without a port, such as www.example.com or [::1]",
     };
     return texts[type];
 }
@@ -86,15 +99,14 @@ void setting_range_text(const setting_t *setting, char *text, size_t capacity)
     snprintf(text, capacity, "%s to %s", low, high);
 }
 
-static bool check_range(const setting_t *setting, const char *value, uint64_t number, char *error,
-                        size_t capacity)
+static bool check_range(const setting_t *setting, uint64_t number, char *reason, size_t capacity)
 {
     if (number >= setting->minimum && number <= setting->maximum)
         return true;
     char range[80];
     setting_range_text(setting, range, sizeof range);
-    return refuse(setting, value, error, capacity, "too %s; allowed is %s",
-                  number < setting->minimum ? "small" : "large", range);
+    return refuse(reason, capacity, "too %s; allowed is %s", number < setting->minimum ? "small" : "large",
+                  range);
 }
 
 /* The digits at the start of a text; UINT64_MAX when there are too many for 64 bits, which no range allows.
@@ -114,22 +126,20 @@ static bool take_number(const char **text, uint64_t *number)
     return *text > start;
 }
 
-static bool put_size(const setting_t *setting, const char *value, uint64_t *field, char *error,
+static bool put_size(const setting_t *setting, const char *value, uint64_t *field, char *reason,
                      size_t capacity)
 {
     static const char letters[] = "KkMmGg";
     const char *rest = value;
     uint64_t number;
     if (!take_number(&rest, &number))
-        return refuse(setting, value, error, capacity, "does not start with a number; %s",
-                      setting_type_text(SETTING_SIZE));
+        return refuse(reason, capacity, "does not start with a number; %s", setting_type_text(SETTING_SIZE));
     const char *letter = *rest != 0 ? strchr(letters, *rest) : NULL;
     if (*rest != 0 && (letter == NULL || rest[1] != 0))
-        return refuse(setting, value, error, capacity, "'%.40s' is not a unit; %s", rest,
-                      setting_type_text(SETTING_SIZE));
+        return refuse(reason, capacity, "'%.40s' is not a unit; %s", rest, setting_type_text(SETTING_SIZE));
     int shift = letter != NULL ? 10 * (1 + (int)(letter - letters) / 2) : 0;
     number = number > UINT64_MAX >> shift ? UINT64_MAX : number << shift;
-    if (!check_range(setting, value, number, error, capacity))
+    if (!check_range(setting, number, reason, capacity))
         return false;
     *field = number;
     return true;
@@ -146,7 +156,7 @@ static bool take_thousandths(const char **text, uint64_t *thousandths)
     return true;
 }
 
-static bool put_seconds(const setting_t *setting, const char *value, int64_t *field, char *error,
+static bool put_seconds(const setting_t *setting, const char *value, int64_t *field, char *reason,
                         size_t capacity)
 {
     const char *rest = value;
@@ -157,28 +167,38 @@ static bool put_seconds(const setting_t *setting, const char *value, int64_t *fi
         good = take_thousandths(&rest, &thousandths);
     }
     if (!good || *rest != 0)
-        return refuse(setting, value, error, capacity, "not a time; %s", setting_type_text(SETTING_SECONDS));
+        return refuse(reason, capacity, "not a time; %s", setting_type_text(SETTING_SECONDS));
     uint64_t ms = seconds > UINT64_MAX / 2000 ? UINT64_MAX : seconds * 1000 + thousandths;
-    if (!check_range(setting, value, ms, error, capacity))
+    if (!check_range(setting, ms, reason, capacity))
         return false;
     *field = (int64_t)ms;
     return true;
 }
 
-static bool put_count(const setting_t *setting, const char *value, unsigned *field, char *error,
+static bool put_count(const setting_t *setting, const char *value, unsigned *field, char *reason,
                       size_t capacity)
 {
     const char *rest = value;
     uint64_t number;
     if (!take_number(&rest, &number) || *rest != 0)
-        return refuse(setting, value, error, capacity, "not a number; %s", setting_type_text(SETTING_COUNT));
-    if (!check_range(setting, value, number, error, capacity))
+        return refuse(reason, capacity, "not a number; %s", setting_type_text(SETTING_COUNT));
+    if (!check_range(setting, number, reason, capacity))
         return false;
     *field = (unsigned)number;
     return true;
 }
 
-static bool put_choice(const setting_t *setting, const char *value, bool *field, char *error, size_t capacity)
+/* The word that was meant, where one is near. */
+static const char *meant(const setting_t *setting, const char *value)
+{
+    for (int i = 0; i < 2; i++)
+        if (setting_distance(value, setting->choices[i]) <= strlen(setting->choices[i]) / 3)
+            return setting->choices[i];
+    return NULL;
+}
+
+static bool put_choice(const setting_t *setting, const char *value, bool *field, char *reason,
+                       size_t capacity)
 {
     for (int i = 0; i < 2; i++) {
         if (strcmp(value, setting->choices[i]) == 0) {
@@ -186,43 +206,43 @@ static bool put_choice(const setting_t *setting, const char *value, bool *field,
             return true;
         }
     }
-    return refuse(setting, value, error, capacity, "not a word that this option knows; allowed is %s or %s",
-                  setting->choices[0], setting->choices[1]);
+    const char *near = meant(setting, value);
+    return refuse(reason, capacity, "not a word that it knows; allowed is %s or %s%s%s%s",
+                  setting->choices[0], setting->choices[1], near != NULL ? "; did you mean " : "",
+                  near != NULL ? near : "", near != NULL ? "?" : "");
 }
 
-static bool put_file(const setting_t *setting, const char *value, const char **field, char *error,
+static bool put_file(const setting_t *setting, const char *value, const char **field, char *reason,
                      size_t capacity)
 {
     if (*value == 0)
-        return refuse(setting, value, error, capacity, "is empty; give %s", setting_type_text(setting->type));
+        return refuse(reason, capacity, "is empty; give %s", setting_type_text(setting->type));
     *field = setting->type == SETTING_FILE_OR_OFF && strcmp(value, "off") == 0 ? NULL : value;
     return true;
 }
 
-static bool put_token(const setting_t *setting, const char *value, const char **field, char *error,
+static bool put_token(const setting_t *setting, const char *value, const char **field, char *reason,
                       size_t capacity)
 {
     static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~+/";
     size_t length = strspn(value, allowed);
     size_t whole = length + strspn(value + length, "=");
     if (length < 1 || value[whole] != 0 || whole > setting->maximum)
-        /* The value itself is a secret that belongs in no log. */
-        return snprintf(error, capacity, "%s: the token given is not one; %s", setting->option,
-                        setting_type_text(SETTING_TOKEN)) < 0;
+        return refuse(reason, capacity, "the token given is not one; %s", setting_type_text(SETTING_TOKEN));
     *field = value;
     return true;
 }
 
 /* Takes a URL that names a server and nothing on it apart. */
-static bool split_server(const setting_t *setting, const char *value, url_parts_t *parts, char *error,
+static bool split_server(const setting_t *setting, const char *value, url_parts_t *parts, char *reason,
                          size_t capacity)
 {
     const char *form = setting_type_text(setting->type);
     url_error_t wrong = url_split(text_of(value), parts);
     if (wrong != URL_OK)
-        return refuse(setting, value, error, capacity, "%s; %s", url_error_text(wrong), form);
+        return refuse(reason, capacity, "%s; %s", url_error_text(wrong), form);
     if (parts->target.length > 1 || (parts->target.length == 1 && parts->target.data[0] != '/'))
-        return refuse(setting, value, error, capacity, "'%.*s' is more than a server; %s",
+        return refuse(reason, capacity, "'%.*s' is more than a server; %s",
                       (int)(parts->target.length > 80 ? 80 : parts->target.length), parts->target.data, form);
     return true;
 }
@@ -246,90 +266,141 @@ static bool fill_address(const url_parts_t *parts, settings_listener_t *listener
     return inet_pton(AF_INET, listener->host, &listener->address.v4.sin_addr) == 1;
 }
 
-static bool put_listener(const setting_t *setting, const char *value, settings_listener_t *field, char *error,
-                         size_t capacity)
+static bool put_listener(const setting_t *setting, const char *value, settings_listener_t *field,
+                         char *reason, size_t capacity)
 {
     url_parts_t parts;
-    if (!split_server(setting, value, &parts, error, capacity))
+    if (!split_server(setting, value, &parts, reason, capacity))
         return false;
     if (!parts.port_given)
-        return refuse(setting, value, error, capacity, "the port is missing; %s",
-                      setting_type_text(setting->type));
+        return refuse(reason, capacity, "the port is missing; %s", setting_type_text(setting->type));
     settings_listener_t listener = {
         .text = value, .https = parts.https, .ipv6 = parts.ipv6, .port = parts.port};
     if (!fill_address(&parts, &listener))
-        return refuse(setting, value, error, capacity, "'%.*s' is not an address; %s",
+        return refuse(reason, capacity, "'%.*s' is not an address; %s",
                       (int)(parts.host.length > 80 ? 80 : parts.host.length), parts.host.data,
                       setting_type_text(setting->type));
     *field = listener;
     return true;
 }
 
+/* SO_REUSEPORT would let one address be bound twice in silence, half of the clients going to the wrong place.
+ */
+bool setting_same_address(const settings_listener_t *a, const settings_listener_t *b)
+{
+    return a->port != 0 && a->address_length == b->address_length &&
+           memcmp(&a->address, &b->address, a->address_length) == 0;
+}
+
 static bool put_further_listener(const setting_t *setting, const char *value, settings_t *settings,
-                                 char *error, size_t capacity)
+                                 char *reason, size_t capacity)
 {
     if (settings->listener_count == SETTINGS_LISTENERS_MAX)
-        return refuse(setting, value, error, capacity,
-                      "one too many; at most %d addresses can be listened on", SETTINGS_LISTENERS_MAX);
-    if (!put_listener(setting, value, &settings->listeners[settings->listener_count], error, capacity))
+        return refuse(reason, capacity, "one too many; at most %d addresses can be listened on",
+                      SETTINGS_LISTENERS_MAX);
+    settings_listener_t *listener = &settings->listeners[settings->listener_count];
+    if (!put_listener(setting, value, listener, reason, capacity))
         return false;
+    for (size_t i = 0; i < settings->listener_count; i++)
+        if (setting_same_address(listener, &settings->listeners[i]))
+            return refuse(reason, capacity, "the address is already that of %.200s; each can be given once",
+                          settings->listeners[i].text);
     settings->listener_count++;
     return true;
 }
 
-static bool put_origin(const setting_t *setting, const char *value, settings_t *settings, char *error,
+static bool put_origin(const setting_t *setting, const char *value, settings_site_t *site, char *reason,
                        size_t capacity)
 {
     url_parts_t parts;
-    if (!split_server(setting, value, &parts, error, capacity))
+    if (!split_server(setting, value, &parts, reason, capacity))
         return false;
     if (parts.port == 0)
-        return refuse(setting, value, error, capacity, "no server has port 0; %s",
-                      setting_type_text(SETTING_ORIGIN));
-    settings->origin = parts;
-    settings->origin_url = (text_t){value, strlen(value) - parts.target.length};
+        return refuse(reason, capacity, "no server has port 0; %s", setting_type_text(SETTING_ORIGIN));
+    site->origin = parts;
+    site->origin_url = (text_t){value, strlen(value) - parts.target.length};
+    return true;
+}
+
+/* A name becomes a label of metrics and a word of purges. */
+static bool put_name(const char *value, settings_t *settings, size_t site, char *reason, size_t capacity)
+{
+    static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.";
+    size_t length = strspn(value, allowed);
+    if (length == 0 || length > SITE_NAME_MAX || value[length] != 0)
+        return refuse(reason, capacity, "not a name; %s", setting_type_text(SETTING_NAME));
+    for (size_t i = 0; i < settings->site_count; i++)
+        if (i != site && text_equal(settings->sites[i].name, text_of(value)))
+            return refuse(reason, capacity, "another site has this name; each needs one of its own");
+    settings->sites[site].name = text_of(value);
+    return true;
+}
+
+static bool put_host_name(const char *value, settings_t *settings, size_t site, char *reason, size_t capacity)
+{
+    char buffer[URL_HOST_MAX];
+    text_t host;
+    bool has_port;
+    if (!url_host(text_of(value), buffer, &host, &has_port) || has_port)
+        return refuse(reason, capacity, "not a host name; %s", setting_type_text(SETTING_HOST_NAMES));
+    if (settings->host_count == SETTINGS_HOSTS_MAX)
+        return refuse(reason, capacity, "one too many; at most %d host names are allowed in all",
+                      SETTINGS_HOSTS_MAX);
+    for (size_t i = 0; i < settings->host_count; i++)
+        if (text_equal(settings->hosts[i].name, host))
+            return refuse(
+                reason, capacity,
+                "the host is already that of sites[%zu]; each belongs to one site, and is given once",
+                settings->hosts[i].site);
+    settings->hosts[settings->host_count++] =
+        (settings_host_t){{settings_keep(settings, host), host.length}, site};
     return true;
 }
 
 /* A host is right when it makes a right URL. */
-static bool put_host(const setting_t *setting, const char *value, text_t *field, char *error, size_t capacity)
+static bool put_host(const char *value, text_t *field, char *reason, size_t capacity)
 {
     char url[512];
     url_parts_t parts;
     int written = snprintf(url, sizeof url, "http://%s", value);
     bool good = written > 0 && (size_t)written < sizeof url && url_split(text_of(url), &parts) == URL_OK;
     if (!good || parts.target.length > 0)
-        return refuse(setting, value, error, capacity, "not a host; %s", setting_type_text(SETTING_HOST));
+        return refuse(reason, capacity, "not a host; %s", setting_type_text(SETTING_HOST));
     *field = text_of(value);
     return true;
 }
 
-bool setting_put(const setting_t *setting, const char *value, settings_t *settings, char *error,
+bool setting_put(const setting_t *setting, const char *value, settings_t *settings, size_t site, char *reason,
                  size_t capacity)
 {
-    void *field = (char *)settings + setting->offset;
+    char *base = setting->of_site ? (char *)&settings->sites[site] : (char *)settings;
+    void *field = base + setting->offset;
     switch (setting->type) {
     case SETTING_LISTENERS:
-        return put_further_listener(setting, value, settings, error, capacity);
+        return put_further_listener(setting, value, settings, reason, capacity);
     case SETTING_LISTENER:
-        return put_listener(setting, value, field, error, capacity);
+        return put_listener(setting, value, field, reason, capacity);
     case SETTING_ORIGIN:
-        return put_origin(setting, value, settings, error, capacity);
+        return put_origin(setting, value, &settings->sites[site], reason, capacity);
     case SETTING_HOST:
-        return put_host(setting, value, field, error, capacity);
+        return put_host(value, field, reason, capacity);
     case SETTING_SIZE:
-        return put_size(setting, value, field, error, capacity);
+        return put_size(setting, value, field, reason, capacity);
     case SETTING_SECONDS:
-        return put_seconds(setting, value, field, error, capacity);
+        return put_seconds(setting, value, field, reason, capacity);
     case SETTING_COUNT:
-        return put_count(setting, value, field, error, capacity);
+        return put_count(setting, value, field, reason, capacity);
     case SETTING_CHOICE:
-        return put_choice(setting, value, field, error, capacity);
+        return put_choice(setting, value, field, reason, capacity);
     case SETTING_FILE:
     case SETTING_FILE_OR_OFF:
-        return put_file(setting, value, field, error, capacity);
+        return put_file(setting, value, field, reason, capacity);
     case SETTING_TOKEN:
-        return put_token(setting, value, field, error, capacity);
+        return put_token(setting, value, field, reason, capacity);
+    case SETTING_NAME:
+        return put_name(value, settings, site, reason, capacity);
+    case SETTING_HOST_NAMES:
+        return put_host_name(value, settings, site, reason, capacity);
     case SETTING_TYPES:
         break;
     }

@@ -58,7 +58,7 @@ static void describe_refused(access_log_line_t *line, const h2o_req_t *req)
 static void write_line(access_log_buffer_t *log, worker_t *worker, h2o_req_t *req, const exchange_t *exchange)
 {
     access_log_line_t line = {
-        .site = worker_node(worker)->settings->site_name,
+        .site = worker_node(worker)->settings->sites[0].name,
         .client = worker_client(req),
         .method = text_from(req->input.method),
         .host = text_from(req->input.authority),

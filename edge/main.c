@@ -194,40 +194,45 @@ static void start_rooms(process_t *process)
     memory_attach_thread();
     counters_attach();
     count_restarts(node->heartbeats->deaths);
-    counters_name_site(0, settings->site_name);
+    const settings_site_t *site = &settings->sites[0];
+    counters_name_site(0, site->name);
     uint32_t number;
     random_bytes(&number, sizeof number);
     snprintf(node->cdn_loop, sizeof node->cdn_loop, "selvedge; node=%08x", number);
     memory_config_t memory = {settings->memory_bytes, settings->max_object_bytes, new_version, NULL};
     node->memory = memory_new(&memory);
-    node->site = cache_site(settings->site_name);
+    node->site = cache_site(site->name);
     process->publisher = publisher_start(&process->journal, node->ledger, wall_now_ms);
-    puller_config_t puller = {.origin_url = settings->origin_url,
-                              .https = settings->origin.https,
-                              .host = settings->origin_host,
-                              .ca_file = settings->ca_file,
-                              .forwarded_https = settings->forwarded_https,
-                              .forward_all = settings->forward_all,
+    puller_config_t puller = {.origin_url = site->origin_url,
+                              .https = site->origin.https,
+                              .host = site->origin_host,
+                              .ca_file = site->ca_file,
+                              .forwarded_https = site->forwarded_https,
+                              .forward_all = site->forward_all,
                               .cdn_loop = text_of(node->cdn_loop),
                               .site = 0,
-                              .connect_timeout_ms = settings->connect_timeout_ms,
-                              .first_byte_timeout_ms = settings->first_byte_timeout_ms,
-                              .between_bytes_timeout_ms = settings->between_bytes_timeout_ms,
+                              .connect_timeout_ms = site->connect_timeout_ms,
+                              .first_byte_timeout_ms = site->first_byte_timeout_ms,
+                              .between_bytes_timeout_ms = site->between_bytes_timeout_ms,
                               .now_ms = wall_now_ms,
                               .heart = heart_claim(node->heartbeats)};
     node->puller = puller_start(&puller);
-    api_config_t api = {process->publisher, node->ledger,  text_of(process->token), settings->site_name,
+    api_config_t api = {process->publisher, node->ledger,  text_of(process->token), site->name,
                         wall_now_ms,        wall_now_ms(), (int)process->parent};
     node->api = api_new(&api);
     process->housekeeping = housekeeping_start(node, wall_now_ms);
 }
 
-static bool find_ca_file(const settings_t *settings)
+static bool find_ca_files(const settings_t *settings)
 {
-    if (settings->ca_file == NULL || access(settings->ca_file, R_OK) == 0)
-        return true;
-    fprintf(stderr, "selvedge: --ca-file %s: cannot be read: %s\n", settings->ca_file, strerror(errno));
-    return false;
+    for (size_t i = 0; i < settings->site_count; i++) {
+        const char *file = settings->sites[i].ca_file;
+        if (file == NULL || access(file, R_OK) == 0)
+            continue;
+        fprintf(stderr, "selvedge: --ca-file %s: cannot be read: %s\n", file, strerror(errno));
+        return false;
+    }
+    return true;
 }
 
 /* What can be wrong is tried first: certificates, the token, the journal. */
@@ -237,7 +242,7 @@ static bool prepare(process_t *process)
     const char *unguarded = guard_in_force();
     if (unguarded != NULL)
         return complain(unguarded);
-    if (!find_ca_file(&process->settings))
+    if (!find_ca_files(&process->settings))
         return false;
     process->server = server_open(&process->settings, process->sockets, error, sizeof error);
     if (process->server == NULL)
@@ -356,6 +361,7 @@ static int run_node(process_t *process)
     if (process->sockets != NULL)
         sockets_close(&process->sockets);
     remove_state_dir(process);
+    settings_free(&process->settings);
     return status;
 }
 
@@ -363,9 +369,11 @@ int main(int argc, char *argv[])
 {
     static process_t process;
     char error[SETTINGS_ERROR_MAX];
-    switch (settings_parse(argc, argv, stdout, &process.settings, error, sizeof error)) {
+    switch (settings_parse(argc, argv, SETTINGS_FILE, stdout, &process.settings, error, sizeof error)) {
     case SETTINGS_ANSWERED:
         return 0;
+    case SETTINGS_MISTAKES:
+        return 1;
     case SETTINGS_WRONG:
         fprintf(stderr, "selvedge: %s\n", error);
         return 2;

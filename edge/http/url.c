@@ -372,3 +372,36 @@ url_error_t url_split(text_t url, url_parts_t *parts)
         return URL_BAD_HOST;
     return split_authority(authority, parts);
 }
+
+/* IPv6 has many ways of writing one address; false when it is none. */
+static bool write_ipv6(text_t literal, char buffer[URL_HOST_MAX])
+{
+    struct in6_addr address;
+    memcpy(buffer, literal.data, literal.length);
+    buffer[literal.length] = '\0';
+    return inet_pton(AF_INET6, buffer, &address) == 1 &&
+           inet_ntop(AF_INET6, &address, buffer, URL_HOST_MAX) != NULL;
+}
+
+bool url_host(text_t authority, char buffer[URL_HOST_MAX], text_t *host, bool *has_port)
+{
+    url_parts_t parts = {0};
+    if (split_authority(authority, &parts) != URL_OK || parts.host.length >= URL_HOST_MAX)
+        return false;
+    if (has_port != NULL)
+        *has_port = parts.host.length + (parts.ipv6 ? 2 : 0) < authority.length;
+    if (parts.ipv6) {
+        if (!write_ipv6(parts.host, buffer))
+            return false;
+        *host = text_of(buffer);
+        return true;
+    }
+    size_t length = parts.host.length;
+    for (size_t i = 0; i < length; i++) {
+        char byte = parts.host.data[i];
+        buffer[i] = (char)(byte >= 'A' && byte <= 'Z' ? byte + 32 : byte);
+    }
+    length -= length > 1 && buffer[length - 1] == '.' ? 1 : 0;
+    *host = (text_t){buffer, length};
+    return true;
+}

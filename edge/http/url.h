@@ -48,4 +48,11 @@ typedef struct {
  * target is not checked here: that is url_normalize's. */
 url_error_t url_split(text_t url, url_parts_t *parts);
 
+enum { URL_HOST_MAX = 256 };
+
+/* The host of an authority, host[:port], in the one form in which two that mean the same are the same bytes:
+ * lower case, without port, brackets or a dot at its end, IPv6 as inet_ntop writes it. It lies in `buffer`.
+ * False: it is no authority. has_port may be NULL. */
+bool url_host(text_t authority, char buffer[URL_HOST_MAX], text_t *host, bool *has_port);
+
 #endif

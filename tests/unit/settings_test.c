@@ -34,7 +34,7 @@ static settings_outcome_t parse(const char *line)
     FILE *out = open_memstream(&printed, &printed_length);
     assert_non_null(out);
     *error = 0;
-    settings_outcome_t outcome = settings_parse(argc, argv, out, &settings, error, sizeof error);
+    settings_outcome_t outcome = settings_parse(argc, argv, "/nonexistent/selvedge.yaml", out, &settings, error, sizeof error);
     fclose(out);
     return outcome;
 }
@@ -74,8 +74,8 @@ static void an_origin_is_enough(void **state)
     assert_false(settings.listeners[1].https);
     assert_int_equal(settings.listeners[1].port, 8080);
     assert_int_equal(settings.admin.port, 8081);
-    assert_text(settings.origin_url, "http://127.0.0.1:8000");
-    assert_text(settings.origin_host, "127.0.0.1:8000");
+    assert_text(settings.sites[0].origin_url, "http://127.0.0.1:8000");
+    assert_text(settings.sites[0].origin_host, "127.0.0.1:8000");
     assert_int_equal(settings.max_object_bytes, settings.memory_bytes / 8);
     assert_true(settings.workers >= 1);
     assert_null(settings.access_log);
@@ -83,11 +83,11 @@ static void an_origin_is_enough(void **state)
     assert_null(settings.admin_token);
     assert_null(settings.admin_token_file);
     assert_null(settings.certificate_file);
-    assert_true(settings.forwarded_https);
-    assert_false(settings.forward_all);
-    assert_int_equal(settings.connect_timeout_ms, 5000);
-    assert_int_equal(settings.first_byte_timeout_ms, 30000);
-    assert_int_equal(settings.between_bytes_timeout_ms, 30000);
+    assert_true(settings.sites[0].forwarded_https);
+    assert_false(settings.sites[0].forward_all);
+    assert_int_equal(settings.sites[0].connect_timeout_ms, 5000);
+    assert_int_equal(settings.sites[0].first_byte_timeout_ms, 30000);
+    assert_int_equal(settings.sites[0].between_bytes_timeout_ms, 30000);
     assert_int_equal(settings.shutdown_timeout_ms, 30000);
     assert_int_equal(settings.heartbeat_limit_ms, 5000);
     assert_int_equal(settings.max_request_body_bytes, 16 << 20);
@@ -141,9 +141,9 @@ static void times_are_seconds_with_three_decimals(void **state)
     (void)state;
     take(
         "--connect-timeout 0.5 --first-byte-timeout 1.25 --between-bytes-timeout 0.001 --shutdown-timeout 0");
-    assert_int_equal(settings.connect_timeout_ms, 500);
-    assert_int_equal(settings.first_byte_timeout_ms, 1250);
-    assert_int_equal(settings.between_bytes_timeout_ms, 1);
+    assert_int_equal(settings.sites[0].connect_timeout_ms, 500);
+    assert_int_equal(settings.sites[0].first_byte_timeout_ms, 1250);
+    assert_int_equal(settings.sites[0].between_bytes_timeout_ms, 1);
     assert_int_equal(settings.shutdown_timeout_ms, 0);
     refuse("--connect-timeout 0", "too small; allowed is 0.001 to 3600");
     refuse("--connect-timeout 3600.001", "too large");
@@ -210,7 +210,7 @@ static void one_address_is_not_bound_twice(void **state)
 {
     (void)state;
     refuse("--listen http://127.0.0.1:90 --listen https://127.0.0.1:90",
-           "already that of --listen http://127.0.0.1:90");
+           "already that of http://127.0.0.1:90");
     refuse("--listen http://[::1]:90 --listen http://[0:0::1]:90", "already that of");
     refuse("--listen http://127.0.0.1:8081", "clients connect at the same address");
     take("--listen http://127.0.0.1:0 --listen https://127.0.0.1:0 --admin http://127.0.0.1:0");
@@ -221,13 +221,13 @@ static void the_origin_is_a_server_and_nothing_more(void **state)
 {
     (void)state;
     assert_int_equal(parse("--origin https://assets.example.com/"), SETTINGS_START);
-    assert_true(settings.origin.https);
-    assert_int_equal(settings.origin.port, 443);
-    assert_text(settings.origin_url, "https://assets.example.com");
-    assert_text(settings.origin_host, "assets.example.com");
+    assert_true(settings.sites[0].origin.https);
+    assert_int_equal(settings.sites[0].origin.port, 443);
+    assert_text(settings.sites[0].origin_url, "https://assets.example.com");
+    assert_text(settings.sites[0].origin_host, "assets.example.com");
     assert_int_equal(parse("--origin http://[::1]:8000"), SETTINGS_START);
-    assert_text(settings.origin_host, "[::1]:8000");
-    assert_true(settings.origin.ipv6);
+    assert_text(settings.sites[0].origin_host, "[::1]:8000");
+    assert_true(settings.sites[0].origin.ipv6);
     assert_int_equal(parse("--origin http://a/b"), SETTINGS_WRONG);
     assert_non_null(strstr(error, "'/b' is more than a server"));
     assert_int_equal(parse("--origin http://a/?q"), SETTINGS_WRONG);
@@ -242,7 +242,7 @@ static void the_host_sent_upstream_can_be_set(void **state)
 {
     (void)state;
     take("--origin-host assets.example.com:8443");
-    assert_text(settings.origin_host, "assets.example.com:8443");
+    assert_text(settings.sites[0].origin_host, "assets.example.com:8443");
     refuse("--origin-host a/b", "not a host");
     refuse("--origin-host ''", "not a host");
     refuse("--origin-host a?b", "not a host");
@@ -280,8 +280,8 @@ static void choices_know_their_words(void **state)
 {
     (void)state;
     take("--forward all --forwarded-proto http");
-    assert_true(settings.forward_all);
-    assert_false(settings.forwarded_https);
+    assert_true(settings.sites[0].forward_all);
+    assert_false(settings.sites[0].forwarded_https);
     refuse("--forward some", "allowed is safe or all");
     refuse("--forwarded-proto h2", "allowed is http or https");
 }
@@ -335,7 +335,8 @@ static void help_and_version_answer(void **state)
     (void)state;
     assert_int_equal(parse("--help"), SETTINGS_ANSWERED);
     for (size_t i = 0; i < settings_table_count; i++)
-        assert_non_null(strstr(printed, settings_table[i].option));
+        if (settings_table[i].option != NULL)
+            assert_non_null(strstr(printed, settings_table[i].option));
     for (char *line = printed; line != NULL; line = strchr(line, '\n') ? strchr(line, '\n') + 1 : NULL)
         assert_true(strcspn(line, "\n") <= 100);
     assert_int_equal(parse("-h"), SETTINGS_ANSWERED);
@@ -352,7 +353,7 @@ static void explain_knows_names_and_options(void **state)
     assert_null(strstr(printed, "workers"));
     assert_int_equal(parse("--explain --workers"), SETTINGS_ANSWERED);
     assert_non_null(strstr(printed, "1 to 256"));
-    assert_int_equal(parse("--explain=site.forward"), SETTINGS_ANSWERED);
+    assert_int_equal(parse("--explain=sites[].request_fields"), SETTINGS_ANSWERED);
     assert_non_null(strstr(printed, "safe or all"));
     assert_int_equal(parse("--explain"), SETTINGS_ANSWERED);
     for (size_t i = 0; i < settings_table_count; i++)
@@ -368,13 +369,18 @@ static void the_table_is_sound(void **state)
     (void)state;
     for (size_t i = 0; i < settings_table_count; i++) {
         const setting_t *setting = &settings_table[i];
-        assert_memory_equal(setting->option, "--", 2);
         assert_true(setting->minimum <= setting->maximum);
         assert_true(strlen(setting->meaning) > 10 && setting->meaning[strlen(setting->meaning) - 1] == '.');
         assert_ptr_equal(setting_find(setting->name), setting);
-        assert_ptr_equal(setting_find(setting->option), setting);
+        assert_true(setting->required || setting->standard[0] != NULL || setting->standard_words != NULL);
+        assert_true(setting->standard[0] != NULL || setting->example != NULL);
+        if (setting->option != NULL) {
+            assert_memory_equal(setting->option, "--", 2);
+            assert_ptr_equal(setting_find(setting->option), setting);
+        }
         for (size_t j = 0; j < i; j++)
-            assert_true(setting->offset != settings_table[j].offset);
+            assert_true(setting->of_site != settings_table[j].of_site ||
+                        setting->offset != settings_table[j].offset);
     }
 }
 
