@@ -81,23 +81,42 @@ static void listen_to(int fd)
         turn();
 }
 
+/* Sends all, and reads only when the server has no room for more. False: it has closed. */
+static bool say(int fd, const uint8_t *data, size_t size)
+{
+    while (size > 0) {
+        ssize_t done = send(fd, data, size, MSG_NOSIGNAL);
+        if (done < 0 && errno != EAGAIN)
+            return false;
+        if (done < 0)
+            listen_to(fd);
+        else
+            data += done, size -= (size_t)done;
+    }
+    turn();
+    return true;
+}
+
+/* The input comes in as many pieces as there are of these in it: what an answer in flight meets comes late.
+ */
+static const uint8_t piece_end[] = {0xfe, 0xfd, 0xfe};
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    int pair[2];
+    int pair[2], small = 4096; /* so that a large answer waits for the client to read */
     if (size > INPUT_MAX)
         return -1;
     MUST(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair) == 0);
+    MUST(setsockopt(pair[1], SOL_SOCKET, SO_SNDBUF, &small, sizeof small) == 0);
     h2o_accept(&accepting, h2o_evloop_socket_create(context.loop, pair[1], 0));
-    while (size > 0) {
-        ssize_t done = send(pair[0], data, size, MSG_NOSIGNAL);
-        if (done < 0 && errno != EAGAIN)
-            break; /* the server has closed */
-        if (done > 0) {
-            data += done;
-            size -= (size_t)done;
-        }
-        listen_to(pair[0]);
+    const uint8_t *end = data + size, *next;
+    bool open = true;
+    while (open && (next = memmem(data, (size_t)(end - data), piece_end, sizeof piece_end)) != NULL) {
+        open = say(pair[0], data, (size_t)(next - data));
+        data = next + sizeof piece_end;
     }
+    if (open && say(pair[0], data, (size_t)(end - data)))
+        listen_to(pair[0]);
     close(pair[0]);
     turn();
     return 0;
