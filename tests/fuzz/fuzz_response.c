@@ -6,11 +6,12 @@
  * `name: value`. */
 #include "edge/http/conditional.h"
 #include "edge/http/date.h"
+#include "edge/http/range.h"
 #include "edge/http/storing.h"
 #include "edge/http/vary.h"
 #include "origin_pull/fill_lines.h"
 
-enum { REQUEST_FIELDS_MAX = 16, NOW_MS = 1767225600 };
+enum { REQUEST_FIELDS_MAX = 16, LENGTH_MAX = 1000, NOW_MS = 1767225600 };
 
 static const int64_t now_ms = INT64_C(1000) * NOW_MS;
 
@@ -93,13 +94,32 @@ static text_t value_of(http_fields_t fields, text_t name)
 static void check_conditions(http_fields_t response, http_fields_t request)
 {
     text_t etag = value_of(response, TEXT("etag")), modified = value_of(response, TEXT("last-modified"));
-    if (http_not_modified(request, etag, modified))
-        MUST(http_is_conditional(request));
+    (void)http_not_modified(request, etag, modified);
+    (void)http_precondition_failed(request, etag, modified);
     (void)http_304_selects(request, etag, modified);
     for (size_t i = 0; i < response.count; i++) {
         (void)http_field_kept_on_304(response.at[i].name);
         (void)http_fields_hop_by_hop(response, response.at[i].name);
     }
+}
+
+/* A part is one of the whole; a length that is not known has none. */
+static void check_range(http_fields_t response, http_fields_t request, int64_t length)
+{
+    http_range_t range;
+    http_selected_t selected = {.etag = value_of(response, TEXT("etag")),
+                                .last_modified = value_of(response, TEXT("last-modified")),
+                                .date = value_of(response, TEXT("date")),
+                                .length = length,
+                                .is_get = true};
+    http_selection_t selection = http_select(request, &selected, &range);
+    if (selection == HTTP_PART)
+        MUST(length > 0 && range.first < range.end && range.end <= (uint64_t)length);
+    MUST(selection != HTTP_UNSATISFIABLE || length >= 0);
+    MUST(selection == HTTP_WHOLE || !http_is_plain(request));
+    selected.is_get = false;
+    selection = http_select(request, &selected, &range);
+    MUST(selection != HTTP_PART && selection != HTTP_UNSATISFIABLE);
 }
 
 /* Whatever can be read is written in a form that reads as the same. */
@@ -132,6 +152,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         check_storing(&exchange);
         check_vary(response, request);
         check_conditions(response, request);
+        check_range(response, request, -1);
+        check_range(response, request, (int64_t)(size % LENGTH_MAX));
         for (size_t i = 0; i < response.count; i++)
             check_date(response.at[i].value);
     }

@@ -32,7 +32,7 @@ PARSERS = {
     "http2": ["edge/guard/http2_check.c"],
     "url": ["edge/http/url.c"],
     "response": ["origin_pull/fill_lines.c", "edge/http/fields.c", "edge/http/storing.c", "edge/http/cache_control.c",
-                 "edge/http/vary.c", "edge/http/conditional.c", "edge/http/date.c"],
+                 "edge/http/vary.c", "edge/http/conditional.c", "edge/http/range.c", "edge/http/date.c"],
     "purge": ["purge/api_purge.c"],
     "journal": ["purge/journal_format.c"],
 }
