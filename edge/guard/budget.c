@@ -106,7 +106,7 @@ guard_fills_t *guard_fill_begin(const h2o_req_t *req)
         connection->fills = fills_new();
     guard_fills_t *fills = connection->fills;
     /* Only this thread adds, so the count can but have fallen. */
-    if (atomic_load_explicit(&fills->references, memory_order_relaxed) <= GUARD_FILLS_MAX) {
+    if (atomic_load_explicit(&fills->references, memory_order_relaxed) <= GUARD_FILLS_MAX || guard_is_off()) {
         atomic_fetch_add_explicit(&fills->references, 1, memory_order_relaxed);
         return fills;
     }

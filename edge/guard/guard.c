@@ -46,6 +46,11 @@ static function_t *find(void *handle, const char *name)
     return function;
 }
 
+#ifdef SELVEDGE_TEST_HOOKS
+/* SELVEDGE_TEST_GUARD: "off" for all, or the name of the one function that is not replaced. */
+static const char *what;
+#endif
+
 /* Before main, so that no hook needs to ask and no two threads write. */
 __attribute__((constructor)) static void find_originals(void)
 {
@@ -53,7 +58,32 @@ __attribute__((constructor)) static void find_originals(void)
         function_t *original = find(RTLD_NEXT, hooks[i].name);
         memcpy(hooks[i].original, &original, sizeof(original));
     }
+#ifdef SELVEDGE_TEST_HOOKS
+    what = getenv("SELVEDGE_TEST_GUARD");
+#endif
 }
+
+#ifdef SELVEDGE_TEST_HOOKS
+bool guard_hook_is_off(const void *original)
+{
+    if (what == NULL || strcmp(what, "off") == 0)
+        return what != NULL;
+    for (size_t i = 0; i != HOOKS; ++i)
+        if (hooks[i].original == original)
+            return strcmp(what, hooks[i].name) == 0;
+    return false;
+}
+
+bool guard_is_off(void)
+{
+    return guard_hook_is_off(NULL); /* "off" asks for no name */
+}
+#else
+bool guard_is_off(void)
+{
+    return false;
+}
+#endif
 
 const char *guard_in_force(void)
 {

@@ -34,6 +34,9 @@ typedef struct {
  * which does not, and the daemon must not listen. Any thread. */
 const char *guard_in_force(void);
 
+/* A test has switched all hooks off (builds with SELVEDGE_TEST_HOOKS only). Any thread. */
+bool guard_is_off(void);
+
 /* host [":" port] of RFC 3986 section 3.2: a name or an IP literal in brackets, no userinfo, port at most
  * 65535. */
 bool guard_authority_valid(text_t authority);

@@ -137,6 +137,8 @@ int phr_parse_request(const char *buffer, size_t length, const char **method, si
                       const char **target, size_t *target_length, int *minor_version, http_field_t *fields,
                       size_t *field_count, size_t last_length)
 {
+    GUARD_PASS(parse_request, buffer, length, method, method_length, target, target_length, minor_version,
+               fields, field_count, last_length);
     enum { EMPTY_LINES = 4 };
     parsed_t parsed = {method, method_length, target, target_length, minor_version, fields, field_count};
     size_t capacity = *field_count;
@@ -184,6 +186,7 @@ static bool is_marked_too_large(h2o_req_t *req)
 
 void h2o_process_request(h2o_req_t *req)
 {
+    GUARD_PASS(process_request, req);
     guard_verdict_t verdict = refused;
     refused.status = 0;
     if (is_marked_too_large(req)) {

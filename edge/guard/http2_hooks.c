@@ -120,6 +120,7 @@ int h2o_hpack_parse_headers(h2o_req_t *req, void *table, const uint8_t *block, s
                             int *pseudo_fields, size_t *content_length, h2o_cache_digests_t **digests,
                             const char **error)
 {
+    GUARD_PASS(parse_headers, req, table, block, length, pseudo_fields, content_length, digests, error);
     (void)digests; /* Cache-Digest is for server push, of which there is none: not parsed */
     int result = bound_block(block, length, error);
     if (result != 0)
@@ -161,6 +162,8 @@ void h2o_hpack_flatten_response(h2o_buffer_t **buffer, h2o_hpack_header_table_t 
                                 size_t max_frame_size, h2o_res_t *res, h2o_timestamp_t *timestamp,
                                 const h2o_iovec_t *server_name, size_t content_length)
 {
+    GUARD_PASS(flatten_response, buffer, table, stream_id, max_frame_size, res, timestamp, server_name,
+               content_length);
     const hpack_response_t response = {.res = res,
                                        .date = {timestamp->str->rfc1123, H2O_TIMESTR_RFC1123_LEN},
                                        .server = *server_name,
@@ -205,6 +208,7 @@ static void keep_window_open(h2o_http2_stream_t *stream)
 
 void h2o_http2_stream_send_pending_data(h2o_http2_conn_t *conn, h2o_http2_stream_t *stream)
 {
+    GUARD_PASS(send_pending_data, conn, stream);
     libh2o.send_pending_data(conn, stream);
     if (stream->state == H2O_HTTP2_STREAM_STATE_END_STREAM)
         keep_window_open(stream);
@@ -213,6 +217,7 @@ void h2o_http2_stream_send_pending_data(h2o_http2_conn_t *conn, h2o_http2_stream
 /* Every reset comes through here: RST_STREAM from the client, and what it provokes the library to send. */
 void h2o_http2_stream_reset(h2o_http2_conn_t *conn, h2o_http2_stream_t *stream)
 {
+    GUARD_PASS(stream_reset, conn, stream);
     if (stream->state >= H2O_HTTP2_STREAM_STATE_SEND_HEADERS)
         keep_window_open(stream); /* it ends, and may wait for a write */
     if (stream->state != H2O_HTTP2_STREAM_STATE_END_STREAM)
@@ -237,6 +242,7 @@ static void ready_ended_streams(h2o_http2_conn_t *conn, int64_t delta)
 int h2o_http2_update_peer_settings(h2o_http2_settings_t *settings, const uint8_t *payload, size_t length,
                                    const char **error)
 {
+    GUARD_PASS(update_peer_settings, settings, payload, length, error);
     uint32_t before = settings->initial_window_size;
     int result = libh2o.update_peer_settings(settings, payload, length, error);
     if (result != 0)
@@ -285,6 +291,7 @@ static bool is_stuck(const h2o_http2_frame_t *frame, const uint8_t *source, size
 ssize_t h2o_http2_decode_frame(h2o_http2_frame_t *frame, const uint8_t *source, size_t length,
                                const h2o_http2_settings_t *host_settings, const char **error)
 {
+    GUARD_PASS(decode_frame, frame, source, length, host_settings, error);
     ssize_t result = libh2o.decode_frame(frame, source, length, host_settings, error);
     if (result < 0)
         return result;

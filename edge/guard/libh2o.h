@@ -192,4 +192,17 @@ typedef struct {
 
 extern libh2o_t libh2o;
 
+/* GUARD_PASS(member, arguments): the first line of every hook, which calls the library's own function instead
+ * when a test wants to see what that does. Only in builds made for such tests; else nothing. */
+#ifdef SELVEDGE_TEST_HOOKS
+bool guard_hook_is_off(const void *original);
+#define GUARD_PASS(member, ...)                                                                              \
+    do {                                                                                                     \
+        if (guard_hook_is_off(&libh2o.member))                                                               \
+            return libh2o.member(__VA_ARGS__);                                                               \
+    } while (0)
+#else
+#define GUARD_PASS(member, ...) ((void)0)
+#endif
+
 #endif
