@@ -76,6 +76,8 @@ typedef struct {
     const char *admin_token;                 /* at most one of the two; neither: main makes one */
     const char *admin_token_file;
     const char *access_log; /* NULL: off; "-": standard output; else a path */
+    /* Of clients; per address: 0 is no limit. */
+    unsigned max_connections, max_connections_per_address, max_opens_per_second, max_requests_per_second;
     int64_t idle_timeout_ms, header_timeout_ms, stall_timeout_ms;
     int64_t shutdown_timeout_ms;
     int64_t heartbeat_limit_ms; /* a hung serving process is replaced within it */

@@ -237,6 +237,50 @@ const setting_t settings_table[] = {
      .meaning =
          "How many streams of an HTTP/2 connection may be reset, by either side, before their response "
          "is finished; one more each second. Over it the connection is closed (ENHANCE_YOUR_CALM)."},
+    {.name = "limits.connections",
+     .option = "--max-connections",
+     .placeholder = "N",
+     .type = SETTING_COUNT,
+     FIELD(max_connections),
+     .minimum = 1,
+     .maximum = 1000000,
+     .standard = {"10000"},
+     .meaning =
+         "How many connections of clients may be open. Further ones are closed at once. Lowered at the "
+         "start where the system allows the process fewer files."},
+    {.name = "limits.address_connections",
+     .option = "--max-address-connections",
+     .placeholder = "N",
+     .type = SETTING_COUNT,
+     FIELD(max_connections_per_address),
+     .minimum = 0,
+     .maximum = 1000000,
+     .standard = {"2000"},
+     .meaning = "How many of them one client address may have (IPv6: one /64); 0: any number. A thousand "
+                "people behind a provider's one address open few at once each: the default hurts none of "
+                "them, and leaves four fifths of the connections to others."},
+    {.name = "limits.address_connection_rate",
+     .option = "--max-address-connection-rate",
+     .placeholder = "N",
+     .type = SETTING_COUNT,
+     FIELD(max_opens_per_second),
+     .minimum = 0,
+     .maximum = 1000000,
+     .standard = {"1000"},
+     .meaning = "How many connections a client address may open per second, after a burst of as many as come "
+                "in five seconds; 0: any number. The default is about what one processor can do in TLS "
+                "handshakes."},
+    {.name = "limits.address_request_rate",
+     .option = "--max-address-request-rate",
+     .placeholder = "N",
+     .type = SETTING_COUNT,
+     FIELD(max_requests_per_second),
+     .minimum = 0,
+     .maximum = 1000000,
+     .standard = {"0"},
+     .meaning = "How many requests a client address may make per second, after a burst of as many as come in "
+                "ten seconds; others are answered with 429 and Retry-After. 0, the default: any number, as a "
+                "hit costs next to nothing and thousands of people may share an address."},
     {.name = "timeouts.idle",
      .option = "--idle-timeout",
      .placeholder = "SECONDS",

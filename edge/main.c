@@ -3,6 +3,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <sys/random.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -19,6 +20,7 @@ enum {
     EXACT_SLOTS = 1 << 17,
     FOLDED_SLOTS = 1 << 16,
     JOURNAL_COMPACT_BYTES = 16 << 20,
+    OTHER_FILES = 512, /* listeners, origins, logs, the journal */
     ERROR_BYTES = 1024,
     PATH_BYTES = 4096
 };
@@ -188,6 +190,35 @@ static bool open_log(process_t *process)
     return process->node.access_log != NULL;
 }
 
+/* As many connections as there are files for, but for those that are needed otherwise. */
+static unsigned connections_possible(unsigned wanted)
+{
+    struct rlimit files;
+    MUST(getrlimit(RLIMIT_NOFILE, &files) == 0);
+    files.rlim_cur = files.rlim_max;
+    if (setrlimit(RLIMIT_NOFILE, &files) != 0)
+        MUST(getrlimit(RLIMIT_NOFILE, &files) == 0);
+    if (files.rlim_cur >= (rlim_t)wanted + OTHER_FILES)
+        return wanted;
+    unsigned possible = files.rlim_cur > 2 * OTHER_FILES ? (unsigned)files.rlim_cur - OTHER_FILES
+                                                         : (unsigned)files.rlim_cur / 2;
+    fprintf(stderr,
+            "selvedge: --max-connections %u: this process may open %llu files, so at most %u connections\n",
+            wanted, (unsigned long long)files.rlim_cur, possible);
+    return possible;
+}
+
+static limits_t *make_limits(const settings_t *settings)
+{
+    limits_config_t config = {.connections = connections_possible(settings->max_connections),
+                              .connections_per_address = settings->max_connections_per_address,
+                              .opens_per_second = settings->max_opens_per_second,
+                              .requests_per_second = settings->max_requests_per_second};
+    uint64_t seed;
+    random_bytes(&seed, sizeof seed);
+    return limits_new(&config, seed);
+}
+
 static void start_rooms(process_t *process)
 {
     const settings_t *settings = &process->settings;
@@ -202,6 +233,7 @@ static void start_rooms(process_t *process)
     snprintf(node->cdn_loop, sizeof node->cdn_loop, "selvedge; node=%08x", number);
     memory_config_t memory = {settings->memory_bytes, settings->max_object_bytes, new_version, NULL};
     node->memory = memory_new(&memory);
+    node->limits = make_limits(settings);
     node->site = cache_site(site->name);
     process->publisher = publisher_start(&process->journal, node->ledger, wall_now_ms);
     puller_config_t puller = {.origin_url = site->origin_url,
@@ -305,6 +337,7 @@ static bool stop_rooms(process_t *process)
     if (node->access_log != NULL)
         access_log_close(&node->access_log);
     memory_free(&node->memory);
+    limits_free(&node->limits);
     memory_detach_thread();
     return true;
 }

@@ -4,6 +4,7 @@
 
 #include "conf/settings.h"
 #include "edge/cache/memory.h"
+#include "edge/limits/table.h"
 #include "edge/observe/access_log.h"
 #include "edge/supervisor/heartbeat.h"
 #include "origin_pull/puller.h"
@@ -17,6 +18,7 @@ typedef struct {
     puller_t *puller;
     access_log_t *access_log; /* NULL: off */
     api_t *api;
+    limits_t *limits;     /* of clients */
     heartbeats_t *heartbeats; /* NULL: nobody watches */
     char cdn_loop[32];        /* this process's member of CDN-Loop */
 } node_t;

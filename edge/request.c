@@ -304,9 +304,26 @@ static bool find_target(exchange_t *exchange, text_t *target)
     return true;
 }
 
+static bool is_too_often(exchange_t *exchange)
+{
+    h2o_req_t *req = exchange->req;
+    unsigned seconds = worker_seconds_to_wait(req, exchange->started_us);
+    if (seconds == 0)
+        return false;
+    count_refusal(REFUSED_REQUESTS);
+    char *digits = h2o_mem_alloc_pool(&req->pool, 12);
+    int length = snprintf(digits, 12, "%u", seconds);
+    h2o_add_header_by_str(&req->pool, &req->res.headers, H2O_STRLIT("retry-after"), 1, NULL, digits,
+                          (size_t)length);
+    respond_refusal(exchange, 429, "request_rate", "Too many requests from this address.\n");
+    return true;
+}
+
 static bool is_refused(exchange_t *exchange)
 {
     h2o_req_t *req = exchange->req;
+    if (is_too_often(exchange))
+        return true;
     if (is(req->method, TEXT("CONNECT")) || is(req->method, TEXT("TRACE"))) {
         respond_refusal(exchange, 501, "method", "This method is not supported.\n");
         return true;

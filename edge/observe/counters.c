@@ -21,6 +21,7 @@ typedef enum {
     LABEL_MODE,
     LABEL_REASON,
     LABEL_CUT,
+    LABEL_REFUSAL,
     LABELS
 } label_t;
 
@@ -47,6 +48,9 @@ typedef enum {
             "selvedge_guard_stopped_total", "Requests and frames stopped before the cache saw them.")        \
     COUNTER(cuts, [CUTS][ONE][ONE], (LABEL_CUT, LABEL_NONE, LABEL_NONE), "selvedge_connections_cut_total",   \
             "Connections of clients ended because they kept the node waiting.")                              \
+    COUNTER(refusals, [REFUSALS][ONE][ONE], (LABEL_REFUSAL, LABEL_NONE, LABEL_NONE),                         \
+            "selvedge_refused_total",                                                                        \
+            "Connections and requests of clients refused because a limit was reached.")                      \
     COUNTER(access_log_dropped, [ONE][ONE][ONE], (LABEL_NONE, LABEL_NONE, LABEL_NONE),                       \
             "selvedge_access_log_dropped_total", "Access log lines lost to a slow or failing log.")          \
     COUNTER(readers_cut_off, [ONE][ONE][ONE], (LABEL_NONE, LABEL_NONE, LABEL_NONE),                          \
@@ -94,10 +98,13 @@ static const char *const protocol_names[PROTOCOLS] = {"h1", "h2"};
 static const char *const kind_names[PURGE_KINDS] = {"url", "site", "everything"};
 static const char *const mode_names[PURGE_MODES] = {"hard", "soft"};
 static const char *const reason_names[GUARD_REASONS] = {
-    "window_after_end", "unknown_frame", "bad_framing", "bad_request", "bad_url", "header_too_large",
-    "too_many_resets", "too_many_fills"};
+    "window_after_end", "unknown_frame",    "bad_framing",     "bad_request",
+    "bad_url",          "header_too_large", "too_many_resets", "too_many_fills"};
 
 static const char *const cut_names[CUTS] = {"idle", "header", "stall"};
+
+static const char *const refusal_names[REFUSALS] = {
+    "connections", "address_connections", "address_connection_rate", "addresses", "address_request_rate"};
 
 static const struct {
     const char *name;
@@ -112,6 +119,7 @@ static const struct {
     [LABEL_MODE] = {"mode", PURGE_MODES, mode_names},
     [LABEL_REASON] = {"reason", GUARD_REASONS, reason_names},
     [LABEL_CUT] = {"reason", CUTS, cut_names},
+    [LABEL_REFUSAL] = {"reason", REFUSALS, refusal_names},
 };
 
 /* Under blocks_lock. */
@@ -232,6 +240,12 @@ void count_cut(cut_t reason)
 {
     MUST(reason < CUTS);
     count(CELL(cuts[reason][0][0]), 1);
+}
+
+void count_refusal(refusal_t reason)
+{
+    MUST(reason < REFUSALS);
+    count(CELL(refusals[reason][0][0]), 1);
 }
 
 void count_access_log_dropped(uint64_t lines)

@@ -26,6 +26,14 @@ typedef enum {
     CUT_STALL,  /* takes or gives next to nothing */
     CUTS
 } cut_t;
+typedef enum {
+    REFUSED_CONNECTIONS, /* too many in all */
+    REFUSED_ADDRESS,     /* too many of one client address */
+    REFUSED_OPENS,       /* too many new ones per second of one client address */
+    REFUSED_ADDRESSES,   /* no room to count a further address */
+    REFUSED_REQUESTS,    /* a request: too many per second of one client address */
+    REFUSALS
+} refusal_t;
 typedef enum { GAUGE_FILLS, GAUGE_OBJECTS, GAUGE_MEMORY_BYTES, GAUGE_MEMORY_LIMIT_BYTES, GAUGE_CONNECTIONS_H1, GAUGE_CONNECTIONS_H2,
                GAUGE_PURGE_SEQUENCE, GAUGES } gauge_t;
 
@@ -39,6 +47,7 @@ void count_origin_request(unsigned site);
 void count_purge(unsigned kind /* rule_kind_t */, bool soft);
 void count_guard_stopped(guard_reason_t reason);
 void count_cut(cut_t reason); /* a client's connection, for keeping the node waiting */
+void count_refusal(refusal_t reason);
 void count_access_log_dropped(uint64_t lines);
 void count_restarts(uint64_t restarts);
 void count_reader_cut_off(void); /* a reader that fell behind a bounded window */

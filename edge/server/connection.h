@@ -6,6 +6,7 @@
 #include <h2o.h>
 
 #include "edge/guard/budget.h"
+#include "edge/limits/table.h"
 #include "edge/limits/watch.h"
 
 enum { CONNECTION_MAGIC = 0x5e1c044 };
@@ -15,6 +16,8 @@ typedef struct connection connection_t;
 typedef struct {
     connection_t *first;
     size_t count;
+    unsigned reset_budget; /* of each */
+    limits_t *limits;      /* NULL: none, as on the admin listener */
 } connections_t;
 
 struct connection {
@@ -23,6 +26,7 @@ struct connection {
     connections_t *all;
     h2o_socket_t *socket;
     connection_t *next, **link;
+    limits_slot_t *slot; /* its address's; NULL without limits */
     size_t client_length;
     char client[INET6_ADDRSTRLEN]; /* its address as text */
     /* The sweep's. */
@@ -31,8 +35,9 @@ struct connection {
     client_look_t look;
 };
 
-/* Takes in a socket that was just accepted; the connection ends when the socket is closed. */
-connection_t *connection_open(connections_t *all, h2o_socket_t *socket, unsigned reset_budget);
+/* Takes in a socket that was just accepted; the connection ends when the socket is closed. False: a limit is
+ * reached, and the socket is closed. */
+bool connection_open(connections_t *all, h2o_socket_t *socket);
 
 static inline connection_t *connection_of(const h2o_socket_t *socket)
 {

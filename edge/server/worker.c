@@ -69,9 +69,8 @@ static void on_accept(h2o_socket_t *socket, const char *error)
         h2o_socket_t *accepted = h2o_evloop_socket_accept(socket);
         if (accepted == NULL)
             return;
-        connection_open(&listener->worker->connections, accepted,
-                        listener->worker->config.node->settings->http2_reset_budget);
-        h2o_accept(&listener->accept, accepted);
+        if (connection_open(&listener->worker->connections, accepted))
+            h2o_accept(&listener->accept, accepted);
     }
 }
 
@@ -84,6 +83,14 @@ text_t worker_client(const h2o_req_t *req)
 {
     const connection_t *connection = connection_of(worker_socket(req));
     return (text_t){connection->client, connection->client_length};
+}
+
+unsigned worker_seconds_to_wait(const h2o_req_t *req, int64_t now_us)
+{
+    const worker_t *worker = worker_of(req);
+    if (worker->config.node->settings->max_requests_per_second == 0)
+        return 0;
+    return limits_request(worker->connections.limits, connection_of(worker_socket(req))->slot, now_us);
 }
 
 /* --- Its own thread --- */
@@ -312,6 +319,8 @@ worker_t *worker_start(const worker_config_t *config)
     worker->config = *config;
     worker->heart = heart_claim(config->node->heartbeats);
     const settings_t *settings = config->node->settings;
+    worker->connections.reset_budget = settings->http2_reset_budget;
+    worker->connections.limits = config->counts_connections ? config->node->limits : NULL;
     worker->watch_limits =
         (watch_limits_t){settings->idle_timeout_ms, settings->header_timeout_ms, settings->stall_timeout_ms};
     pthread_condattr_t clock;

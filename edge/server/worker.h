@@ -57,6 +57,9 @@ node_t *worker_node(const worker_t *worker);
 access_log_buffer_t *worker_log(const worker_t *worker);
 /* The client's address as text; lives as long as the connection. */
 text_t worker_client(const h2o_req_t *req);
+/* 0: one more request of this client's address is within its limit; else after how many seconds it will be.
+ */
+unsigned worker_seconds_to_wait(const h2o_req_t *req, int64_t now_us);
 h2o_socket_t *worker_socket(const h2o_req_t *req);
 /* A date string that the worker may lend to the library for one response; H2O_TIMESTR_RFC1123_LEN bytes and a
  * zero. */

@@ -77,6 +77,11 @@ static void all_series_of_named_sites_are_there_at_zero(void **state)
         "selvedge_connections_cut_total{reason=\"idle\"}",
         "selvedge_connections_cut_total{reason=\"header\"}",
         "selvedge_connections_cut_total{reason=\"stall\"}",
+        "selvedge_refused_total{reason=\"connections\"}",
+        "selvedge_refused_total{reason=\"address_connections\"}",
+        "selvedge_refused_total{reason=\"address_connection_rate\"}",
+        "selvedge_refused_total{reason=\"addresses\"}",
+        "selvedge_refused_total{reason=\"address_request_rate\"}",
         "selvedge_access_log_dropped_total",
         "selvedge_readers_cut_off_total",
     };
