@@ -45,6 +45,7 @@ typedef struct {
     int64_t connect_timeout_ms, first_byte_timeout_ms, between_bytes_timeout_ms;
     bool forwarded_https; /* X-Forwarded-Proto upstream */
     bool forward_all;     /* --forward all */
+    bool purge_method;    /* clients may purge by the method PURGE, with the admin token */
 } settings_site_t;
 
 typedef struct {

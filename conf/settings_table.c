@@ -166,6 +166,17 @@ const setting_t settings_table[] = {
      .meaning =
          "The X-Forwarded-Proto that the origin sees. One word for the site, as http and https share what is "
          "stored."},
+    {.name = "sites[].purge_method",
+     .option = "--purge-method",
+     .placeholder = "on|off",
+     .type = SETTING_CHOICE,
+     SITE_FIELD(purge_method),
+     .choices = {"off", "on"},
+     .standard = {"off"},
+     .reload = true,
+     .meaning =
+         "May clients purge a URL by asking for it with the method PURGE? They must show the admin token as "
+         "Bearer: turn it on only where clients' connections are encrypted."},
     {.name = "sites[].origin.host",
      .option = "--origin-host",
      .placeholder = "HOST",

@@ -82,5 +82,7 @@ void respond_object(exchange_t *exchange, http_fields_t request);
 void respond_more(exchange_t *exchange);
 /* A short answer of the node's own. detail: a token, static. */
 void respond_refusal(exchange_t *exchange, int status, const char *detail, const char *message);
+/* The same with any body; both texts live as long as the request. */
+void respond_own(exchange_t *exchange, int status, const char *detail, text_t content_type, text_t body);
 
 #endif

@@ -6,6 +6,7 @@
 #include "edge/guard/budget.h"
 #include "edge/guard/guard.h"
 #include "edge/http/url.h"
+#include "edge/purge_method.h"
 #include "origin_pull/fill_upstream.h"
 
 enum { STEPS_MAX = 4, SHORT_TARGET = 1024, RANGE_SKIP_BYTES = 1 << 20 };
@@ -363,6 +364,10 @@ static int on_request(h2o_handler_t *handler, h2o_req_t *req)
         return 0;
     exchange->sequence = ledger_sequence(node->ledger);
     exchange->key = cache_key_in(&node->site, target);
+    if (is(req->method, TEXT("PURGE"))) {
+        purge_method(exchange);
+        return 0;
+    }
     exchange->is_get = exchange->is_head || is(req->method, TEXT("GET"));
     decide(exchange);
     return 0;

@@ -533,10 +533,14 @@ void respond_object(exchange_t *exchange, http_fields_t request)
 
 void respond_refusal(exchange_t *exchange, int status, const char *detail, const char *message)
 {
+    respond_own(exchange, status, detail, TEXT("text/plain; charset=utf-8"), text_of(message));
+}
+
+void respond_own(exchange_t *exchange, int status, const char *detail, text_t content_type, text_t body)
+{
     h2o_req_t *req = exchange->req;
-    text_t body = text_of(message);
     exchange->detail = detail;
-    add(req, &H2O_TOKEN_CONTENT_TYPE->buf, TEXT("text/plain; charset=utf-8"));
+    add(req, &H2O_TOKEN_CONTENT_TYPE->buf, content_type);
     add_own(exchange, STATUS_BYTES, refusal_status);
     req->res.content_length = body.length;
     set_status(exchange, status);

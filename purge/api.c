@@ -53,8 +53,8 @@ static void answer_status(const exchange_t *exchange)
 {
     const api_config_t *config = &exchange->api->config;
     json_t *body = json_pack(
-        "{s:s,s:i,s:i,s:I,s:I,s:I,s:I,s:I}", "version", SELVEDGE_VERSION, "pid", config->pid, "serving_pid", (int)getpid(), "uptime_s",
-        (json_int_t)((config->now_ms() - config->started_ms) / 1000), "sequence",
+        "{s:s,s:i,s:i,s:I,s:I,s:I,s:I,s:I}", "version", SELVEDGE_VERSION, "pid", config->pid, "serving_pid",
+        (int)getpid(), "uptime_s", (json_int_t)((config->now_ms() - config->started_ms) / 1000), "sequence",
         (json_int_t)ledger_sequence(config->ledger), "objects", (json_int_t)gauge_get(GAUGE_OBJECTS),
         "memory_bytes", (json_int_t)gauge_get(GAUGE_MEMORY_BYTES), "memory_limit_bytes",
         (json_int_t)gauge_get(GAUGE_MEMORY_LIMIT_BYTES));
@@ -126,6 +126,12 @@ static bool take_bearer(text_t authorization, text_t *token)
     return token->length > 0;
 }
 
+static bool shows_token(const api_t *api, text_t authorization)
+{
+    text_t token;
+    return take_bearer(authorization, &token) && token_equal(token, api->config.token);
+}
+
 static bool is_authorized(const exchange_t *exchange)
 {
     text_t token;
@@ -137,7 +143,7 @@ static bool is_authorized(const exchange_t *exchange)
                              "token"));
         return false;
     }
-    if (!token_equal(token, exchange->api->config.token)) {
+    if (!shows_token(exchange->api, exchange->request->authorization)) {
         send_answer(exchange,
                     api_answer_error(API_FORBIDDEN, NULL, "the token sent is not this node's admin token"));
         return false;
@@ -190,4 +196,18 @@ void api_handle(api_t *api, const api_request_t *request, void (*answer)(void *c
                                API_NOT_FOUND, NULL,
                                "there is nothing at this path; there is /v1/purge, /v1/status, /healthz and "
                                "/metrics"));
+}
+
+void api_purge_target(api_t *api, text_t authorization, text_t site, text_t target,
+                      void (*answer)(void *context, api_answer_t *answer), void *context)
+{
+    MUST_BE(api, API_MAGIC);
+    if (!shows_token(api, authorization)) {
+        api_answer_t refusal = api_answer_error(
+            API_FORBIDDEN, NULL, "PURGE needs Authorization: Bearer TOKEN, with this node's admin token");
+        answer(context, &refusal);
+        return;
+    }
+    api_purge_t *purge = api_purge_of(site, target);
+    api_purge_submit(&purge, api->config.publisher, answer, context);
 }

@@ -48,4 +48,9 @@ void api_free(api_t **api);
  * in the request are not needed after api_handle returns. `context` is handed back. */
 void api_handle(api_t *api, const api_request_t *request, void (*answer)(void *context, api_answer_t *answer), void *context);
 
+/* Purges one URL, hard, for the PURGE method. authorization: the field's value; absent: {NULL, 0}. 403 when it does not
+ * show the token. target: normalised; copied. site: lives as long as the process. Calls `answer` exactly once, as above. */
+void api_purge_target(api_t *api, text_t authorization, text_t site, text_t target,
+                      void (*answer)(void *context, api_answer_t *answer), void *context);
+
 #endif

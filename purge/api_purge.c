@@ -217,6 +217,20 @@ api_purge_t *api_purge_read(text_t body, text_t site, api_answer_t *refusal)
     return purge;
 }
 
+api_purge_t *api_purge_of(text_t site, text_t target)
+{
+    api_purge_t *purge = must_calloc(1, sizeof *purge);
+    purge->magic = PURGE_MAGIC;
+    purge->normal = must_alloc(target.length);
+    memcpy(purge->normal, target.data, target.length);
+    purge->submitted.rules = must_calloc(1, sizeof *purge->submitted.rules);
+    purge->submitted.rules[0] =
+        (ledger_rule_t){.kind = RULE_URL, .site = site, .target = {purge->normal, target.length}};
+    purge->submitted.rule_count = 1;
+    make_id(purge->id);
+    return purge;
+}
+
 static void count_rules(const publisher_purge_t *submitted)
 {
     for (size_t i = 0; i < submitted->rule_count; i++)

@@ -13,6 +13,9 @@ typedef struct api_purge api_purge_t;
 /* Reads a body. NULL: *refusal is the answer. `site` is the one site's name, which must outlive the purge. */
 api_purge_t *api_purge_read(text_t body, text_t site, api_answer_t *refusal);
 
+/* The hard purge of one normalised target, which is copied. `site` must outlive the purge. */
+api_purge_t *api_purge_of(text_t site, text_t target);
+
 /* Hands it to the publisher, on whose thread `answer` is called once. */
 void api_purge_submit(api_purge_t **purge, publisher_t *publisher,
                       void (*answer)(void *context, api_answer_t *answer), void *context);

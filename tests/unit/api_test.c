@@ -58,8 +58,11 @@ static api_t *api;
 static int start(void **state)
 {
     (void)state;
-    const api_config_t config = {
-        .token = TEXT("right-token"), .site = TEXT("default"), .now_ms = now_ms, .started_ms = 1500, .pid = 4242};
+    const api_config_t config = {.token = TEXT("right-token"),
+                                 .site = TEXT("default"),
+                                 .now_ms = now_ms,
+                                 .started_ms = 1500,
+                                 .pid = 4242};
     api = api_new(&config);
     return 0;
 }
@@ -432,6 +435,37 @@ static void without_the_token_nothing_is_done(void **state)
     }
 }
 
+static void a_target_is_purged_by_whoever_shows_the_token(void **state)
+{
+    (void)state;
+    const text_t wrong[] = {{NULL, 0},
+                            TEXT(""),
+                            TEXT("Bearer "),
+                            TEXT("Bearer right-toke"),
+                            TEXT("Bearer right-token2"),
+                            TEXT("Bearer Right-token"),
+                            TEXT("Basic right-token"),
+                            TEXT("right-token")};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        forget();
+        api_purge_target(api, wrong[i], TEXT("default"), TEXT("/a?b"), keep, &got);
+        assert_refused(403, "forbidden", NULL);
+    }
+    forget();
+    text_t target = own(TEXT("/a?b"));
+    api_purge_target(api, TEXT("bearer right-token"), TEXT("default"), target, keep, &got);
+    free((void *)(uintptr_t)target.data);
+    assert_int_equal(submitted->rule_count, 1);
+    assert_rule(0, RULE_URL, false, "/a?b");
+    finish(12, NULL);
+    assert_int_equal(got.answer.status, 200);
+    assert_int_equal(json_integer_value(json_object_get(got.json, "sequence")), 12);
+    forget();
+    api_purge_target(api, TEXT("Bearer right-token"), TEXT("default"), TEXT("/"), keep, &got);
+    finish(0, "the disk is full");
+    assert_int_equal(got.answer.status, 500);
+}
+
 static void other_paths_and_methods_are_refused(void **state)
 {
     (void)state;
@@ -471,9 +505,10 @@ static void status_shows_the_gauges(void **state)
     send_all(TEXT("GET"), TEXT("/v1/status"), TEXT("Bearer right-token"), (text_t){NULL, 0},
              (text_t){NULL, 0});
     assert_int_equal(got.answer.status, 200);
-    json_t *expected = json_pack("{s:s,s:i,s:i,s:i,s:i,s:i,s:i,s:I}", "version", SELVEDGE_VERSION, "pid",
-                                 4242, "serving_pid", (int)getpid(), "uptime_s", 8, "sequence", 4711, "objects", 3, "memory_bytes",
-                                 1000, "memory_limit_bytes", (json_int_t)1 << 40);
+    json_t *expected =
+        json_pack("{s:s,s:i,s:i,s:i,s:i,s:i,s:i,s:I}", "version", SELVEDGE_VERSION, "pid", 4242,
+                  "serving_pid", (int)getpid(), "uptime_s", 8, "sequence", 4711, "objects", 3, "memory_bytes",
+                  1000, "memory_limit_bytes", (json_int_t)1 << 40);
     assert_true(json_equal(got.json, expected));
     json_decref(expected);
 }
@@ -559,6 +594,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_reason_is_at_most_1024_bytes, start, stop),
         cmocka_unit_test_setup_teardown(a_body_is_at_most_a_mebibyte_and_is_json, start, stop),
         cmocka_unit_test_setup_teardown(without_the_token_nothing_is_done, start, stop),
+        cmocka_unit_test_setup_teardown(a_target_is_purged_by_whoever_shows_the_token, start, stop),
         cmocka_unit_test_setup_teardown(other_paths_and_methods_are_refused, start, stop),
         cmocka_unit_test_setup_teardown(health_and_metrics_ask_for_no_token, start, stop),
         cmocka_unit_test_setup_teardown(status_shows_the_gauges, start, stop),
