@@ -22,6 +22,14 @@ static config_place_t place_of(yaml_mark_t mark)
     return (config_place_t){mark.line + 1, mark.column + 1};
 }
 
+/* Values are quoted in messages, and may hold anything. */
+static void make_one_line(char *text)
+{
+    for (; *text != 0; text++)
+        if ((unsigned char)*text < ' ' || *text == 0x7f)
+            *text = '?';
+}
+
 __attribute__((format(printf, 3, 4))) static void mistake(loading_t *loading, config_place_t place,
                                                           const char *format, ...)
 {
@@ -30,6 +38,7 @@ __attribute__((format(printf, 3, 4))) static void mistake(loading_t *loading, co
     va_start(arguments, format);
     vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
+    make_one_line(text);
     if (loading->mistakes++ < CONFIG_MISTAKES_MAX)
         loading->report->mistake(loading->report->context, place, text);
 }

@@ -23,7 +23,7 @@ BUILD = os.path.join(ROOT, "build-fuzz")
 CORPUS = os.path.join(ROOT, "tests", "fuzz", "corpus")
 FAILURES = os.path.join(BUILD, "failures")
 COVERED = 0.95
-LENGTH_MAX = {"request": 49152, "journal": 4096, "purge": 24576}
+LENGTH_MAX = {"request": 49152, "journal": 4096, "purge": 24576, "config": 16384}
 
 # What each target is for: the functions that the request path calls are in these files.
 PARSERS = {
@@ -35,6 +35,7 @@ PARSERS = {
                  "edge/http/vary.c", "edge/http/conditional.c", "edge/http/range.c", "edge/http/date.c"],
     "purge": ["purge/api_purge.c"],
     "journal": ["purge/journal_format.c"],
+    "config": ["conf/config.c"],
 }
 
 

@@ -172,6 +172,13 @@ static void a_wrong_value_is_told_as_the_option_would(void **state)
                                          "at the end only, as RFC 6750 has it\n");
 }
 
+static void a_mistake_is_one_line_whatever_it_quotes(void **state)
+{
+    (void)state;
+    refuse("workers: \"4\\n\\e[1m\"\n",
+           "1:10: workers 4??[1m: not a number; a count is a whole number, such as 4\n");
+}
+
 static void what_an_item_must_have_is_missed(void **state)
 {
     (void)state;
@@ -283,6 +290,7 @@ int main(void)
         cmocka_unit_test(a_key_is_given_once),
         cmocka_unit_test(a_value_of_the_wrong_kind_is_told),
         cmocka_unit_test(a_wrong_value_is_told_as_the_option_would),
+        cmocka_unit_test(a_mistake_is_one_line_whatever_it_quotes),
         cmocka_unit_test(what_an_item_must_have_is_missed),
         cmocka_unit_test(what_is_no_yaml_is_told_with_its_place),
         cmocka_unit_test(no_file_takes_long),
