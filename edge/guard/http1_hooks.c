@@ -187,6 +187,8 @@ static bool is_marked_too_large(h2o_req_t *req)
 void h2o_process_request(h2o_req_t *req)
 {
     GUARD_PASS(process_request, req);
+    if (guard_defer_request(req))
+        return;
     guard_verdict_t verdict = refused;
     refused.status = 0;
     if (is_marked_too_large(req)) {

@@ -254,6 +254,47 @@ int h2o_http2_update_peer_settings(h2o_http2_settings_t *settings, const uint8_t
     return 0;
 }
 
+/* Waiting requests. The end of a stream lets the next request run, within the same call (connection.c:243):
+ * also when it ends because its connection does, after a failed write. An answer to that asks for a write
+ * which is never to be, and an assertion (connection.c:280) sees it. So such requests run a turn of the loop
+ * later, if there is a connection then: their memory goes with it, and the timer with the memory. */
+
+typedef struct {
+    h2o_timeout_entry_t timer;
+    h2o_req_t *req;
+} deferred_t;
+
+static _Thread_local unsigned streams_ending;
+
+static void forget_deferred(void *memory)
+{
+    deferred_t *deferred = memory;
+    h2o_timeout_unlink(&deferred->timer);
+}
+
+static void run_deferred(h2o_timeout_entry_t *timer)
+{
+    h2o_process_request(CONTAINER_OF(timer, deferred_t, timer)->req);
+}
+
+bool guard_defer_request(h2o_req_t *req)
+{
+    if (streams_ending == 0)
+        return false;
+    deferred_t *deferred = h2o_mem_alloc_shared(&req->pool, sizeof(*deferred), forget_deferred);
+    *deferred = (deferred_t){.timer.cb = run_deferred, .req = req};
+    h2o_timeout_link(req->conn->ctx->loop, &req->conn->ctx->zero_timeout, &deferred->timer);
+    return true;
+}
+
+void h2o_http2_conn_unregister_stream(h2o_http2_conn_t *conn, h2o_http2_stream_t *stream)
+{
+    GUARD_PASS(unregister_stream, conn, stream);
+    streams_ending++;
+    libh2o.unregister_stream(conn, stream);
+    streams_ending--;
+}
+
 /* Frames. */
 
 /* For a frame whose type it does not know the library writes a line to stderr. A PING's acknowledgement it

@@ -37,6 +37,9 @@ typedef enum {
 /* The stream of this connection ends before its response is finished: costs its budget one (budget.c). */
 void guard_count_reset(struct st_h2o_http2_conn_t *conn);
 
+/* True when the request, which is about to be processed, will be so later (http2_hooks.c). */
+bool guard_defer_request(h2o_req_t *req);
+
 /* Has the request answered with 413 when its turn comes. */
 void guard_mark_too_large(h2o_req_t *req);
 
@@ -173,6 +176,8 @@ void h2o_hpack_flatten_response(h2o_buffer_t **buffer, h2o_hpack_header_table_t 
 void h2o_http2_stream_reset(h2o_http2_conn_t *conn, h2o_http2_stream_t *stream);
 void h2o_http2_stream_send_pending_data(h2o_http2_conn_t *conn, h2o_http2_stream_t *stream);
 
+void h2o_http2_conn_unregister_stream(h2o_http2_conn_t *conn, h2o_http2_stream_t *stream);
+
 /* The library's, as they are. */
 size_t h2o_hpack_encode_string(uint8_t *out, const char *bytes, size_t length);
 void h2o_http2_encode_frame_header(uint8_t *out, size_t length, uint8_t type, uint8_t flags,
@@ -188,6 +193,7 @@ typedef struct {
     __typeof__(&h2o_http2_decode_frame) decode_frame;
     __typeof__(&h2o_http2_stream_reset) stream_reset;
     __typeof__(&h2o_http2_stream_send_pending_data) send_pending_data;
+    __typeof__(&h2o_http2_conn_unregister_stream) unregister_stream;
 } libh2o_t;
 
 extern libh2o_t libh2o;

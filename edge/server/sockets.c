@@ -20,6 +20,11 @@ struct sockets {
     endpoint_t endpoints[SETTINGS_LISTENERS_MAX], admin;
 };
 
+/* A client's bytes that wait in the kernel, and so what one turn of the loop has to take from one connection:
+ * the library reads all there is. With the kernel's own bound, some megabytes, a flood of small frames held
+ * the loop for more than a second. */
+enum { RECEIVE_BYTES = 64 * 1024 };
+
 static int open_socket(const settings_listener_t *listener, uint16_t port)
 {
     union {
@@ -32,11 +37,13 @@ static int open_socket(const settings_listener_t *listener, uint16_t port)
         address.v6.sin6_port = htons(port);
     else
         address.v4.sin_port = htons(port);
-    int fd = socket(address.any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), on = 1;
+    int fd = socket(address.any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), on = 1,
+        receive = RECEIVE_BYTES;
     if (fd < 0)
         return -1;
     bool ready = setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0 &&
                  setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) == 0 &&
+                 setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &receive, sizeof receive) == 0 &&
                  (!listener->ipv6 || setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on) == 0) &&
                  bind(fd, &address.any, listener->address_length) == 0 && listen(fd, BACKLOG) == 0;
     if (ready)

@@ -1,11 +1,12 @@
 """A connection may give up so many streams, and keep so many fills in flight; then it is told to calm down. Rapid reset
 (CVE-2023-44487), MadeYouReset (CVE-2025-8671), and readers who cancel now and then."""
+import socket
 import time
 
 import pytest
 
-from harness.raw import (DATA, END_STREAM, ENHANCE_YOUR_CALM, HEADERS, RST_STREAM, Raw, frame, get, rst_stream,
-                         window_update)
+from harness.raw import (DATA, END_STREAM, ENHANCE_YOUR_CALM, HEADERS, PING, RST_STREAM, Raw, frame, get,
+                         rst_stream, window_update)
 
 ATTACKS = {
     "rapid reset": lambda stream, path: get(stream, path) + rst_stream(stream),
@@ -156,3 +157,19 @@ def test_a_page_of_a_hundred_cold_urls_at_once_is_served(node, origin):
                 assert raw.await_frame(DATA, flags=END_STREAM)
     assert stopped(node, "too_many_fills") == 0
     assert origin.count() == 1000
+
+
+def test_requests_that_wait_are_not_run_by_the_end_of_their_connection(node, origin):
+    """64 run and 36 wait; then the client resets the connection, so that a write fails. (The library, by itself, would run
+    a waiting request within the connection's end, and reach an assertion.)"""
+    origin.serve("/large", b"x" * (1 << 20), cache_control="max-age=60")
+    node.get("/large")
+    pid = node.serving_pid
+    for _ in range(20):
+        with connect(node, receive_buffer=4096) as raw:
+            raw.send(window_update(0, 1 << 30) + b"".join(get(stream, "/large") for stream in range(1, 200, 2)))
+            assert raw.await_frame(HEADERS)
+            raw.send(frame(PING, 0, 0, b"narrower") * 100)
+            raw.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+    assert node.get("/large").status == 200
+    assert node.serving_pid == pid
