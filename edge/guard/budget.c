@@ -14,8 +14,11 @@ struct guard_fills {
 
 void guard_connection_open(guard_connection_t *connection, uint32_t resets_max)
 {
-    *connection =
-        (guard_connection_t){.magic = CONNECTION_MAGIC, .resets_max = resets_max, .resets_left = resets_max};
+    *connection = (guard_connection_t){
+        .magic = CONNECTION_MAGIC,
+        .resets = {.most = resets_max, .left = resets_max},
+        .settings = {.most = GUARD_SETTINGS_MAX, .left = GUARD_SETTINGS_MAX},
+    };
 }
 
 static void drop(guard_fills_t *fills)
@@ -33,26 +36,37 @@ void guard_connection_close(guard_connection_t *connection)
     connection->magic = 0;
 }
 
-/* --- Resets --- */
+/* --- What comes --- */
 
-static void refill(guard_connection_t *connection, int64_t now_ms)
+static void refill(guard_budget_t *budget, int64_t now_ms)
 {
-    int64_t more = (now_ms - connection->refilled_ms) / GUARD_RESET_REFILL_MS;
+    int64_t more = (now_ms - budget->refilled_ms) / GUARD_RESET_REFILL_MS;
     if (more <= 0)
         return;
-    connection->refilled_ms += more * GUARD_RESET_REFILL_MS;
-    uint32_t room = connection->resets_max - connection->resets_left;
-    connection->resets_left += more < room ? (uint32_t)more : room;
+    budget->refilled_ms += more * GUARD_RESET_REFILL_MS;
+    uint32_t room = budget->most - budget->left;
+    budget->left += more < room ? (uint32_t)more : room;
+}
+
+static bool spend(guard_budget_t *budget, int64_t now_ms)
+{
+    refill(budget, now_ms);
+    if (budget->left == 0)
+        return false;
+    budget->left--;
+    return true;
 }
 
 bool guard_spend_reset(guard_connection_t *connection, int64_t now_ms)
 {
     MUST_BE(connection, CONNECTION_MAGIC);
-    refill(connection, now_ms);
-    if (connection->resets_left == 0)
-        return false;
-    connection->resets_left--;
-    return true;
+    return spend(&connection->resets, now_ms);
+}
+
+bool guard_spend_settings(guard_connection_t *connection, int64_t now_ms)
+{
+    MUST_BE(connection, CONNECTION_MAGIC);
+    return spend(&connection->settings, now_ms);
 }
 
 /* What reads the connection's next frame, whatever that is. */
@@ -87,6 +101,12 @@ void guard_count_reset(h2o_http2_conn_t *conn)
     guard_connection_t *connection = connection_of(conn->sock);
     if (connection != NULL && !guard_spend_reset(connection, (int64_t)h2o_now(conn->super.ctx->loop)))
         calm(conn, GUARD_TOO_MANY_RESETS);
+}
+
+bool guard_takes_settings(const h2o_http2_conn_t *conn)
+{
+    guard_connection_t *connection = connection_of(conn->sock);
+    return connection == NULL || guard_spend_settings(connection, (int64_t)h2o_now(conn->super.ctx->loop));
 }
 
 /* --- Fills --- */

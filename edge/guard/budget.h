@@ -14,6 +14,7 @@
 #include "edge/base.h"
 
 enum {
+    GUARD_SETTINGS_MAX = 100,    /* frames; browsers send one or two */
     GUARD_FILLS_MAX = 64,        /* in flight, per connection */
     GUARD_RESET_REFILL_MS = 1000 /* one reset more each second, up to the whole budget: readers cancel now and
                                     then for as long as they like */
@@ -22,9 +23,13 @@ enum {
 typedef struct guard_fills guard_fills_t;
 
 typedef struct {
+    uint32_t most, left;
+    int64_t refilled_ms; /* up to when `left` is true; the clock of whoever spends */
+} guard_budget_t;
+
+typedef struct {
     uint32_t magic;
-    uint32_t resets_max, resets_left;
-    int64_t refilled_ms;  /* up to when resets_left is true; the clock of guard_spend_reset() */
+    guard_budget_t resets, settings;
     guard_fills_t *fills; /* NULL: none yet; the connection's reference */
 } guard_connection_t;
 
@@ -35,6 +40,9 @@ void guard_connection_close(guard_connection_t *connection);
 /* A stream was reset before its response was finished, at now_ms (any clock that does not go back). False:
  * there was no budget left for it. */
 bool guard_spend_reset(guard_connection_t *connection, int64_t now_ms);
+
+/* The same for a SETTINGS frame that came: each may change every stream's window. */
+bool guard_spend_settings(guard_connection_t *connection, int64_t now_ms);
 
 /* The request is about to start a fill. NULL: too many of its connection are in flight, this one must not
  * start, and the connection's end is on its way; counted. Else for guard_fill_end(), once. */

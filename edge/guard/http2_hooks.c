@@ -243,11 +243,14 @@ int h2o_http2_update_peer_settings(h2o_http2_settings_t *settings, const uint8_t
                                    const char **error)
 {
     GUARD_PASS(update_peer_settings, settings, payload, length, error);
+    h2o_http2_conn_t *conn = CONTAINER_OF(settings, h2o_http2_conn_t, peer_settings);
+    if (!guard_takes_settings(conn))
+        return refuse_block(GUARD_TOO_MANY_SETTINGS, H2O_HTTP2_ERROR_ENHANCE_YOUR_CALM, "too many SETTINGS",
+                            error);
     uint32_t before = settings->initial_window_size;
     int result = libh2o.update_peer_settings(settings, payload, length, error);
     if (result != 0)
         return result;
-    h2o_http2_conn_t *conn = CONTAINER_OF(settings, h2o_http2_conn_t, peer_settings);
     hpack_allow(&conn->output_header_table, settings->header_table_size);
     if (settings->initial_window_size != before)
         ready_ended_streams(conn, (int64_t)settings->initial_window_size - before);

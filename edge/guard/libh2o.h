@@ -37,6 +37,9 @@ typedef enum {
 /* The stream of this connection ends before its response is finished: costs its budget one (budget.c). */
 void guard_count_reset(struct st_h2o_http2_conn_t *conn);
 
+/* The connection may send one SETTINGS frame more. */
+bool guard_takes_settings(const struct st_h2o_http2_conn_t *conn);
+
 /* True when the request, which is about to be processed, will be so later (http2_hooks.c). */
 bool guard_defer_request(h2o_req_t *req);
 

@@ -17,6 +17,7 @@ typedef enum {
     GUARD_BAD_URL,
     GUARD_HEADER_TOO_LARGE,
     GUARD_TOO_MANY_RESETS, /* streams reset before their response was finished: the connection ended */
+    GUARD_TOO_MANY_SETTINGS,
     GUARD_TOO_MANY_FILLS,  /* in flight for one connection: it ended */
     GUARD_REASONS
 } guard_reason_t;

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from harness.raw import (DATA, END_STREAM, ENHANCE_YOUR_CALM, HEADERS, PING, RST_STREAM, Raw, frame, get,
-                         rst_stream, window_update)
+                         rst_stream, settings, window_update)
 
 ATTACKS = {
     "rapid reset": lambda stream, path: get(stream, path) + rst_stream(stream),
@@ -173,3 +173,12 @@ def test_requests_that_wait_are_not_run_by_the_end_of_their_connection(node, ori
             raw.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
     assert node.get("/large").status == 200
     assert node.serving_pid == pid
+
+
+def test_settings_without_end_are_stopped(node):
+    with connect(node) as raw:
+        raw.send(settings(initial_window_size=1000) * 99)
+        assert raw.ping()
+        raw.send(settings(initial_window_size=1000) * 3)
+        assert raw.ended() == ENHANCE_YOUR_CALM
+    assert stopped(node, "too_many_settings") == 1
