@@ -81,6 +81,7 @@ typedef struct {
     unsigned max_connections, max_connections_per_address, max_opens_per_second, max_requests_per_second;
     int64_t idle_timeout_ms, header_timeout_ms, stall_timeout_ms;
     int64_t shutdown_timeout_ms;
+    const char *user;           /* whose rights the serving process has; NULL: the starter's */
     int64_t heartbeat_limit_ms; /* a hung serving process is replaced within it */
 
     settings_text_t *texts; /* of the file; see settings_free() */

@@ -135,6 +135,16 @@ const setting_t settings_table[] = {
      .standard_words = "a fresh private directory, removed at exit",
      .example = "/var/lib/selvedge",
      .meaning = "What must outlive a restart: the journal of purges and the admin token."},
+    {.name = "user",
+     .option = "--user",
+     .placeholder = "NAME",
+     .type = SETTING_USER,
+     FIELD(user),
+     .standard_words = "the user who starts it",
+     .example = "selvedge",
+     .meaning = "Whose rights the serving process has, once sockets are open and keys and tokens are read. "
+                "Only root can "
+                "name another one. A state directory or access log that is made belongs to that user."},
     {.name = "access_log.path",
      .option = "--access-log",
      .placeholder = "FILE|-|off",

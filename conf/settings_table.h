@@ -18,6 +18,7 @@ typedef enum {
     SETTING_TOKEN,       /* field: const char *, a bearer token */
     SETTING_NAME,        /* a site's; field: text_t */
     SETTING_HOST_NAMES,  /* a list of a site's host names; field: its hosts in settings_t */
+    SETTING_USER,        /* field: const char *, the name of a user */
     SETTING_TYPES
 } setting_type_t;
 

@@ -47,6 +47,7 @@ const char *setting_type_text(setting_type_t type)
         [SETTING_COUNT] = "a count is a whole number, such as 4",
         [SETTING_CHOICE] = "one of the words above",
         [SETTING_FILE] = "a path",
+        [SETTING_USER] = "the name of a user of this machine",
         [SETTING_FILE_OR_OFF] = "a path, - for standard output, or off",
         [SETTING_TOKEN] =
             "a token is 1 to 512 letters, digits and - . _ ~ + / with = at the end only, as RFC 6750 has it",
@@ -392,6 +393,7 @@ bool setting_put(const setting_t *setting, const char *value, settings_t *settin
         return put_count(setting, value, field, reason, capacity);
     case SETTING_CHOICE:
         return put_choice(setting, value, field, reason, capacity);
+    case SETTING_USER:
     case SETTING_FILE:
     case SETTING_FILE_OR_OFF:
         return put_file(setting, value, field, reason, capacity);

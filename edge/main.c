@@ -13,6 +13,7 @@
 #include "edge/housekeeping.h"
 #include "edge/node.h"
 #include "edge/server/server.h"
+#include "edge/supervisor/sandbox.h"
 #include "edge/supervisor/supervisor.h"
 #include "purge/token.h"
 
@@ -31,6 +32,7 @@ typedef struct {
     char state_dir[PATH_BYTES];
     bool state_is_ours; /* made by us: removed at exit */
     sockets_t *sockets;
+    sandbox_user_t user;
     pid_t parent; /* the node's id */
     /* The serving process's. */
     char token[TOKEN_LENGTH_MAX + 1];
@@ -99,26 +101,46 @@ static void path_in_state(const process_t *process, const char *name, char path[
     snprintf(path, PATH_BYTES + 64, "%s/%s", process->state_dir, name);
 }
 
-/* Only what a node makes is removed: the directory was fresh. */
+static const char *const state_names[] = {"admin-token", "journal",      "journal.new",
+                                          "sequence",    "sequence.new", "lock"};
+enum { STATE_NAMES = sizeof state_names / sizeof *state_names };
+
+/* The serving process finds its state and its log its own. */
+static bool give_state(const process_t *process)
+{
+    char error[SANDBOX_ERROR_MAX];
+    const char *log = process->settings.access_log;
+    bool has_file = log != NULL && strcmp(log, "-") != 0;
+    return (sandbox_give_directory(&process->user, process->state_dir, state_names, STATE_NAMES, error) &&
+            (!has_file || sandbox_give_file(&process->user, log, error))) ||
+           complain(error);
+}
+
+/* Only what a node makes is removed: the directory was fresh. With the user's rights, as its way there is the
+ * user's to change. */
 static void remove_state_dir(const process_t *process)
 {
-    static const char *const names[] = {"admin-token", "journal",      "journal.new",
-                                        "sequence",    "sequence.new", "lock"};
+    char error[SANDBOX_ERROR_MAX];
     if (!process->state_is_ours)
         return;
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+    if (!sandbox_become(&process->user, error)) {
+        complain(error);
+        return;
+    }
+    for (size_t i = 0; i < STATE_NAMES; i++) {
         char path[PATH_BYTES + 64];
-        path_in_state(process, names[i], path);
+        path_in_state(process, state_names[i], path);
         unlink(path);
     }
     if (rmdir(process->state_dir) != 0)
         fprintf(stderr, "selvedge: %s could not be removed: %s\n", process->state_dir, strerror(errno));
 }
 
-static bool find_token(process_t *process)
+/* True, too, when none is given: process->token is empty then. */
+static bool take_given_token(process_t *process)
 {
     const settings_t *settings = &process->settings;
-    char path[PATH_BYTES + 64], error[TOKEN_ERROR_MAX];
+    char error[TOKEN_ERROR_MAX];
     if (settings->admin_token != NULL) {
         if (!token_is_valid(text_of(settings->admin_token)))
             return complain("--admin-token: a token is at most 512 letters, digits and - . _ ~ + /, with = "
@@ -128,6 +150,14 @@ static bool find_token(process_t *process)
     }
     if (settings->admin_token_file != NULL)
         return token_read(settings->admin_token_file, process->token, error) || complain(error);
+    return true;
+}
+
+static bool find_token(process_t *process)
+{
+    char path[PATH_BYTES + 64], error[TOKEN_ERROR_MAX];
+    if (process->token[0] != '\0')
+        return true;
     path_in_state(process, "admin-token", path);
     if (!token_read_or_make(path, process->token, error))
         return complain(error);
@@ -285,17 +315,33 @@ static bool prove_guard(void)
     return guard_self_test(error, sizeof error) || complain(error);
 }
 
-/* What can be wrong is tried first: certificates, the token, the journal. */
-static bool prepare(process_t *process)
+/* What only the user who starts the node may be able to read. */
+static bool read_secrets(process_t *process)
 {
     char error[ERROR_BYTES];
-    if (!prove_guard() || !find_ca_files(&process->settings))
-        return false;
     process->server = server_open(&process->settings, process->sockets, error, sizeof error);
     if (process->server == NULL)
         return complain(error);
     if (server_self_signed(process->server))
         complain("no --cert given: https answers with a self-signed certificate for localhost");
+    return take_given_token(process);
+}
+
+static bool give_up_rights(const process_t *process)
+{
+    char error[SANDBOX_ERROR_MAX];
+    if (!sandbox_become(&process->user, error))
+        return complain(error);
+    supervisor_die_with_parent(process->parent);
+    return sandbox_enter(error) || complain(error);
+}
+
+/* What can be wrong is tried first: certificates, the token, the journal. */
+static bool prepare(process_t *process)
+{
+    if (!prove_guard() || !read_secrets(process) || !give_up_rights(process) ||
+        !find_ca_files(&process->settings))
+        return false;
     process->node.settings = &process->settings;
     process->node.ledger = ledger_new(EXACT_SLOTS, FOLDED_SLOTS);
     return find_token(process) && open_journal(process) && open_log(process);
@@ -389,12 +435,14 @@ static void let_go(void *context)
 /* What is the same for every serving process. */
 static bool open_node(process_t *process)
 {
-    char error[ERROR_BYTES];
+    char error[ERROR_BYTES], refused[SANDBOX_ERROR_MAX];
     process->parent = getpid();
+    if (!sandbox_find_user(process->settings.user, &process->user, refused) || !sandbox_restrict(refused))
+        return complain(refused);
     process->sockets = sockets_open(&process->settings, error, sizeof error);
     if (process->sockets == NULL)
         return complain(error);
-    return make_state_dir(process);
+    return make_state_dir(process) && give_state(process);
 }
 
 static int run_node(process_t *process)

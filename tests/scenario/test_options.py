@@ -14,6 +14,7 @@ PROMISED = {  # option: its default as --help must show it
     "--purge-method": "off",
     "--max-connections": "10000", "--max-address-connections": "2000", "--max-address-connection-rate": "1000",
     "--max-address-request-rate": "0", "--idle-timeout": "60", "--header-timeout": "15", "--stall-timeout": "60",
+    "--user": "the user who starts it",
 }
 
 
