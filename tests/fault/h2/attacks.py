@@ -1,0 +1,195 @@
+#!/usr/bin/python3
+"""Attacks on an HTTP port of the loopback, one at a time, at the lowest priority:
+
+    attacks.py NAME PORT SECONDS [SEED]
+
+Prints what came of it as JSON: connections made, and `passed`, how often something was taken that must not be."""
+import json
+import os
+import random
+import re
+import socket
+import struct
+import sys
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scenario"))
+
+from harness.raw import (ACK, CONTINUATION, DATA, END_HEADERS, END_STREAM, HEADERS, PING, PREFACE, SETTINGS,  # noqa: E402
+                         Raw, field, frame, get, headers, priority, request_block, rst_stream, settings,
+                         string, window_update)
+
+EXACT = 16 * 1024  # the body of /exact
+
+
+class Attack:
+    def __init__(self, port, seconds, seed):
+        self.address, self.until, self.random = ("127.0.0.1", port), time.monotonic() + seconds, random.Random(seed)
+        self.connections = self.passed = self.bytes = 0
+
+    @property
+    def goes_on(self):
+        return time.monotonic() < self.until
+
+    def connect(self, **more):
+        self.connections += 1
+        return Raw(self.address, seconds=10, **more)
+
+    def flood(self, data, before=b""):
+        """One connection after the other, each for as long as the node bears it."""
+        while self.goes_on:
+            with self.connect() as raw:
+                if raw.send(before):
+                    self.bytes += raw.flood(data, self.until)
+
+    # ---- the traps
+
+    def window_after_end(self):
+        """Every window grows while ends of streams are in flight."""
+        def window(size):
+            return settings(initial_window_size=size)
+        while self.goes_on:
+            with self.connect(preface=PREFACE + window(EXACT) + window_update(0, 1 << 30), receive_buffer=4096) as raw:
+                raw.send(b"".join(get(stream, "/exact") for stream in range(1, 200, 2)))
+                for _ in range(8):
+                    if not raw.send(frame(PING, 0, 0, b"narrower") * 12_500):
+                        break
+                    left = 120_000
+                    while left > 0 and (got := len(raw.socket.recv(4096))):
+                        left -= got
+                    raw.send(window(EXACT + 1) + window(EXACT))
+
+    def hpack_bomb(self):
+        """A field of 4,000 bytes enters the table once, then 16,000 of it in 16,000 bytes."""
+        while self.goes_on:
+            with self.connect() as raw:
+                raw.send(headers(1, request_block("/hot") + field("x", "a" * 4000, indexed=True)))
+                raw.await_frame(HEADERS, 1)
+                bomb = headers(3, request_block("/hot") + b"\xbe" * 16_000)
+                self.passed += bool(raw.send(bomb) and raw.ping())
+
+    def many_fields(self):
+        while self.goes_on:
+            with self.connect() as raw:
+                self.passed += bool(raw.send(headers(1, request_block("/hot") + field("a", "b") * 2_000)) and raw.ping())
+
+    def unknown_frames(self):
+        self.flood(b"".join(frame(kind, 0xff, kind, b"x" * (kind % 8)) for kind in range(0x10, 0x100)) * 16)
+
+    def _reset(self, evil):
+        """Distinct cold URLs, each given up as it was asked for."""
+        while self.goes_on:
+            with self.connect() as raw:
+                run = f"/cold/{os.getpid()}/{self.connections}/"
+                for start in range(1, 4000, 200):
+                    streams = range(start, start + 200, 2)
+                    if not raw.send(b"".join(get(stream, run + str(stream)) + evil(stream) for stream in streams)):
+                        break
+                raw.ping()
+
+    def rapid_reset(self):
+        self._reset(rst_stream)
+
+    def made_you_reset(self):
+        evils = [lambda stream: window_update(stream, 0), lambda stream: window_update(stream, (1 << 31) - 1),
+                 lambda stream: frame(DATA, 0, stream, b"more")]
+        self._reset(lambda stream: evils[stream // 2 % 3](stream))
+
+    def malformed_http2(self):
+        forms = [dict(path=""), dict(path="x"), dict(path="/a b"), dict(method="GE T"), dict(authority="a b"),
+                 dict(fields=[("connection", "close")]), dict(fields=[("x", "a\nb")]), dict(fields=[("content-length", "5")])]
+        while self.goes_on:
+            with self.connect() as raw:
+                form = {"path": "/hot", **self.random.choice(forms)}
+                raw.send(headers(1, request_block(**form)) + frame(PING, 0, 0, b"and then"))
+                while (found := raw.frame()) and not (found.kind == PING and found.flags & ACK):
+                    self.passed += found.kind == HEADERS
+
+    def smuggling(self):
+        from test_three_quick_deaths import MALFORMED
+        forms = sorted(MALFORMED.values())
+        while self.goes_on:
+            with self.connect(preface=b"") as raw:
+                raw.send(self.random.choice(forms) + b"GET /smuggled HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+                answers = re.findall(rb"^HTTP/1\.1 (\d+)", raw.rest(), re.M)
+                self.passed += answers not in ([], [b"400"], [b"501"], [b"505"])
+
+    # ---- floods
+
+    def pings(self):
+        self.flood(frame(PING, 0, 0, b"to & fro") * 10_000)
+
+    def setting_changes(self):
+        self.flood((settings(initial_window_size=0) + settings(initial_window_size=65535)) * 5_000,
+                   b"".join(get(stream, "/large") for stream in range(1, 20, 2)))
+
+    def priorities(self):
+        """The tree of a hundred open streams, turned over and over."""
+        streams = range(1, 200, 2)
+        turn = b"".join(priority(stream, streams[index - 1] if index else streams[-1], 256, True)
+                        for index, stream in enumerate(streams))
+        self.flood(turn * 50, settings(initial_window_size=0) + b"".join(get(stream, "/large") for stream in streams))
+
+    def empty_continuations(self):
+        self.flood(frame(CONTINUATION, 0, 1) * 20_000, headers(1, request_block("/hot"), 0))
+
+    def empty_data(self):
+        self.flood(frame(DATA, 0, 1) * 20_000, headers(1, request_block("/hot", method="POST"), END_HEADERS))
+
+    def data_after_the_end(self):
+        self.flood(frame(DATA, 0, 1) * 20_000, get(1, "/hot"))
+
+    def window_updates(self):
+        self.flood(window_update(1, 1) * 20_000, settings(initial_window_size=0) + get(1, "/large"))
+
+    # ---- and anything else
+
+    def random_frames(self):
+        while self.goes_on:
+            with self.connect() as raw:
+                raw.socket.settimeout(5)
+                for _ in range(self.random.randrange(1, 40)):
+                    if not raw.send(b"".join(map(self._any_frame, range(20)))):
+                        break
+                raw.socket.setblocking(False)
+                try:
+                    raw.socket.recv(1 << 16)
+                except OSError:  # nothing there, or its end
+                    pass
+
+    def _any_frame(self, _):
+        dice, stream = self.random, self.random.choice([0, 1, 1, 3, 5, 7, 9, 2, 200, (1 << 31) - 1])
+        number = struct.pack(">I", dice.choice([0, 1, 1000, 65535, (1 << 31) - 1, dice.getrandbits(32)]))
+        likely = [get(stream, dice.choice(["/hot", "/large", "/exact", "/cold/%d" % dice.getrandbits(30)])),
+                  headers(stream, request_block("/hot", method="POST"), END_HEADERS), rst_stream(stream),
+                  frame(8, 0, stream, number), frame(DATA, dice.choice([0, 1, 8]), stream, dice.randbytes(dice.randrange(20))),
+                  frame(SETTINGS, 0, 0, struct.pack(">H", dice.randrange(1, 7)) + number), frame(PING, 0, 0, b"8 bytes!"),
+                  frame(2, 0, stream, number + b"\x10"), frame(CONTINUATION, dice.choice([0, 4]), stream, string("x"))]
+        if dice.random() < 0.97:
+            return dice.choice(likely)
+        return frame(dice.randrange(256), dice.randrange(256), stream, dice.randbytes(dice.randrange(64)))
+
+
+NAMES = [name for name, value in vars(Attack).items() if callable(value) and not name.startswith("_") and
+         name not in ("connect", "flood")]
+
+
+def main():
+    name, port, seconds, *seed = sys.argv[1:]
+    os.nice(19)
+    attack = Attack(int(port), float(seconds), int(seed[0]) if seed else 1)
+    try:
+        getattr(attack, name)()
+    except (ConnectionError, TimeoutError, socket.timeout) as error:  # a node that has died, or stands still
+        print(json.dumps({"error": repr(error), **result(attack)}))
+        return
+    print(json.dumps(result(attack)))
+
+
+def result(attack):
+    return {"connections": attack.connections, "passed": attack.passed, "bytes": attack.bytes}
+
+
+if __name__ == "__main__":
+    main()
