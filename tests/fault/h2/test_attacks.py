@@ -102,6 +102,7 @@ class Run:
                 f"RSS {(rss(self.node.serving_pid) - self.rss) / (1 << 20):+.1f} MiB")
 
 
+@pytest.mark.patient(SECONDS + 60)
 @pytest.mark.parametrize("name", attacks.NAMES)
 def test_the_node_serves_on(start_node, origin, name):
     node = start_node(origin, workers="1")
