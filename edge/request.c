@@ -72,7 +72,8 @@ static waiter_t *waiter_of(object_reader_t *reader)
 static void start_fill(exchange_t *exchange, walk_step_t *step, http_fields_t fields)
 {
     const node_t *node = worker_node(exchange->worker);
-    guard_fills_t *slot = guard_fill_begin(exchange->req);
+    bool room = memory_make_room(node->memory);
+    guard_fills_t *slot = room ? guard_fill_begin(exchange->req) : NULL;
     fill_request_t request = {.memory = node->memory,
                               .method = exchange->is_get ? TEXT("GET") : text_from(exchange->req->method),
                               .key = exchange->key,
@@ -90,7 +91,9 @@ static void start_fill(exchange_t *exchange, walk_step_t *step, http_fields_t fi
         puller_submit(node->puller, &fill);
         return;
     }
-    fill_fail(fill, (object_failure_t){503, "too_many_fills"});
+    if (!room)
+        count_refusal(REFUSED_MEMORY);
+    fill_fail(fill, (object_failure_t){503, room ? "too_many_fills" : "memory"});
     fill_free(&fill);
 }
 

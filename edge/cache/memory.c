@@ -242,14 +242,49 @@ static bool over_limit(const memory_t *memory)
     return memory_bytes(memory) > memory->config.limit_bytes;
 }
 
+static uint64_t queued_bytes(const memory_t *memory)
+{
+    uint64_t sum = 0;
+    for (unsigned i = 0; i < memory->shard_count; i++)
+        sum += atomic_load_explicit(&memory->shards[i].queued_bytes, memory_order_relaxed);
+    return sum;
+}
+
+/* False when there was nothing to evict. */
+static bool evict_next(memory_t *memory)
+{
+    for (unsigned i = 0; i < memory->shard_count; i++) {
+        unsigned turn = atomic_fetch_add_explicit(&memory->next_shard, 1, memory_order_relaxed);
+        if (evict_one(memory, &memory->shards[turn % memory->shard_count]))
+            return true;
+    }
+    return false;
+}
+
 bool memory_make_room(memory_t *memory)
 {
-    unsigned empty = 0;
-    while (over_limit(memory) && empty < memory->shard_count) {
-        unsigned turn = atomic_fetch_add_explicit(&memory->next_shard, 1, memory_order_relaxed);
-        empty = evict_one(memory, &memory->shards[turn % memory->shard_count]) ? 0 : empty + 1;
-    }
+    while (over_limit(memory) && queued_bytes(memory) > memory->config.limit_bytes / MEMORY_KEPT_PART)
+        if (!evict_next(memory))
+            break;
     return !over_limit(memory);
+}
+
+void memory_evict_all(memory_t *memory)
+{
+    while (evict_next(memory))
+        continue;
+}
+
+uint64_t memory_pinned_bytes(const memory_t *memory)
+{
+    uint64_t bytes = memory_bytes(memory), queued = queued_bytes(memory);
+    return bytes > queued ? bytes - queued : 0;
+}
+
+bool memory_is_pressed(const memory_t *memory)
+{
+    uint64_t limit = memory->config.limit_bytes;
+    return memory_pinned_bytes(memory) > limit - limit / MEMORY_KEPT_PART;
 }
 
 uint64_t memory_max_object(const memory_t *memory)
@@ -291,9 +326,7 @@ void memory_free(memory_t **pointer)
 {
     memory_t *memory = *pointer;
     *pointer = NULL;
-    for (unsigned i = 0; i < memory->shard_count; i++)
-        while (evict_one(memory, &memory->shards[i]))
-            continue;
+    memory_evict_all(memory);
     urcu_memb_barrier();
     urcu_memb_barrier(); /* what the first round's reclamation let go of in turn */
     MUST(cds_lfht_destroy(memory->index, NULL) == 0);

@@ -86,8 +86,21 @@ bool memory_invalidated_since(const memory_t *memory, const cache_key_t *key, ui
  * many homes it emptied. */
 uint64_t memory_sweep(memory_t *memory, const ledger_t *ledger, int64_t now_ms);
 
-/* Evicts until the account is within its limit. False when nothing is left to evict and it is not. */
+/* Part of the limit that is never evicted for the sake of what cannot be: readers that hold more than the
+ * rest do not cost the others their hits. */
+enum { MEMORY_KEPT_PART = 2 };
+
+/* Evicts until the account is within its limit, or no more than the kept part of it is left to evict. False:
+ * it is over its limit even so; nothing should be admitted, and no fill begin. */
 bool memory_make_room(memory_t *memory);
+/* For tests, and for the end. */
+void memory_evict_all(memory_t *memory);
+
+/* What no eviction can free: responses on their way from the origin, and those that were evicted, replaced or
+ * purged and are still being sent. */
+uint64_t memory_pinned_bytes(const memory_t *memory);
+/* Is that more than may be pinned? Then those who take their bytes slowest have to go. */
+bool memory_is_pressed(const memory_t *memory);
 
 uint64_t memory_max_object(const memory_t *memory);
 uint64_t memory_limit(const memory_t *memory);

@@ -12,6 +12,7 @@ void shard_lock(shard_t *shard)
 
 void shard_unlock(shard_t *shard)
 {
+    atomic_store_explicit(&shard->queued_bytes, s3fifo_bytes(shard->policy), memory_order_relaxed);
     MUST(pthread_mutex_unlock(&shard->lock) == 0);
 }
 

@@ -15,7 +15,8 @@ enum { SHARD_BYTES = 256 << 20, SHARDS_MAX = 64, VARIANTS_PER_KEY = 64, INVALIDA
 
 typedef struct shard {
     pthread_mutex_t lock;
-    s3fifo_t *policy; /* under the lock */
+    s3fifo_t *policy;              /* under the lock */
+    _Atomic uint64_t queued_bytes; /* what the policy holds; told when the lock is given back */
 } shard_t;
 
 /* The variants of a primary key that are known, so that they can be capped and invalidated. */

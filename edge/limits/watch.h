@@ -52,6 +52,10 @@ typedef struct {
     pace_t taking, giving;
 } watch_t;
 
+/* How fast it takes what waits for it, in bytes per second since its span began; UINT64_MAX: nothing has
+ * waited for it for a second. */
+uint64_t watch_taking_rate(const watch_t *watch, const client_look_t *look, int64_t now_ms);
+
 /* Is it over a limit? now_ms: a clock that only goes forward. CUTS: it is not. */
 cut_t watch_judge(watch_t *watch, const client_look_t *look, const watch_limits_t *limits, int64_t now_ms);
 

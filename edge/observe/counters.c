@@ -38,6 +38,8 @@ typedef enum {
           "Memory taken by responses, with evicted ones that are still being sent.")                         \
     GAUGE(GAUGE_MEMORY_LIMIT_BYTES, LABEL_NONE, "selvedge_memory_limit_bytes",                               \
           "Memory that responses may take (memory.size).")                                                   \
+    GAUGE(GAUGE_MEMORY_PINNED_BYTES, LABEL_NONE, "selvedge_memory_pinned_bytes",                             \
+          "Memory that eviction cannot free: responses being fetched, and evicted ones still being sent.")   \
     GAUGE(GAUGE_CONNECTIONS_H1, LABEL_PROTOCOL, "selvedge_connections", "Connections of clients open now.")  \
     GAUGE(GAUGE_PURGE_SEQUENCE, LABEL_NONE, "selvedge_purge_sequence",                                       \
           "The sequence of the latest purge in force.")                                                      \
@@ -101,10 +103,11 @@ static const char *const reason_names[GUARD_REASONS] = {
     "window_after_end", "unknown_frame",    "bad_framing",     "bad_request",
     "bad_url",          "header_too_large", "too_many_resets", "too_many_settings", "too_many_fills"};
 
-static const char *const cut_names[CUTS] = {"idle", "header", "stall"};
+static const char *const cut_names[CUTS] = {"idle", "header", "stall", "memory"};
 
 static const char *const refusal_names[REFUSALS] = {
-    "connections", "address_connections", "address_connection_rate", "addresses", "address_request_rate"};
+    "connections", "address_connections",  "address_connection_rate",
+    "addresses",   "address_request_rate", "memory"};
 
 static const struct {
     const char *name;

@@ -25,6 +25,7 @@ typedef enum {
     CUT_IDLE,   /* between two requests for too long */
     CUT_HEADER, /* a request's head did not become whole in time */
     CUT_STALL,  /* takes or gives next to nothing */
+    CUT_MEMORY, /* among the slowest when too much memory was held by those who are slow */
     CUTS
 } cut_t;
 typedef enum {
@@ -33,9 +34,10 @@ typedef enum {
     REFUSED_OPENS,       /* too many new ones per second of one client address */
     REFUSED_ADDRESSES,   /* no room to count a further address */
     REFUSED_REQUESTS,    /* a request: too many per second of one client address */
+    REFUSED_MEMORY,      /* a request: what is being sent and fetched leaves no memory for a further fill */
     REFUSALS
 } refusal_t;
-typedef enum { GAUGE_FILLS, GAUGE_OBJECTS, GAUGE_MEMORY_BYTES, GAUGE_MEMORY_LIMIT_BYTES, GAUGE_CONNECTIONS_H1, GAUGE_CONNECTIONS_H2,
+typedef enum { GAUGE_FILLS, GAUGE_OBJECTS, GAUGE_MEMORY_BYTES, GAUGE_MEMORY_LIMIT_BYTES, GAUGE_MEMORY_PINNED_BYTES, GAUGE_CONNECTIONS_H1, GAUGE_CONNECTIONS_H2,
                GAUGE_PURGE_SEQUENCE, GAUGES } gauge_t;
 
 enum { SITES_MAX = 256 };

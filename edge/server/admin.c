@@ -82,6 +82,7 @@ static void refresh_gauges(const node_t *node)
     gauge_set(GAUGE_OBJECTS, memory_objects(node->memory));
     gauge_set(GAUGE_MEMORY_BYTES, memory_bytes(node->memory));
     gauge_set(GAUGE_MEMORY_LIMIT_BYTES, memory_limit(node->memory));
+    gauge_set(GAUGE_MEMORY_PINNED_BYTES, memory_pinned_bytes(node->memory));
     gauge_set(GAUGE_PURGE_SEQUENCE, ledger_sequence(node->ledger));
 }
 

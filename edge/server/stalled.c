@@ -130,7 +130,26 @@ static void cut(h2o_context_t *context, connection_t *connection, cut_t reason)
     shutdown(fd, SHUT_RDWR);
 }
 
-void stalled_sweep(h2o_context_t *context, connections_t *connections, const watch_limits_t *limits)
+/* Those who take their bytes no more than twice as fast as the slowest. */
+static void cut_slowest(h2o_context_t *context, connections_t *connections, int64_t now)
+{
+    uint64_t slowest = UINT64_MAX;
+    for (const connection_t *at = connections->first; at != NULL; at = at->next) {
+        uint64_t rate = at->cut ? UINT64_MAX : watch_taking_rate(&at->watch, &at->look, now);
+        slowest = rate < slowest ? rate : slowest;
+    }
+    if (slowest == UINT64_MAX)
+        return;
+    for (connection_t *at = connections->first, *next; at != NULL; at = next) {
+        next = at->next;
+        uint64_t rate = at->cut ? UINT64_MAX : watch_taking_rate(&at->watch, &at->look, now);
+        if (rate != UINT64_MAX && rate / 2 <= slowest)
+            cut(context, at, CUT_MEMORY);
+    }
+}
+
+void stalled_sweep(h2o_context_t *context, connections_t *connections, const watch_limits_t *limits,
+                   bool is_pressed)
 {
     look_at_all(context, connections);
     int64_t now = now_ms();
@@ -140,4 +159,6 @@ void stalled_sweep(h2o_context_t *context, connections_t *connections, const wat
         if (reason != CUTS && !connection->cut)
             cut(context, connection, reason);
     }
+    if (is_pressed)
+        cut_slowest(context, connections, now);
 }

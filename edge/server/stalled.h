@@ -12,7 +12,9 @@ void stalled_configure(h2o_globalconf_t *library);
  * stall limit, even after it was closed here. */
 void stalled_limit_socket(int fd, const watch_limits_t *limits);
 
-/* On the worker. May close connections. */
-void stalled_sweep(h2o_context_t *context, connections_t *connections, const watch_limits_t *limits);
+/* On the worker. May close connections. is_pressed: too much memory is held for slow clients, and the slowest
+ * of them go whatever their limits. */
+void stalled_sweep(h2o_context_t *context, connections_t *connections, const watch_limits_t *limits,
+                   bool is_pressed);
 
 #endif

@@ -149,7 +149,8 @@ static void on_tick(h2o_timeout_entry_t *entry)
     if (worker->log != NULL)
         access_log_flush(worker->log);
     if (++worker->ticks % SWEEP_TICKS == 0)
-        stalled_sweep(&worker->context, &worker->connections, &worker->watch_limits);
+        stalled_sweep(&worker->context, &worker->connections, &worker->watch_limits,
+                      memory_is_pressed(worker->config.node->memory));
     if (worker->config.on_tick != NULL)
         worker->config.on_tick(worker);
     h2o_timeout_link(worker->context.loop, &worker->tick, &worker->tick_entry);

@@ -38,13 +38,9 @@ static inline void world_begin(world_t *world, uint64_t limit, uint64_t max_obje
     world->ledger = ledger_new(1024, 64);
 }
 
-/* Evicts all there is, by a weight that nothing can make up for. */
 static inline void world_evict_all(world_t *world)
 {
-    memory_account_t *account = memory_account(world->memory);
-    atomic_fetch_add(&account->bytes, INT64_C(1) << 50);
-    assert_false(memory_make_room(world->memory));
-    atomic_fetch_sub(&account->bytes, INT64_C(1) << 50);
+    memory_evict_all(world->memory);
     memory_settle();
 }
 

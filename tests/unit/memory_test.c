@@ -212,6 +212,44 @@ static void readers_of_evicted_objects_count(void **state)
     assert_int_equal(memory_bytes(world.memory), 0);
 }
 
+/* What readers hold cannot be evicted: it must not cost all others their place. */
+static void readers_who_hold_more_than_the_limit_leave_half_of_it_to_the_rest(void **state)
+{
+    (void)state;
+    enum { HELD = 80 };
+    object_reader_t readers[HELD];
+    for (int i = 0; i < HELD; i++) { /* stored, replaced, and still being read */
+        cache_key_t key = key_of("/held");
+        object_t *object = new_object(&key);
+        assert_true(begin_growing(&key, object, NULL));
+        fill_up(object, MIB);
+        memory_store(world.memory, object);
+        object_open(&object, &readers[i]);
+    }
+    assert_true(memory_is_pressed(world.memory));
+    uint64_t limit = memory_limit(world.memory);
+    assert_in_range(memory_pinned_bytes(world.memory), (HELD - 1) * (uint64_t)MIB,
+                    (HELD + 1) * (uint64_t)MIB);
+    for (int i = 0; i < 100; i++) {
+        char target[16];
+        snprintf(target, sizeof target, "/%d", i);
+        cache_key_t key = key_of(target);
+        object_t *object = new_object(&key);
+        assert_true(begin_growing(&key, object, NULL));
+        fill_up(object, MIB);
+        assert_true(memory_store(world.memory, object));
+        object_unref(&object);
+        assert_false(memory_make_room(world.memory));
+    }
+    assert_in_range(memory_objects(world.memory), limit / MEMORY_KEPT_PART / MIB - 2,
+                    limit / MEMORY_KEPT_PART / MIB);
+    for (int i = 0; i < HELD; i++)
+        object_leave(&readers[i]);
+    assert_false(memory_is_pressed(world.memory));
+    assert_true(memory_make_room(world.memory));
+    assert_true(memory_pinned_bytes(world.memory) < MIB);
+}
+
 static void forgetting_takes_only_what_is_meant(void **state)
 {
     (void)state;
@@ -606,6 +644,7 @@ int main(void)
         STORY(marks_make_room),
         STORY(what_is_stored_stays_within_the_limit),
         STORY(readers_of_evicted_objects_count),
+        STORY(readers_who_hold_more_than_the_limit_leave_half_of_it_to_the_rest),
         STORY(forgetting_takes_only_what_is_meant),
         STORY(invalidation_forgets_all_and_stops_what_grows),
         STORY(the_variants_place_may_be_taken),

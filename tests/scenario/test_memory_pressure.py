@@ -1,0 +1,33 @@
+"""Slow clients that hold more memory than there is: half of the memory stays with the others, what would need more memory is refused, and
+the slowest are cut until there is room again."""
+from harness.message import noise
+from harness.stalling import PREFACE, Stalling, headers, settings
+
+LIMIT = 16 << 20
+PIECE = 1 << 20
+
+
+def test_readers_who_hold_more_than_there_is(start_node, origin):
+    node = start_node(origin, memory="16M", stall_timeout="50", header_timeout="50", idle_timeout="50")
+    origin.on("/held/*", lambda request, response: response.send(200, {"Cache-Control": "max-age=600"}, noise(PIECE, request.path)))
+    clients, most, refused = [], 0, 0
+    for number in range(60):
+        answer = node.get(f"/held/{number}")
+        if answer.status == 503:
+            refused += 1
+            assert answer.cache["detail"] == "memory"
+        else:
+            assert answer.body == noise(PIECE, f"/held/{number}")
+            clients.append(Stalling(PREFACE + settings(0) + headers(f"/held/{number}"), reads=0))  # holds it, and takes nothing
+            clients[-1].connect(("127.0.0.1", node.http_port))
+        most = max(most, node.metric("selvedge_memory_bytes"))
+    assert most < LIMIT * 1.25, most
+    assert node.metric("selvedge_objects") >= 5, "half of the memory stays with what can be hit"
+    node.wait_metric("selvedge_connections_cut_total", lambda cut: cut > 0, reason="memory")
+    assert node.metric("selvedge_connections_cut_total", reason="stall") == 0
+    assert refused > 0
+    node.wait_metric("selvedge_refused_total", lambda counted: counted >= refused, reason="memory")
+    node.wait_metric("selvedge_memory_pinned_bytes", lambda bytes: bytes <= LIMIT // 2)
+    assert node.get("/held/new").body == noise(PIECE, "/held/new")
+    for client in clients:
+        client.socket.close()
