@@ -362,21 +362,36 @@ static void fail(exchange_t *exchange, object_read_t how)
     h2o_send(exchange->req, NULL, 0, H2O_SEND_STATE_ERROR);
 }
 
-static void send_span(exchange_t *exchange, bool last)
+static void hand_over(exchange_t *exchange, h2o_iovec_t *bytes, h2o_send_state_t state)
 {
-    h2o_iovec_t bytes = {(char *)exchange->span.bytes, exchange->span.length};
-    h2o_send_state_t state = last ? H2O_SEND_STATE_FINAL : H2O_SEND_STATE_IN_PROGRESS;
-    /* Who wanted a part of what still grows wants no more of it: a fill that nobody reads need not go on. */
-    if (last && exchange->is_part && exchange->span.block != NULL)
-        object_leave(exchange->reader);
-    exchange->sending = !last;
-    exchange->finished = last;
     if (exchange->first_byte_us != 0) {
-        h2o_send(exchange->req, &bytes, 1, state);
+        h2o_send(exchange->req, bytes, 1, state);
         return;
     }
     begin(exchange);
-    send_dated(exchange, exchange->date, &bytes, 1, state);
+    send_dated(exchange, exchange->date, bytes, 1, state);
+}
+
+/* Who wanted a part of what still grows wants no more of it once that is handed over: a fill that nobody
+ * reads need not go on. The answer's fields lie in the object's memory, so that goes last. */
+static void send_last_of_part(exchange_t *exchange, h2o_iovec_t *bytes)
+{
+    object_t *object = exchange->reader->object;
+    object_ref(object);
+    object_leave(exchange->reader);
+    hand_over(exchange, bytes, H2O_SEND_STATE_FINAL);
+    object_unref(&object);
+}
+
+static void send_span(exchange_t *exchange, bool last)
+{
+    h2o_iovec_t bytes = {(char *)exchange->span.bytes, exchange->span.length};
+    exchange->sending = !last;
+    exchange->finished = last;
+    if (last && exchange->is_part && exchange->span.block != NULL)
+        send_last_of_part(exchange, &bytes);
+    else
+        hand_over(exchange, &bytes, last ? H2O_SEND_STATE_FINAL : H2O_SEND_STATE_IN_PROGRESS);
 }
 
 /* The head goes on at once, though nothing of the body has come. */

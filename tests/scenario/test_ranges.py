@@ -99,6 +99,14 @@ def test_the_node_says_what_it_can_whatever_the_origin_does(client, origin, thei
     assert client.get("/private").get("accept-ranges") == theirs, "what is not stored is the origin's own matter"
 
 
+def test_a_part_of_what_is_not_stored_and_has_just_ended(client, origin):
+    """The answer's fields lie in what nobody else holds any more."""
+    origin.serve("/private", BODY, cache_control="no-store", x_long="x" * 400)
+    for _ in range(30):
+        answer = client.get("/private", {"Range": "bytes=2-5"})
+        assert answer.status == 206 and answer.body == BODY[2:6] and answer.get("x-long") == "x" * 400
+
+
 def test_what_came_without_a_length_has_ranges_once_it_is_whole(client, origin):
     def handler(_, response):
         response.head(200, [("Transfer-Encoding", "chunked"), ("Cache-Control", "max-age=60")])
