@@ -15,6 +15,7 @@
 #include "edge/server/server.h"
 #include "edge/supervisor/sandbox.h"
 #include "edge/supervisor/supervisor.h"
+#include "edge/trace.h"
 #include "purge/token.h"
 
 enum {
@@ -249,6 +250,11 @@ static limits_t *make_limits(const settings_t *settings)
     return limits_new(&config, seed);
 }
 
+static void *trace(void *context, text_t target, int64_t now_ms)
+{
+    return trace_target(context, target, now_ms);
+}
+
 static void start_rooms(process_t *process)
 {
     const settings_t *settings = &process->settings;
@@ -280,8 +286,9 @@ static void start_rooms(process_t *process)
                               .now_ms = wall_now_ms,
                               .heart = heart_claim(node->heartbeats)};
     node->puller = puller_start(&puller);
-    api_config_t api = {process->publisher, node->ledger,  text_of(process->token), site->name,
-                        wall_now_ms,        wall_now_ms(), (int)process->parent};
+    api_config_t api = {process->publisher,   node->ledger, text_of(process->token),
+                        site->name,           wall_now_ms,  wall_now_ms(),
+                        (int)process->parent, trace,        node};
     node->api = api_new(&api);
     process->housekeeping = housekeeping_start(node, wall_now_ms);
 }

@@ -1,6 +1,7 @@
 /* Routes, authorisation, and the answers that are ready at once. */
 #include "purge/api.h"
 
+#include "edge/http/url.h"
 #include "edge/observe/counters.h"
 #include "purge/api_answer.h"
 #include "purge/api_purge.h"
@@ -92,15 +93,74 @@ static void answer_purge(const exchange_t *exchange)
         api_purge_submit(&purge, api->config.publisher, exchange->answer, exchange->context);
 }
 
+static int hex(char digit)
+{
+    const char *digits = "0123456789abcdef", *at = digit != 0 ? strchr(digits, digit | 0x20) : NULL;
+    return at != NULL ? (int)(at - digits) : -1;
+}
+
+/* `url=` and its value, percent-decoded, into `room` of the query's length. False: that is not what the query
+ * is. */
+static bool read_trace(text_t query, char *room, text_t *url)
+{
+    const text_t name = TEXT("url=");
+    if (query.length < name.length || memcmp(query.data, name.data, name.length) != 0)
+        return false;
+    *url = (text_t){room, 0};
+    for (size_t i = name.length; i < query.length; i++) {
+        char byte = query.data[i];
+        if (byte == '&')
+            return false;
+        if (byte == '%') {
+            int high = i + 2 < query.length ? hex(query.data[i + 1]) : -1;
+            int low = i + 2 < query.length ? hex(query.data[i + 2]) : -1;
+            if (high < 0 || low < 0)
+                return false;
+            byte = (char)(high * 16 + low);
+            i += 2;
+        }
+        room[url->length++] = byte;
+    }
+    return true;
+}
+
+/* The target that a request for the URL would have, or the refusal. */
+static bool find_traced(text_t url, char *room, text_t *target, api_answer_t *refusal)
+{
+    url_parts_t parts;
+    url_error_t wrong = url_split(url, &parts);
+    if (wrong == URL_OK)
+        wrong = url_normalize(parts.target, room, URL_NORMAL_MAX(parts.target.length), target);
+    if (wrong != URL_OK)
+        *refusal = api_answer_error(API_BAD_URL, "url", "the URL %s", url_error_text(wrong));
+    return wrong == URL_OK;
+}
+
+static void answer_trace(const exchange_t *exchange)
+{
+    const api_config_t *config = &exchange->api->config;
+    text_t query = exchange->request->query, url, target;
+    char *decoded = must_alloc(query.length + 1), *room = must_alloc(URL_NORMAL_MAX(query.length) + 1);
+    api_answer_t answer;
+    if (!read_trace(query, decoded, &url))
+        answer = api_answer_error(API_BAD_VALUE, "url", "say which URL: /v1/trace?url=URL, percent-encoded");
+    else if (find_traced(url, room, &target, &answer)) {
+        json_t *traced = config->trace(config->trace_context, target, config->now_ms());
+        answer = api_answer_json(200, &traced);
+    }
+    free(decoded);
+    free(room);
+    send_answer(exchange, answer);
+}
+
 static const struct {
     const char *path;
     const char *allow;
     bool token;
     void (*answer)(const exchange_t *exchange);
 } routes[] = {
-    {"/v1/purge", "POST", true, answer_purge},
-    {"/v1/status", "GET, HEAD", true, answer_status},
-    {"/healthz", "GET, HEAD", false, answer_health},
+    {"/v1/purge", "POST", true, answer_purge},        {"/v1/status", "GET, HEAD", true, answer_status},
+    {"/v1/trace", "GET, HEAD", true, answer_trace},   {"/healthz", "GET, HEAD", false, answer_health},
     {"/metrics", "GET, HEAD", false, answer_metrics},
 };
 
@@ -192,10 +252,11 @@ void api_handle(api_t *api, const api_request_t *request, void (*answer)(void *c
             routes[i].answer(&exchange);
         return;
     }
-    send_answer(&exchange, api_answer_error(
-                               API_NOT_FOUND, NULL,
-                               "there is nothing at this path; there is /v1/purge, /v1/status, /healthz and "
-                               "/metrics"));
+    send_answer(&exchange,
+                api_answer_error(
+                    API_NOT_FOUND, NULL,
+                    "there is nothing at this path; there is /v1/purge, /v1/status, /v1/trace, /healthz and "
+                    "/metrics"));
 }
 
 void api_purge_target(api_t *api, text_t authorization, text_t site, text_t target,

@@ -1,6 +1,7 @@
 /* The admin HTTP API, apart from any HTTP library: a request in, an answer out, at once or later.
  *
  *   POST /v1/purge   Authorization: Bearer TOKEN      200, 400, 401, 403, 413, 415, 500
+ *   GET  /v1/trace?url=URL (percent-encoded), the same token
  *   GET  /v1/status  Authorization: Bearer TOKEN
  *   GET  /healthz, GET /metrics                       no token
  */
@@ -21,10 +22,14 @@ typedef struct {
     int64_t (*now_ms)(void);  /* wall clock */
     int64_t started_ms;
     int pid;                  /* the node's, which takes signals: the parent of this process */
+    /* How the node would treat a normalised target; a new json_t *. NULL: it cannot say. */
+    void *(*trace)(void *context, text_t target, int64_t now_ms);
+    void *trace_context;
 } api_config_t;
 
 typedef struct {
     text_t method, path;      /* path without query */
+    text_t query;             /* what follows the question mark; absent: {NULL, 0} */
     text_t authorization;     /* the field's value; absent: {NULL, 0} */
     text_t content_type;
     text_t body;

@@ -221,6 +221,26 @@ ledger_judgement_t ledger_judge(const ledger_t *ledger, const ledger_subject_t *
     return judgement;
 }
 
+ledger_match_t ledger_last_match(const ledger_t *ledger, const ledger_subject_t *subject)
+{
+    const struct {
+        rule_kind_t kind;
+        ledger_marks_t marks;
+    } found[] = {{RULE_URL, find_exact(ledger, &subject->url)},
+                 {RULE_SITE, find_exact(ledger, &subject->site)},
+                 {RULE_URL, find_folded(ledger, &subject->url)},
+                 {RULE_SITE, find_folded(ledger, &subject->site)},
+                 {RULE_EVERYTHING, load(&ledger->everything)}};
+    ledger_match_t last = {.sequence = 0};
+    for (size_t i = 0; i < sizeof(found) / sizeof(found[0]); i++) {
+        uint64_t hard = found[i].marks.hard, soft = found[i].marks.soft;
+        uint64_t sequence = hard > soft ? hard : soft;
+        if (sequence > last.sequence)
+            last = (ledger_match_t){found[i].kind, soft > hard, sequence};
+    }
+    return last;
+}
+
 uint64_t ledger_sequence(const ledger_t *ledger)
 {
     return LOAD(ledger->head);

@@ -72,6 +72,15 @@ ledger_subject_t ledger_subject_beside(const ledger_subject_t *sibling, text_t s
  * thread read. */
 ledger_judgement_t ledger_judge(const ledger_t *ledger, const ledger_subject_t *subject, uint64_t stamp);
 
+/* The latest rule that matches a response of this name, whatever its stamp; sequence 0: there is none. For
+ * people: a rule that was folded may be another's. */
+typedef struct {
+    rule_kind_t kind;
+    bool soft;
+    uint64_t sequence;
+} ledger_match_t;
+ledger_match_t ledger_last_match(const ledger_t *ledger, const ledger_subject_t *subject);
+
 /* What the rules of one slot come to: enough to answer for any stamp, and two can be joined into one. */
 typedef struct {
     uint64_t hard;            /* highest sequence of a hard rule, 0: none */

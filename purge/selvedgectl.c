@@ -56,6 +56,19 @@ static char *purge_body(const ctl_options_t *options)
     return text;
 }
 
+/* The path that asks about the URL, each byte but letters and digits percent-encoded. */
+static char *trace_path(const char *url)
+{
+    const char start[] = "/v1/trace?url=";
+    char *path = must_alloc(sizeof start + 3 * strlen(url)), *at = path + sizeof start - 1;
+    memcpy(path, start, sizeof start);
+    for (; *url != 0; url++) {
+        bool plain = (*url >= '0' && *url <= '9') || ((*url | 0x20) >= 'a' && (*url | 0x20) <= 'z');
+        at += sprintf(at, plain ? "%c" : "%%%02X", (unsigned char)*url);
+    }
+    return path;
+}
+
 static ctl_exit_t run(const ctl_options_t *options)
 {
     char token[TOKEN_LENGTH_MAX + 1], *body = NULL;
@@ -65,7 +78,10 @@ static ctl_exit_t run(const ctl_options_t *options)
         return code;
     if (options->command == CTL_PURGE && (body = purge_body(options)) == NULL)
         return ctl_complain(options->json, CTL_USAGE, "usage", "a URL, site or reason is not UTF-8");
-    ctl_exchange(options, body != NULL ? "/v1/purge" : "/v1/status", token, body, &answer);
+    char *path = options->command == CTL_TRACE ? trace_path(options->urls[0]) : NULL;
+    const char *fixed = options->command == CTL_PURGE ? "/v1/purge" : "/v1/status";
+    ctl_exchange(options, path != NULL ? path : fixed, token, body, &answer);
+    free(path);
     free(body);
     code = ctl_report(options, &answer);
     free(answer.body);

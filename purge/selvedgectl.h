@@ -22,8 +22,8 @@ typedef struct {
     const char *token_file;
     bool json;
     long timeout_ms;
-    enum { CTL_NO_COMMAND, CTL_PURGE, CTL_STATUS } command;
-    /* Of a purge. */
+    enum { CTL_NO_COMMAND, CTL_PURGE, CTL_STATUS, CTL_TRACE } command;
+    /* Of a purge; one URL of a trace. */
     char *const *urls;
     int url_count;
     const char *site, *reason;

@@ -8,7 +8,8 @@ static const char help[] =
     "Usage: selvedgectl [OPTION]... purge URL...\n"
     "       selvedgectl [OPTION]... purge --site NAME | --everything\n"
     "       selvedgectl [OPTION]... status\n"
-    "Purges responses from a Selvedge node, and shows how it is.\n"
+    "       selvedgectl [OPTION]... trace URL\n"
+    "Purges responses from a Selvedge node, shows how it is, and how it would treat a URL.\n"
     "\n"
     "  --admin URL        The node's admin listener. Default: $SELVEDGE_ADMIN, else http://127.0.0.1:8081.\n"
     "  --token-file FILE  The file with the admin token. Default: the token in $SELVEDGE_TOKEN, else the "
@@ -131,6 +132,14 @@ static const char *wrong_purge(const ctl_options_t *options)
     return NULL;
 }
 
+static const char *wrong_trace(const ctl_options_t *options)
+{
+    if (options->url_count != 1 || options->site != NULL || options->everything || options->soft ||
+        options->reason != NULL)
+        return "trace takes one URL and none of the options of purge";
+    return NULL;
+}
+
 static const char *wrong_status(const ctl_options_t *options)
 {
     if (options->url_count > 0 || options->site != NULL || options->everything || options->soft ||
@@ -144,7 +153,7 @@ static bool take_command(int argc, char **argv, ctl_options_t *options, ctl_exit
 {
     const char *wrong;
     if (optind == argc) {
-        *code = wrong_usage(options, "the command is missing: purge or status", "");
+        *code = wrong_usage(options, "the command is missing: purge, status or trace", "");
         return false;
     }
     const char *command = argv[optind];
@@ -156,8 +165,11 @@ static bool take_command(int argc, char **argv, ctl_options_t *options, ctl_exit
     } else if (strcmp(command, "status") == 0) {
         options->command = CTL_STATUS;
         wrong = wrong_status(options);
+    } else if (strcmp(command, "trace") == 0) {
+        options->command = CTL_TRACE;
+        wrong = wrong_trace(options);
     } else {
-        *code = wrong_usage(options, " is not a command; there are purge and status", command);
+        *code = wrong_usage(options, " is not a command; there are purge, status and trace", command);
         return false;
     }
     if (wrong != NULL)

@@ -3,6 +3,7 @@
 #include "purge/selvedgectl.h"
 
 #include <stdarg.h>
+#include <time.h>
 
 ctl_exit_t ctl_complain(bool json, ctl_exit_t exit_code, const char *code, const char *format, ...)
 {
@@ -55,6 +56,44 @@ static void print_status(json_t *body)
     printf("memory    %.1f of %.1f MiB\n", (double)used / 1048576, (double)limit / 1048576);
 }
 
+static json_int_t number(json_t *object, const char *name)
+{
+    return json_integer_value(json_object_get(object, name));
+}
+
+static const char *word(json_t *object, const char *name)
+{
+    const char *text = json_string_value(json_object_get(object, name));
+    return text != NULL ? text : "?";
+}
+
+static void print_trace(json_t *body)
+{
+    json_t *stored = json_object_get(body, "stored"), *growing = json_object_get(body, "growing");
+    json_t *purge = json_object_get(body, "purge");
+    printf("site       %s\nkey        %s\n", word(body, "site"), word(body, "key"));
+    printf("treatment  %s: %s\n", word(body, "treatment"), word(body, "why"));
+    if (json_is_object(stored)) {
+        time_t until = (time_t)number(stored, "fresh_until_s");
+        struct tm utc;
+        char text[32];
+        strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S UTC", gmtime_r(&until, &utc));
+        printf("stored     status %lld, %lld bytes, %lld s old, fresh until %s (%lld s), purged: %s\n",
+               number(stored, "status"), number(stored, "bytes"), number(stored, "age_s"), text,
+               number(stored, "fresh_for_s"), word(stored, "purged"));
+    } else {
+        printf("stored     no\n");
+    }
+    if (json_is_object(growing))
+        printf("fetching   %lld bytes so far\n", number(growing, "bytes"));
+    printf("variants   %lld\n", number(body, "variants"));
+    if (number(body, "hit_for_miss_s") > 0)
+        printf("marked     not to be shared, for %lld s more\n", number(body, "hit_for_miss_s"));
+    if (json_is_object(purge))
+        printf("purge      %s, %s, sequence %lld\n", word(purge, "rule"), word(purge, "mode"),
+               number(purge, "sequence"));
+}
+
 static ctl_exit_t report_success(const ctl_options_t *options, const ctl_answer_t *answer, json_t *body)
 {
     bool applied = json_is_true(json_object_get(body, "applied_here"));
@@ -66,6 +105,8 @@ static ctl_exit_t report_success(const ctl_options_t *options, const ctl_answer_
         putchar('\n');
     } else if (options->command == CTL_STATUS) {
         print_status(body);
+    } else if (options->command == CTL_TRACE) {
+        print_trace(body);
     } else {
         const char *id = json_string_value(json_object_get(body, "id"));
         printf("purged: sequence %lld, id %s\n", json_integer_value(json_object_get(body, "sequence")),
@@ -97,8 +138,10 @@ static ctl_exit_t report_error(const ctl_options_t *options, const ctl_answer_t 
 /* Anything may listen at a wrong address and say 200. */
 static bool is_success(const ctl_options_t *options, const ctl_answer_t *answer, json_t *body)
 {
+    static const char *const told[] = {
+        [CTL_PURGE] = "id", [CTL_STATUS] = "version", [CTL_TRACE] = "treatment"};
     return answer->status >= 200 && answer->status < 300 &&
-           json_is_string(json_object_get(body, options->command == CTL_STATUS ? "version" : "id"));
+           json_is_string(json_object_get(body, told[options->command]));
 }
 
 ctl_exit_t ctl_report(const ctl_options_t *options, const ctl_answer_t *answer)

@@ -75,6 +75,38 @@ static void mend_places(places_t *places, const object_t *stored)
     mend(&places->front, atomic_load_explicit(&head->front, memory_order_relaxed));
 }
 
+static void take_view(home_t *home, memory_view_t *view)
+{
+    /* In this order, the reverse of memory_store()'s: what grows no more is found stored. */
+    view->growing = take_object(&home->growing);
+    view->stored = take_object(&home->stored);
+    if (atomic_load_explicit(&home->variants, memory_order_relaxed) != NULL)
+        view->variants = take_variants(&home->variants);
+    view->bypass_until_ms = atomic_load_explicit(&home->bypass_until_ms, memory_order_acquire);
+    view->bypass_stamp = atomic_load_explicit(&home->bypass_stamp, memory_order_relaxed);
+}
+
+memory_view_t memory_peek(memory_t *memory, const cache_key_t *key, const cache_variant_t *variant,
+                          size_t *variants)
+{
+    probe_t probe = {memory_name(key, variant), key, variant};
+    memory_view_t view = {0};
+    urcu_memb_read_lock();
+    home_t *home = memory_find(memory, &probe);
+    if (home != NULL)
+        take_view(home, &view);
+    if (variants != NULL)
+        *variants = 0;
+    if (variants != NULL && home != NULL) {
+        shard_lock(home->shard);
+        *variants = home->list != NULL ? home->list->count : 0;
+        shard_unlock(home->shard);
+    }
+    ORDER_RELEASE(GRACE_PERIOD);
+    urcu_memb_read_unlock();
+    return view;
+}
+
 memory_view_t memory_look(memory_t *memory, const cache_key_t *key, const cache_variant_t *variant)
 {
     probe_t probe = {memory_name(key, variant), key, variant};
@@ -82,15 +114,9 @@ memory_view_t memory_look(memory_t *memory, const cache_key_t *key, const cache_
     urcu_memb_read_lock();
     home_t *home = memory_find(memory, &probe);
     if (home != NULL) {
-        /* In this order, the reverse of memory_store()'s: what grows no more is found stored. */
-        view.growing = take_object(&home->growing);
-        view.stored = take_object(&home->stored);
+        take_view(home, &view);
         if (view.stored != NULL)
             mend_places(&home->places, view.stored);
-        if (atomic_load_explicit(&home->variants, memory_order_relaxed) != NULL)
-            view.variants = take_variants(&home->variants);
-        view.bypass_until_ms = atomic_load_explicit(&home->bypass_until_ms, memory_order_acquire);
-        view.bypass_stamp = atomic_load_explicit(&home->bypass_stamp, memory_order_relaxed);
         s3fifo_touch(&home->policy);
     }
     ORDER_RELEASE(GRACE_PERIOD);

@@ -46,6 +46,10 @@ typedef struct {
 
 /* Lock-free. variant may be NULL. */
 memory_view_t memory_look(memory_t *memory, const cache_key_t *key, const cache_variant_t *variant);
+/* The same without a trace: it does not count as asked for. *variants (may be NULL): how many of the key are
+ * known. */
+memory_view_t memory_peek(memory_t *memory, const cache_key_t *key, const cache_variant_t *variant,
+                          size_t *variants);
 void memory_view_drop(memory_view_t *view);
 
 /* The home of this key, made when there is none; a reference. */

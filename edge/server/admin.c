@@ -101,6 +101,9 @@ static int on_request(h2o_handler_t *handler, h2o_req_t *req)
     size_t path_length = req->query_at == SIZE_MAX ? req->path.len : req->query_at;
     api_request_t request = {.method = {req->method.base, req->method.len},
                              .path = {req->path.base, path_length},
+                             .query = req->query_at == SIZE_MAX ? (text_t){NULL, 0}
+                                                                : (text_t){req->path.base + req->query_at + 1,
+                                                                           req->path.len - req->query_at - 1},
                              .authorization = field(req, H2O_TOKEN_AUTHORIZATION),
                              .content_type = field(req, H2O_TOKEN_CONTENT_TYPE),
                              .body = {req->entity.base, req->entity.len}};

@@ -95,7 +95,11 @@ static text_t own(text_t text)
 static void send_all(text_t method, text_t path, text_t authorization, text_t type, text_t body)
 {
     forget();
-    api_request_t request = {own(method), own(path), own(authorization), own(type), own(body)};
+    api_request_t request = {.method = own(method),
+                             .path = own(path),
+                             .authorization = own(authorization),
+                             .content_type = own(type),
+                             .body = own(body)};
     api_handle(api, &request, keep, &got);
     text_t *texts[] = {&request.method, &request.path, &request.authorization, &request.content_type,
                        &request.body};

@@ -1,0 +1,122 @@
+#include "edge/trace.h"
+
+/* What is known of the target. */
+typedef struct {
+    const node_t *node;
+    cache_key_t key;
+    int64_t now_ms;
+    size_t variants;
+    memory_view_t view; /* of the variant that a request without fields selects, when there are variants */
+} trace_t;
+
+static void look(trace_t *trace)
+{
+    memory_t *memory = trace->node->memory;
+    trace->view = memory_peek(memory, &trace->key, NULL, &trace->variants);
+    variants_t *node = trace->view.variants;
+    if (node == NULL)
+        return;
+    trace->view.variants = NULL;
+    memory_view_drop(&trace->view);
+    size_t length;
+    char *selector = variants_select(node, (http_fields_t){NULL, 0}, &length);
+    cache_variant_t variant = {node, {selector, length}};
+    trace->view = memory_peek(memory, &trace->key, &variant, NULL);
+    free(selector);
+    variants_unref(&node);
+}
+
+static ledger_judgement_t judge(const trace_t *trace, uint64_t stamp)
+{
+    return ledger_judge(trace->node->ledger, &trace->key.subject, stamp);
+}
+
+static int64_t ttl_of(const trace_t *trace, ledger_judgement_t judgement)
+{
+    return head_ttl_ms(object_head(trace->view.stored), trace->now_ms,
+                       judgement.verdict == LEDGER_SOFT ? judgement.stale_since_ms : INT64_MAX);
+}
+
+/* What a request would get, in one word, and why. The order is that of the walk. */
+static const char *treatment(const trace_t *trace, const char **why)
+{
+    const memory_view_t *view = &trace->view;
+    ledger_judgement_t judgement = {.verdict = LEDGER_VALID};
+    if (view->stored != NULL)
+        judgement = judge(trace, object_stamp(view->stored));
+    bool usable = view->stored != NULL && judgement.verdict != LEDGER_HARD;
+    bool no_cache = usable && object_head(view->stored)->storing.no_cache;
+    if (usable && !no_cache && ttl_of(trace, judgement) > 0)
+        return *why = "it is stored and fresh", "hit";
+    if (view->growing != NULL && judge(trace, object_stamp(view->growing)).verdict == LEDGER_VALID)
+        return *why = "it is being fetched: others read along if it may be shared", "join";
+    *why = no_cache                                     ? "it is stored, and has to be asked for each time"
+           : !usable && view->stored != NULL            ? "what is stored was purged"
+           : usable && judgement.verdict == LEDGER_SOFT ? "what is stored was purged softly"
+                                                        : "what is stored is no longer fresh";
+    if (usable)
+        return head_has_validator(object_head(view->stored)) ? "revalidate" : "fetch";
+    if (view->stored == NULL && view->bypass_until_ms > trace->now_ms &&
+        judge(trace, view->bypass_stamp).verdict == LEDGER_VALID)
+        return *why = "its last answer may not be shared: each request asks the origin by itself", "bypass";
+    if (view->stored == NULL)
+        *why = "nothing is stored: it was not asked for, may not be stored, or had to make room";
+    return "fetch";
+}
+
+static json_t *stored_json(const trace_t *trace)
+{
+    object_t *stored = trace->view.stored;
+    if (stored == NULL)
+        return json_null();
+    const head_t *head = object_head(stored);
+    ledger_judgement_t judgement = judge(trace, object_stamp(stored));
+    int64_t ttl_ms = judgement.verdict == LEDGER_HARD ? 0 : ttl_of(trace, judgement);
+    static const char *const verdicts[] = {
+        [LEDGER_VALID] = "no", [LEDGER_SOFT] = "soft", [LEDGER_HARD] = "hard"};
+    return json_pack(
+        "{s:i,s:I,s:I,s:I,s:I,s:I,s:s}", "status", head->status, "bytes", (json_int_t)object_length(stored),
+        "age_s", (json_int_t)(head_age_ms(head, trace->now_ms) / 1000), "fresh_for_s",
+        (json_int_t)(ttl_ms / 1000), "fresh_until_s", (json_int_t)((trace->now_ms + ttl_ms) / 1000), "stamp",
+        (json_int_t)object_stamp(stored), "purged", verdicts[judgement.verdict]);
+}
+
+static json_t *growing_json(const trace_t *trace)
+{
+    object_t *growing = trace->view.growing;
+    if (growing == NULL)
+        return json_null();
+    const head_t *head = object_head(growing);
+    return json_pack("{s:i,s:I,s:I}", "status", head != NULL ? head->status : 0, "bytes",
+                     (json_int_t)object_length(growing), "length",
+                     (json_int_t)(head != NULL ? head->content_length : -1));
+}
+
+static json_t *purge_json(const trace_t *trace)
+{
+    static const char *const kinds[] = {
+        [RULE_URL] = "url", [RULE_SITE] = "site", [RULE_EVERYTHING] = "everything"};
+    ledger_match_t match = ledger_last_match(trace->node->ledger, &trace->key.subject);
+    if (match.sequence == 0)
+        return json_null();
+    return json_pack("{s:s,s:s,s:I}", "rule", kinds[match.kind], "mode", match.soft ? "soft" : "hard",
+                     "sequence", (json_int_t)match.sequence);
+}
+
+json_t *trace_target(void *context, text_t target, int64_t now_ms)
+{
+    const node_t *node = context;
+    trace_t trace = {.node = node, .key = cache_key_in(&node->site, target), .now_ms = now_ms};
+    look(&trace);
+    const char *why;
+    const char *treated = treatment(&trace, &why);
+    int64_t marked_ms = trace.view.bypass_until_ms - now_ms;
+    json_t *traced = json_pack(
+        "{s:s%,s:s%,s:s,s:s,s:o,s:o,s:I,s:I,s:o}", "site", node->site.name.data, node->site.name.length,
+        "key", target.data, target.length, "treatment", treated, "why", why, "stored", stored_json(&trace),
+        "growing", growing_json(&trace), "variants", (json_int_t)trace.variants, "hit_for_miss_s",
+        (json_int_t)(marked_ms > 0 ? marked_ms / 1000 : 0), "purge", purge_json(&trace));
+    memory_view_drop(&trace.view);
+    MUST(traced != NULL);
+    return traced;
+}
