@@ -207,7 +207,9 @@ static void end_item(loading_t *loading, const char *path, config_place_t place)
 /* How many items a list of groups may have; listeners count themselves. */
 static size_t most_items(const char *path)
 {
-    return strcmp(path, "certificates[].") == 0 || strcmp(path, "sites[].") == 0 ? 1 : SIZE_MAX;
+    if (strcmp(path, "sites[].") == 0)
+        return SETTINGS_SITES_MAX;
+    return strcmp(path, "certificates[].") == 0 ? 1 : SIZE_MAX;
 }
 
 static void read_item(loading_t *loading, const yaml_node_t *node, const char *path)

@@ -240,7 +240,8 @@ static size_t index_of(const char *name)
 static const char *called(const reading_t *reading, const char *name)
 {
     const setting_t *setting = &settings_table[index_of(name)];
-    return reading->places[index_of(name)].line != 0 || setting->option == NULL ? name : setting->option;
+    bool by_option = reading->given[index_of(name)] || reading->file == NULL;
+    return by_option && setting->option != NULL ? setting->option : name;
 }
 
 /* Puts the place in the file where the setting was said, if it was, before the error. */
@@ -266,7 +267,8 @@ static settings_outcome_t check_addresses(reading_t *reading)
               "%s %.200s: clients connect at the same address (%s %.200s); give the purge API one of its own",
               called(reading, "admin.url"), settings->admin.text, called(reading, "listen[].url"),
               listener->text);
-        return locate(reading, "admin.url");
+        bool by_admin = reading->places[index_of("admin.url")].line != 0;
+        return locate(reading, by_admin ? "admin.url" : "listen[].url");
     }
     return SETTINGS_START;
 }
@@ -393,7 +395,8 @@ static settings_outcome_t read_file(reading_t *reading)
     MUST(read_line(reading) == SETTINGS_START);
     if (reading->settings->site_count > 0)
         return SETTINGS_START;
-    on_mistake(reading, (config_place_t){1, 1}, "sites is missing; give at least one, with name and origin");
+    on_mistake(reading, (config_place_t){1, 1},
+               "sites is missing; give at least one, with name, hosts and origin");
     return refuse_file(reading);
 }
 

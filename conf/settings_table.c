@@ -16,6 +16,15 @@ const setting_t settings_table[] = {
      .required = true,
      .example = "example",
      .meaning = "What purges, metrics and the access log call the site. With --origin it is `default`."},
+    {.name = "sites[].hosts",
+     .placeholder = "HOST",
+     .type = SETTING_HOST_NAMES,
+     FIELD(hosts),
+     .required = true,
+     .example = "www.example.com",
+     .meaning = "The host names that the site answers for, all alike: they share what is stored. A request "
+                "for any other "
+                "host is answered with 421."},
     {.name = "sites[].origin.url",
      .option = "--origin",
      .placeholder = "URL",

@@ -8,7 +8,7 @@
 #include "edge/http/range.h"
 #include "edge/server/worker.h"
 
-enum { EXCHANGE_MAGIC = 0x5e1e8c4, SITE = 0 /* --origin makes one site */ };
+enum { EXCHANGE_MAGIC = 0x5e1e8c4 };
 
 typedef struct exchange exchange_t;
 typedef struct waiter waiter_t;
@@ -38,6 +38,7 @@ struct exchange {
     int64_t started_us, first_byte_us; /* wall clock; 0: none yet */
     object_reader_t *reader;           /* hit's or waiter's; NULL when answered without an object */
     waiter_t *waiter;                  /* NULL for hits */
+    const site_t *site;                /* NULL: none has this host, or it was refused before */
     body_span_t span;                  /* lent to the library until it asks for more */
     h2o_iovec_t note;                  /* by which the log finds the exchange of a request */
     walk_kind_t kind;

@@ -55,10 +55,19 @@ static void describe_refused(access_log_line_t *line, const h2o_req_t *req)
     line->tier = "";
 }
 
+/* What was refused before its host was looked at belongs to the site that answers for all, if there is one.
+ */
+static const site_t *site_of(const exchange_t *exchange, const worker_t *worker)
+{
+    return exchange != NULL && exchange->site != NULL ? exchange->site
+                                                      : sites_only(worker_node(worker)->sites);
+}
+
 static void write_line(access_log_buffer_t *log, worker_t *worker, h2o_req_t *req, const exchange_t *exchange)
 {
+    const site_t *site = site_of(exchange, worker);
     access_log_line_t line = {
-        .site = worker_node(worker)->settings->sites[0].name,
+        .site = site != NULL ? site->settings->name : TEXT(""),
         .client = worker_client(req),
         .method = text_from(req->input.method),
         .host = text_from(req->input.authority),
@@ -81,7 +90,9 @@ static void on_request_end(h2o_logger_t *logger, h2o_req_t *req)
     (void)logger;
     exchange_t *exchange = exchange_of(req);
     worker_t *worker = worker_of(req);
-    count_request(SITE, exchange != NULL ? exchange->outcome : OUTCOME_ERROR,
+    const site_t *site = site_of(exchange, worker);
+    count_request(site != NULL ? site->number : SITE_NONE,
+                  exchange != NULL ? exchange->outcome : OUTCOME_ERROR,
                   req->version >= 0x200 ? PROTOCOL_H2 : PROTOCOL_H1);
     if (worker_log(worker) != NULL)
         write_line(worker_log(worker), worker, req, exchange);

@@ -42,6 +42,7 @@ typedef struct {
     journal_t *journal; /* until the publisher has it */
     publisher_t *publisher;
     housekeeping_t *housekeeping;
+    sites_t *sites;
     node_t node;
 } process_t;
 
@@ -250,9 +251,17 @@ static limits_t *make_limits(const settings_t *settings)
     return limits_new(&config, seed);
 }
 
-static void *trace(void *context, text_t target, int64_t now_ms)
+static void *trace(void *context, const site_t *site, text_t target, int64_t now_ms)
 {
-    return trace_target(context, target, now_ms);
+    return trace_target(context, site, target, now_ms);
+}
+
+static void name_sites(const settings_t *settings)
+{
+    for (size_t i = 0; i < settings->site_count; i++)
+        counters_name_site((unsigned)i, settings->sites[i].name);
+    if (settings->host_count > 0)
+        counters_name_site(SITE_NONE, TEXT(""));
 }
 
 static void start_rooms(process_t *process)
@@ -262,32 +271,22 @@ static void start_rooms(process_t *process)
     memory_attach_thread();
     counters_attach();
     count_restarts(node->heartbeats->deaths);
-    const settings_site_t *site = &settings->sites[0];
-    counters_name_site(0, site->name);
+    name_sites(settings);
     uint32_t number;
     random_bytes(&number, sizeof number);
     snprintf(node->cdn_loop, sizeof node->cdn_loop, "selvedge; node=%08x", number);
     memory_config_t memory = {settings->memory_bytes, settings->max_object_bytes, new_version, NULL};
     node->memory = memory_new(&memory);
     node->limits = make_limits(settings);
-    node->site = cache_site(site->name);
+    node->sites = process->sites = sites_new(settings);
     process->publisher = publisher_start(&process->journal, node->ledger, wall_now_ms);
-    puller_config_t puller = {.origin_url = site->origin_url,
-                              .https = site->origin.https,
-                              .host = site->origin_host,
-                              .ca_file = site->ca_file,
-                              .forwarded_https = site->forwarded_https,
-                              .forward_all = site->forward_all,
+    puller_config_t puller = {.sites = settings->sites,
                               .cdn_loop = text_of(node->cdn_loop),
-                              .site = 0,
-                              .connect_timeout_ms = site->connect_timeout_ms,
-                              .first_byte_timeout_ms = site->first_byte_timeout_ms,
-                              .between_bytes_timeout_ms = site->between_bytes_timeout_ms,
                               .now_ms = wall_now_ms,
                               .heart = heart_claim(node->heartbeats)};
     node->puller = puller_start(&puller);
     api_config_t api = {process->publisher,   node->ledger, text_of(process->token),
-                        site->name,           wall_now_ms,  wall_now_ms(),
+                        node->sites,          wall_now_ms,  wall_now_ms(),
                         (int)process->parent, trace,        node};
     node->api = api_new(&api);
     process->housekeeping = housekeeping_start(node, wall_now_ms);
@@ -402,6 +401,8 @@ static void clean_up(process_t *process)
     journal_io_posix_close(&process->journal_io);
     if (process->server != NULL)
         server_free(&process->server);
+    if (process->sites != NULL)
+        sites_free(&process->sites);
     if (process->node.ledger != NULL)
         ledger_free(&process->node.ledger);
     sockets_close(&process->sockets);

@@ -7,12 +7,13 @@
 #include "edge/limits/table.h"
 #include "edge/observe/access_log.h"
 #include "edge/supervisor/heartbeat.h"
+#include "edge/sites/sites.h"
 #include "origin_pull/puller.h"
 #include "purge/api.h"
 
 typedef struct {
     const settings_t *settings;
-    cache_site_t site; /* the one that --origin makes */
+    const sites_t *sites;
     memory_t *memory;
     ledger_t *ledger;
     puller_t *puller;

@@ -63,7 +63,7 @@ void purge_method(exchange_t *exchange)
 {
     h2o_req_t *req = exchange->req;
     const node_t *node = worker_node(exchange->worker);
-    if (!node->settings->sites[SITE].purge_method) {
+    if (!node->settings->sites[exchange->site->number].purge_method) {
         h2o_add_header(&req->pool, &req->res.headers, H2O_TOKEN_ALLOW, NULL,
                        H2O_STRLIT("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"));
         respond_refusal(exchange, 405, "method", "PURGE is not taken here.\n");

@@ -77,6 +77,7 @@ static void start_fill(exchange_t *exchange, walk_step_t *step, http_fields_t fi
     fill_request_t request = {.memory = node->memory,
                               .method = exchange->is_get ? TEXT("GET") : text_from(exchange->req->method),
                               .key = exchange->key,
+                              .site = exchange->site->number,
                               .fields = fields,
                               .body = text_from(exchange->req->entity),
                               .object = exchange->reader->object,
@@ -356,6 +357,18 @@ static void decide(exchange_t *exchange)
     take_step(exchange, &step, fields);
 }
 
+/* By the host that the client asked for; false after it was refused (RFC 9110 section 15.5.20). */
+static bool find_site(exchange_t *exchange)
+{
+    exchange->site =
+        sites_find(worker_node(exchange->worker)->sites, text_from(exchange->req->input.authority));
+    if (exchange->site != NULL)
+        return true;
+    count_guard_stopped(GUARD_UNKNOWN_HOST);
+    respond_refusal(exchange, 421, "unknown_host", "No site here has this host name.\n");
+    return false;
+}
+
 static int on_request(h2o_handler_t *handler, h2o_req_t *req)
 {
     (void)handler;
@@ -363,10 +376,10 @@ static int on_request(h2o_handler_t *handler, h2o_req_t *req)
     const node_t *node = worker_node(exchange->worker);
     text_t target;
     exchange->is_head = is(req->method, TEXT("HEAD"));
-    if (is_refused(exchange) || !find_target(exchange, &target))
+    if (is_refused(exchange) || !find_site(exchange) || !find_target(exchange, &target))
         return 0;
     exchange->sequence = ledger_sequence(node->ledger);
-    exchange->key = cache_key_in(&node->site, target);
+    exchange->key = cache_key_in(&exchange->site->cache, target);
     if (is(req->method, TEXT("PURGE"))) {
         purge_method(exchange);
         return 0;

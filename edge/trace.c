@@ -103,16 +103,16 @@ static json_t *purge_json(const trace_t *trace)
                      "sequence", (json_int_t)match.sequence);
 }
 
-json_t *trace_target(void *context, text_t target, int64_t now_ms)
+json_t *trace_target(void *context, const site_t *site, text_t target, int64_t now_ms)
 {
     const node_t *node = context;
-    trace_t trace = {.node = node, .key = cache_key_in(&node->site, target), .now_ms = now_ms};
+    trace_t trace = {.node = node, .key = cache_key_in(&site->cache, target), .now_ms = now_ms};
     look(&trace);
     const char *why;
     const char *treated = treatment(&trace, &why);
     int64_t marked_ms = trace.view.bypass_until_ms - now_ms;
     json_t *traced = json_pack(
-        "{s:s%,s:s%,s:s,s:s,s:o,s:o,s:I,s:I,s:o}", "site", node->site.name.data, node->site.name.length,
+        "{s:s%,s:s%,s:s,s:s,s:o,s:o,s:I,s:I,s:o}", "site", site->cache.name.data, site->cache.name.length,
         "key", target.data, target.length, "treatment", treated, "why", why, "stored", stored_json(&trace),
         "growing", growing_json(&trace), "variants", (json_int_t)trace.variants, "hit_for_miss_s",
         (json_int_t)(marked_ms > 0 ? marked_ms / 1000 : 0), "purge", purge_json(&trace));

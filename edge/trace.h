@@ -8,6 +8,6 @@
 #include "edge/node.h"
 
 /* What a GET without further fields would meet. context: the node_t; target: normalised. A new reference. */
-json_t *trace_target(void *context, text_t target, int64_t now_ms);
+json_t *trace_target(void *context, const site_t *site, text_t target, int64_t now_ms);
 
 #endif

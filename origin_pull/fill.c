@@ -11,6 +11,7 @@ struct fill {
     object_t *object; /* references */
     object_t *base;
     cache_key_t key;
+    unsigned site;
     text_t method;
     http_fields_t fields;
     text_t body;
@@ -64,6 +65,7 @@ fill_t *fill_new(const fill_request_t *request)
     }
     fill->fields = (http_fields_t){fields, request->fields.count};
     fill->key = request->key;
+    fill->site = request->site;
     fill->key.target = copy_text(&at, request->key.target);
     fill->method = copy_text(&at, request->method);
     fill->body = copy_text(&at, request->body);
@@ -89,6 +91,11 @@ void fill_free(fill_t **pointer)
     object_unref(&fill->object);
     fill->magic = 0;
     free(fill);
+}
+
+unsigned fill_site(const fill_t *fill)
+{
+    return fill->site;
 }
 
 text_t fill_method(const fill_t *fill)

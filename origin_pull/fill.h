@@ -15,6 +15,7 @@ typedef struct {
     memory_t *memory;
     text_t method;        /* "GET" for everything that may be stored */
     cache_key_t key;      /* its target is copied */
+    unsigned site;        /* the number of the site whose origin is asked */
     http_fields_t fields; /* the client's, end to end; copied */
     text_t body;          /* of the request; copied; absent: {NULL, 0} */
     object_t *object;     /* the fill takes a reference of its own */
@@ -33,6 +34,7 @@ void fill_free(fill_t **fill);
 /* --- What to ask upstream --- */
 text_t fill_method(const fill_t *fill);
 text_t fill_target(const fill_t *fill);
+unsigned fill_site(const fill_t *fill);
 http_fields_t fill_fields(const fill_t *fill);
 text_t fill_body(const fill_t *fill);
 /* The conditional fields, 0 to 2 of them. */

@@ -128,7 +128,7 @@ static void begin(puller_t *puller, transfer_t *transfer)
     }
     if (transfer->link == NULL)
         link_running(puller, transfer);
-    count_origin_request(puller->config.site);
+    count_origin_request(fill_site(transfer->fill));
 }
 
 static void handle_result(puller_t *puller, transfer_t *transfer, CURLcode code)
@@ -153,7 +153,7 @@ static void resume(puller_t *puller, transfer_t *transfer)
     if (!transfer->paused)
         return;
     transfer->paused = false;
-    transfer->deadline_ms = monotonic_now_ms() + transfer->config->between_bytes_timeout_ms;
+    transfer->deadline_ms = monotonic_now_ms() + transfer->site->between_bytes_timeout_ms;
     CURLcode code = curl_easy_pause(transfer->easy, CURLPAUSE_CONT);
     if (code != CURLE_OK)
         handle_result(puller, transfer, code);

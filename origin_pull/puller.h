@@ -5,22 +5,16 @@
 #define SELVEDGE_ORIGIN_PULL_PULLER_H
 
 #include "edge/supervisor/heartbeat.h"
+#include "conf/settings.h"
 #include "origin_pull/fill.h"
 
 typedef struct puller puller_t;
 
 typedef struct {
-    text_t origin_url; /* scheme and authority, no slash at the end */
-    bool https;
-    text_t host;         /* sent as Host */
-    const char *ca_file; /* further authorities, or NULL */
-    bool forwarded_https;
-    bool forward_all;
-    text_t cdn_loop; /* this node's member of CDN-Loop */
-    unsigned site;   /* for the counters */
-    int64_t connect_timeout_ms, first_byte_timeout_ms, between_bytes_timeout_ms;
-    int64_t (*now_ms)(void); /* wall clock */
-    heart_t *heart;          /* ticked by its loop; NULL: nobody watches */
+    const settings_site_t *sites; /* by fill_site(); kept by the caller */
+    text_t cdn_loop;              /* this node's member of CDN-Loop */
+    int64_t (*now_ms)(void);      /* wall clock */
+    heart_t *heart;               /* ticked by its loop; NULL: nobody watches */
 } puller_config_t;
 
 /* The texts are kept by the caller. */

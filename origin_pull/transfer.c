@@ -23,6 +23,7 @@ transfer_t *transfer_new(puller_t *puller, const puller_config_t *config, fill_t
     transfer->magic = TRANSFER_MAGIC;
     transfer->puller = puller;
     transfer->config = config;
+    transfer->site = &config->sites[fill_site(*fill)];
     transfer->fill = *fill;
     *fill = NULL;
     transfer->lines = must_alloc(sizeof *transfer->lines);
@@ -75,7 +76,7 @@ static bool take_head(transfer_t *transfer)
 {
     const fill_lines_t *lines = transfer->lines;
     transfer->head_done = true;
-    transfer->deadline_ms = monotonic_now_ms() + transfer->config->between_bytes_timeout_ms;
+    transfer->deadline_ms = monotonic_now_ms() + transfer->site->between_bytes_timeout_ms;
     fill_answer_t answer = {lines->status, fill_lines_fields(lines), fill_lines_close_delimited(lines),
                             can_pause(transfer->easy)};
     return obey(transfer, fill_head(transfer->fill, &answer, transfer->config->now_ms()));
@@ -115,7 +116,7 @@ static size_t on_bytes(char *data, size_t size, size_t count, void *context)
     }
     size_t skip = transfer->skip < length ? transfer->skip : length;
     transfer->skip -= skip;
-    transfer->deadline_ms = monotonic_now_ms() + transfer->config->between_bytes_timeout_ms;
+    transfer->deadline_ms = monotonic_now_ms() + transfer->site->between_bytes_timeout_ms;
     fill_action_t action = fill_bytes(transfer->fill, data + skip, length - skip, &taken);
     if (action == FILL_PAUSE) {
         transfer->skip = skip + taken;
@@ -181,7 +182,7 @@ static int on_request(void *context, char *remote, char *local, int remote_port,
     curl_easy_getinfo(transfer->easy, CURLINFO_NUM_CONNECTS, &made);
     if (made > 0)
         note_connection(transfer, port);
-    else if (!transfer->config->https && is_spoiled(port))
+    else if (!transfer->site->origin.https && is_spoiled(port))
         return CURL_PREREQFUNC_ABORT;
     return CURL_PREREQFUNC_OK;
 }
@@ -204,15 +205,15 @@ static void add_field(void *context, text_t name, text_t value)
 
 static void set_fields(transfer_t *transfer)
 {
-    const puller_config_t *config = transfer->config;
+    const settings_site_t *site = transfer->site;
     fill_t *fill = transfer->fill;
     http_field_t conditions[2];
     upstream_request_t request = {.method = fill_method(fill),
-                                  .host = config->host,
-                                  .forwarded_https = config->forwarded_https,
-                                  .forward_all = config->forward_all,
+                                  .host = site->origin_host,
+                                  .forwarded_https = site->forwarded_https,
+                                  .forward_all = site->forward_all,
                                   .forward_range = fill_is_ranged(fill),
-                                  .cdn_loop = config->cdn_loop,
+                                  .cdn_loop = transfer->config->cdn_loop,
                                   .fields = fill_fields(fill),
                                   .conditions = {conditions, fill_conditions(fill, conditions)}};
     upstream_fields(&request, add_field, transfer);
@@ -246,7 +247,7 @@ static void set_method(transfer_t *transfer)
 
 static void set_target(transfer_t *transfer)
 {
-    text_t origin = transfer->config->origin_url, target = fill_target(transfer->fill);
+    text_t origin = transfer->site->origin_url, target = fill_target(transfer->fill);
     char *url = must_alloc(origin.length + target.length + 1);
     memcpy(url, origin.data, origin.length);
     url[origin.length] = '/';
@@ -261,7 +262,7 @@ static void set_target(transfer_t *transfer)
 static void set_connection(transfer_t *transfer)
 {
     CURL *easy = transfer->easy;
-    const puller_config_t *config = transfer->config;
+    const settings_site_t *site = transfer->site;
     bool pauses = fill_needs_pauses(transfer->fill);
     curl_easy_setopt(easy, CURLOPT_HTTP_VERSION,
                      pauses ? (long)CURL_HTTP_VERSION_1_1 : (long)CURL_HTTP_VERSION_2TLS);
@@ -272,7 +273,7 @@ static void set_connection(transfer_t *transfer)
     curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L);
     curl_easy_setopt(easy, CURLOPT_HTTP_CONTENT_DECODING, 0L);
     curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, (long)RECEIVE_BYTES);
-    curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)config->connect_timeout_ms);
+    curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)site->connect_timeout_ms);
     curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 1L);
     curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 2L);
     curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_open_socket);
@@ -280,8 +281,8 @@ static void set_connection(transfer_t *transfer)
     curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_request);
     curl_easy_setopt(easy, CURLOPT_PREREQDATA, transfer);
     curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, transfer->second_try ? 1L : 0L);
-    if (config->ca_file != NULL)
-        curl_easy_setopt(easy, CURLOPT_CAINFO, config->ca_file);
+    if (site->ca_file != NULL)
+        curl_easy_setopt(easy, CURLOPT_CAINFO, site->ca_file);
 }
 
 const char *transfer_prepare(transfer_t *transfer, int64_t monotonic_ms)
@@ -303,7 +304,7 @@ const char *transfer_prepare(transfer_t *transfer, int64_t monotonic_ms)
     set_target(transfer);
     set_method(transfer);
     set_fields(transfer);
-    transfer->deadline_ms = monotonic_ms + transfer->config->first_byte_timeout_ms;
+    transfer->deadline_ms = monotonic_ms + transfer->site->first_byte_timeout_ms;
     fill_sent(transfer->fill, transfer->config->now_ms());
     return NULL;
 }

@@ -17,6 +17,7 @@ struct transfer {
     uint32_t magic;
     /* Fixed after creation. */
     const puller_config_t *config;
+    const settings_site_t *site; /* the fill's */
     puller_t *puller;
     fill_t *fill; /* owned */
     /* The puller's thread. */
@@ -50,8 +51,9 @@ const char *transfer_prepare(transfer_t *transfer, int64_t monotonic_ms);
 /* Drops the curl handle; it must not be in a multi handle. */
 void transfer_reset(transfer_t *transfer);
 
-/* It failed before a head came, on a connection that an earlier answer may have spoiled or the origin closed meanwhile: a
- * GET, or what was not sent at all, is asked once more on a fresh one (RFC 9110 section 9.2.2). Notes that it was. */
+/* It failed before a head came, on a connection that an earlier answer may have spoiled or the origin closed
+ * meanwhile: a GET, or what was not sent at all, is asked once more on a fresh one (RFC 9110 section 9.2.2).
+ * Notes that it was. */
 bool transfer_may_try_again(transfer_t *transfer, CURLcode code);
 
 /* How curl's result reads as a failure. */

@@ -86,7 +86,7 @@ static void answer_purge(const exchange_t *exchange)
         refusal = api_answer_error(
             API_TOO_LARGE, NULL, "the body is larger than %d bytes; make several purges of it", API_BODY_MAX);
     else
-        purge = api_purge_read(request->body, api->config.site, &refusal);
+        purge = api_purge_read(request->body, api->config.sites, &refusal);
     if (purge == NULL)
         send_answer(exchange, refusal);
     else
@@ -124,16 +124,22 @@ static bool read_trace(text_t query, char *room, text_t *url)
     return true;
 }
 
-/* The target that a request for the URL would have, or the refusal. */
-static bool find_traced(text_t url, char *room, text_t *target, api_answer_t *refusal)
+/* The site and the target that a request for the URL would have; NULL: the refusal. */
+static const site_t *find_traced(const sites_t *sites, text_t url, char *room, text_t *target,
+                                 api_answer_t *refusal)
 {
     url_parts_t parts;
     url_error_t wrong = url_split(url, &parts);
     if (wrong == URL_OK)
         wrong = url_normalize(parts.target, room, URL_NORMAL_MAX(parts.target.length), target);
-    if (wrong != URL_OK)
+    if (wrong != URL_OK) {
         *refusal = api_answer_error(API_BAD_URL, "url", "the URL %s", url_error_text(wrong));
-    return wrong == URL_OK;
+        return NULL;
+    }
+    const site_t *site = sites_of_url(sites, &parts);
+    if (site == NULL)
+        *refusal = api_answer_error(API_UNKNOWN_SITE, "url", "the URL has a host that no site here has");
+    return site;
 }
 
 static void answer_trace(const exchange_t *exchange)
@@ -142,10 +148,11 @@ static void answer_trace(const exchange_t *exchange)
     text_t query = exchange->request->query, url, target;
     char *decoded = must_alloc(query.length + 1), *room = must_alloc(URL_NORMAL_MAX(query.length) + 1);
     api_answer_t answer;
+    const site_t *site;
     if (!read_trace(query, decoded, &url))
         answer = api_answer_error(API_BAD_VALUE, "url", "say which URL: /v1/trace?url=URL, percent-encoded");
-    else if (find_traced(url, room, &target, &answer)) {
-        json_t *traced = config->trace(config->trace_context, target, config->now_ms());
+    else if ((site = find_traced(config->sites, url, room, &target, &answer)) != NULL) {
+        json_t *traced = config->trace(config->trace_context, site, target, config->now_ms());
         answer = api_answer_json(200, &traced);
     }
     free(decoded);

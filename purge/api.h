@@ -9,6 +9,7 @@
 #define SELVEDGE_PURGE_API_H
 
 #include "edge/base.h"
+#include "edge/sites/sites.h"
 #include "purge/publisher.h"
 
 typedef struct api api_t;
@@ -18,12 +19,12 @@ typedef struct {
     publisher_t *publisher;
     const ledger_t *ledger;
     text_t token;             /* kept by the caller */
-    text_t site;              /* the one site's name */
+    const sites_t *sites;     /* kept by the caller */
     int64_t (*now_ms)(void);  /* wall clock */
     int64_t started_ms;
     int pid;                  /* the node's, which takes signals: the parent of this process */
-    /* How the node would treat a normalised target; a new json_t *. NULL: it cannot say. */
-    void *(*trace)(void *context, text_t target, int64_t now_ms);
+    /* How the node would treat a site's normalised target; a new json_t *. */
+    void *(*trace)(void *context, const site_t *site, text_t target, int64_t now_ms);
     void *trace_context;
 } api_config_t;
 

@@ -82,16 +82,20 @@ static bool check_types(const wish_t *wish, api_answer_t *refusal)
     return field == NULL;
 }
 
-static bool check_site(const wish_t *wish, text_t site, api_answer_t *refusal)
+/* The site that is named, or none; false: there is no such site. */
+static bool find_site(const wish_t *wish, const sites_t *sites, const site_t **site, api_answer_t *refusal)
 {
+    *site = NULL;
     if (wish->site == NULL)
         return true;
     text_t given = {json_string_value(wish->site), json_string_length(wish->site)};
-    if (text_equal(given, site))
+    *site = sites_named(sites, given);
+    if (*site != NULL)
         return true;
-    *refusal =
-        api_answer_error(API_UNKNOWN_SITE, "site", "there is no site '%.80s'; the only one here is '%.*s'",
-                         given.data, (int)site.length, site.data);
+    char names[512];
+    sites_describe(sites, names, sizeof names);
+    *refusal = api_answer_error(API_UNKNOWN_SITE, "site", "there is no site '%.80s'; there is %s", given.data,
+                                names);
     return false;
 }
 
@@ -111,9 +115,10 @@ static bool check_amount(const wish_t *wish, api_answer_t *refusal)
     return false;
 }
 
-/* The target that a request for this URL would have. Writes at most URL_NORMAL_MAX bytes of *room and moves
- * it on. */
-static bool read_url(json_t *url, size_t index, char **room, text_t *target, api_answer_t *refusal)
+/* The site and the target that a request for this URL would have. Writes at most URL_NORMAL_MAX bytes of
+ * *room and moves it on. */
+static bool read_url(json_t *url, size_t index, const sites_t *sites, char **room, ledger_rule_t *rule,
+                     api_answer_t *refusal)
 {
     char field[32];
     snprintf(field, sizeof field, "urls[%zu]", index);
@@ -126,17 +131,22 @@ static bool read_url(json_t *url, size_t index, char **room, text_t *target, api
     url_error_t wrong = url_split(text, &parts);
     if (wrong == URL_OK) {
         size_t capacity = URL_NORMAL_MAX(parts.target.length);
-        wrong = url_normalize(parts.target, *room, capacity, target);
+        wrong = url_normalize(parts.target, *room, capacity, &rule->target);
         *room += capacity;
     }
-    if (wrong == URL_OK)
+    const site_t *site = wrong == URL_OK ? sites_of_url(sites, &parts) : NULL;
+    if (site != NULL) {
+        rule->site = site->settings->name;
         return true;
-    *refusal = api_answer_error(API_BAD_URL, field, "%s: '%.300s%s' %s", field, text.data,
-                                text.length > 300 ? "..." : "", url_error_text(wrong));
+    }
+    *refusal = api_answer_error(wrong == URL_OK ? API_UNKNOWN_SITE : API_BAD_URL, field, "%s: '%.300s%s' %s",
+                                field, text.data, text.length > 300 ? "..." : "",
+                                wrong == URL_OK ? "has a host that no site here has" : url_error_text(wrong));
     return false;
 }
 
-static bool read_urls(api_purge_t *purge, const wish_t *wish, text_t site, bool soft, api_answer_t *refusal)
+static bool read_urls(api_purge_t *purge, const wish_t *wish, const sites_t *sites, bool soft,
+                      api_answer_t *refusal)
 {
     size_t index, room_needed = 0;
     json_t *url;
@@ -144,28 +154,29 @@ static bool read_urls(api_purge_t *purge, const wish_t *wish, text_t site, bool 
     char *room = purge->normal = must_alloc(room_needed + 1);
     json_array_foreach(wish->urls, index, url)
     {
-        ledger_rule_t rule = {.kind = RULE_URL, .soft = soft, .site = site};
-        if (!read_url(url, index, &room, &rule.target, refusal))
+        ledger_rule_t rule = {.kind = RULE_URL, .soft = soft};
+        if (!read_url(url, index, sites, &room, &rule, refusal))
             return false;
         purge->submitted.rules[purge->submitted.rule_count++] = rule;
     }
     return true;
 }
 
-static bool read_rules(api_purge_t *purge, text_t site, api_answer_t *refusal)
+static bool read_rules(api_purge_t *purge, const sites_t *sites, api_answer_t *refusal)
 {
     wish_t wish = {NULL, NULL, NULL, NULL, NULL};
+    const site_t *site;
     if (!take_fields(purge->body, &wish, refusal) || !check_types(&wish, refusal) ||
-        !check_site(&wish, site, refusal) || !check_amount(&wish, refusal))
+        !find_site(&wish, sites, &site, refusal) || !check_amount(&wish, refusal))
         return false;
     bool soft = json_is_true(wish.soft);
     publisher_purge_t *submitted = &purge->submitted;
     submitted->rules = must_calloc(json_array_size(wish.urls) + 2, sizeof *submitted->rules);
-    if (!read_urls(purge, &wish, site, soft, refusal))
+    if (!read_urls(purge, &wish, sites, soft, refusal))
         return false;
-    if (wish.site != NULL)
+    if (site != NULL)
         submitted->rules[submitted->rule_count++] =
-            (ledger_rule_t){.kind = RULE_SITE, .soft = soft, .site = site};
+            (ledger_rule_t){.kind = RULE_SITE, .soft = soft, .site = site->settings->name};
     if (json_is_true(wish.everything))
         submitted->rules[submitted->rule_count++] = (ledger_rule_t){.kind = RULE_EVERYTHING, .soft = soft};
     return true;
@@ -201,7 +212,7 @@ static void make_id(char id[2 * ID_BYTES + 1])
         snprintf(id + 2 * i, 3, "%02x", bytes[i]);
 }
 
-api_purge_t *api_purge_read(text_t body, text_t site, api_answer_t *refusal)
+api_purge_t *api_purge_read(text_t body, const sites_t *sites, api_answer_t *refusal)
 {
     json_t *parsed = parse(body, refusal);
     if (parsed == NULL)
@@ -209,7 +220,7 @@ api_purge_t *api_purge_read(text_t body, text_t site, api_answer_t *refusal)
     api_purge_t *purge = must_calloc(1, sizeof *purge);
     purge->magic = PURGE_MAGIC;
     purge->body = parsed;
-    if (!read_rules(purge, site, refusal)) {
+    if (!read_rules(purge, sites, refusal)) {
         purge_free(purge);
         return NULL;
     }

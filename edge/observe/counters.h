@@ -19,6 +19,7 @@ typedef enum {
     GUARD_TOO_MANY_RESETS, /* streams reset before their response was finished: the connection ended */
     GUARD_TOO_MANY_SETTINGS,
     GUARD_TOO_MANY_FILLS,  /* in flight for one connection: it ended */
+    GUARD_UNKNOWN_HOST,    /* no site has the host that was asked for: 421 */
     GUARD_REASONS
 } guard_reason_t;
 typedef enum {
@@ -40,7 +41,7 @@ typedef enum {
 typedef enum { GAUGE_FILLS, GAUGE_OBJECTS, GAUGE_MEMORY_BYTES, GAUGE_MEMORY_LIMIT_BYTES, GAUGE_MEMORY_PINNED_BYTES, GAUGE_CONNECTIONS_H1, GAUGE_CONNECTIONS_H2,
                GAUGE_PURGE_SEQUENCE, GAUGES } gauge_t;
 
-enum { SITES_MAX = 256 };
+enum { SITES_MAX = 257, SITE_NONE = 256 /* requests of no site */ };
 
 void counters_attach(void);
 void counters_name_site(unsigned site, text_t name); /* sites are numbered from 0 by the configuration */

@@ -7,11 +7,17 @@
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+static settings_t settings;
+static sites_t *sites;
+
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
     (void)argc;
     (void)argv;
     counters_attach();
+    settings.sites[0].name = TEXT("default");
+    settings.site_count = 1;
+    sites = sites_new(&settings);
     return 0;
 }
 
@@ -50,7 +56,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     MUST(body != NULL);
     memcpy(body, data, size);
     api_answer_t refusal;
-    api_purge_t *purge = api_purge_read((text_t){body, size}, TEXT("default"), &refusal);
+    api_purge_t *purge = api_purge_read((text_t){body, size}, sites, &refusal);
     free(body);
     if (purge != NULL) {
         submit(purge);

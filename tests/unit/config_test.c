@@ -12,7 +12,7 @@ static settings_t settings;
 static config_place_t places[SETTINGS_TABLE_MAX];
 static char said[1 << 16]; /* the mistakes, a line each */
 
-#define SITE "sites: [{name: a, origin: {url: http://o}}]\n"
+#define SITE "sites: [{name: a, hosts: [a.example], origin: {url: http://o}}]\n"
 
 static void on_mistake(void *context, config_place_t place, const char *text)
 {
@@ -83,7 +83,7 @@ static void a_file_fills_the_same_settings(void **state)
 static void a_site_begins_with_the_defaults(void **state)
 {
     (void)state;
-    take("sites:\n- name: a\n  origin: {url: 'http://o:1/', connect_timeout: 0.5}\n");
+    take("sites:\n- name: a\n  hosts: [a.example]\n  origin: {url: 'http://o:1/', connect_timeout: 0.5}\n");
     const settings_site_t *site = &settings.sites[0];
     assert_int_equal(settings.site_count, 1);
     assert_text(site->name, "a");
@@ -164,8 +164,8 @@ static void a_wrong_value_is_told_as_the_option_would(void **state)
     refuse("memory:\n  size: 12Q\n", "2:9: memory.size 12Q: 'Q' is not a unit; a size is a number with an "
                                      "optional K, M or G (powers of 1024), "
                                      "such as 512M\n");
-    refuse("sites: [{name: a, origin: {url: http://o}, request_fields: alll}]\n",
-           "1:60: sites[].request_fields alll: not a word that it knows; allowed is safe or all; did you "
+    refuse("sites: [{name: a, hosts: [a.example], origin: {url: http://o}, request_fields: alll}]\n",
+           "1:80: sites[].request_fields alll: not a word that it knows; allowed is safe or all; did you "
            "mean all?\n");
     refuse("admin: {token: s3cret=x}\n", "1:16: admin.token: the token given is not one; a token is 1 to 512 "
                                          "letters, digits and - . _ ~ + / with = "
@@ -187,9 +187,45 @@ static void what_an_item_must_have_is_missed(void **state)
     refuse("certificates: [{cert: c, key: k}, {cert: d, key: l}]\n",
            "1:35: certificates has one item too many; at most 1 are allowed\n");
     refuse(
-        "sites: [{name: a}]\n",
+        "sites: [{name: a, hosts: [a]}]\n",
         "1:9: sites[].origin.url is missing; each item of sites has one: an origin is http://HOST[:PORT] or "
         "https://HOST[:PORT], without a path, such as http://127.0.0.1:8000\n");
+}
+
+static void each_host_belongs_to_one_site(void **state)
+{
+    (void)state;
+    take("sites:\n- {name: a, hosts: [A.Example, '[0::1]'], origin: {url: http://o}}\n"
+         "- {name: b, hosts: [b.example], origin: {url: http://p}}\n");
+    assert_int_equal(settings.site_count, 2);
+    assert_int_equal(settings.host_count, 3);
+    assert_text(settings.hosts[0].name, "a.example");
+    assert_text(settings.hosts[1].name, "::1");
+    assert_int_equal(settings.hosts[2].site, 1);
+    refuse("sites:\n- {name: a, hosts: [x], origin: {url: http://o}}\n- {name: b, hosts: [X.], origin: {url: "
+           "http://o}}\n",
+           "3:21: sites[].hosts X.: the host is already that of sites[0]; each belongs to one site, and is "
+           "given once\n");
+    refuse("sites:\n- {name: a, hosts: ['[::1]'], origin: {url: http://o}}\n"
+           "- {name: a, hosts: ['[0::1]'], origin: {url: http://o}}\n",
+           "3:10: sites[].name a: another site has this name; each needs one of its own\n"
+           "3:21: sites[].hosts [0::1]: the host is already that of sites[0]; each belongs to one site, and "
+           "is given "
+           "once\n");
+    refuse("sites: [{name: a, hosts: ['x:80'], origin: {url: http://o}}]\n",
+           "1:27: sites[].hosts x:80: not a host name; a host name is a name or an address without a port, "
+           "such as "
+           "www.example.com or [::1]\n");
+    refuse("sites: [{name: a, hosts: x, origin: {url: http://o}}]\n",
+           "1:26: sites[].hosts is no list; allowed is a list with at least one value: a host name is a name "
+           "or an "
+           "address without a port, such as www.example.com or [::1]\n");
+    refuse("sites: [{name: a, hosts: [], origin: {url: http://o}}]\n",
+           "1:26: sites[].hosts is empty; allowed is a list with at least one value: a host name is a name "
+           "or an "
+           "address without a port, such as www.example.com or [::1]\n");
+    refuse("sites: [{name: 'a b', hosts: [x], origin: {url: http://o}}]\n",
+           "1:16: sites[].name a b: not a name; a name is 1 to 64 letters, digits, dots, - and _\n");
 }
 
 static void what_is_no_yaml_is_told_with_its_place(void **state)
@@ -292,6 +328,7 @@ int main(void)
         cmocka_unit_test(a_wrong_value_is_told_as_the_option_would),
         cmocka_unit_test(a_mistake_is_one_line_whatever_it_quotes),
         cmocka_unit_test(what_an_item_must_have_is_missed),
+        cmocka_unit_test(each_host_belongs_to_one_site),
         cmocka_unit_test(what_is_no_yaml_is_told_with_its_place),
         cmocka_unit_test(no_file_takes_long),
         cmocka_unit_test(the_sample_is_what_the_table_makes),

@@ -1,0 +1,86 @@
+#include "edge/sites/sites.h"
+
+#include <xxhash.h>
+
+/* Host names in a table of open addresses, at most half full, so that a look takes a probe or two. */
+struct sites {
+    const settings_t *settings;
+    site_t *sites;
+    size_t mask;                    /* slots - 1; slots are a power of two */
+    const settings_host_t *slots[]; /* NULL: empty */
+};
+
+static size_t slot_of(const sites_t *sites, text_t host)
+{
+    size_t slot = XXH3_64bits(host.data, host.length) & sites->mask;
+    while (sites->slots[slot] != NULL && !text_equal(sites->slots[slot]->name, host))
+        slot = (slot + 1) & sites->mask;
+    return slot;
+}
+
+sites_t *sites_new(const settings_t *settings)
+{
+    size_t slots = 2;
+    while (slots < 2 * settings->host_count)
+        slots *= 2;
+    sites_t *sites = must_calloc(1, sizeof *sites + slots * sizeof sites->slots[0]);
+    sites->settings = settings;
+    sites->mask = slots - 1;
+    sites->sites = must_calloc(settings->site_count, sizeof *sites->sites);
+    for (size_t i = 0; i < settings->site_count; i++)
+        sites->sites[i] = (site_t){&settings->sites[i], (unsigned)i, cache_site(settings->sites[i].name)};
+    for (size_t i = 0; i < settings->host_count; i++)
+        sites->slots[slot_of(sites, settings->hosts[i].name)] = &settings->hosts[i];
+    return sites;
+}
+
+void sites_free(sites_t **sites)
+{
+    free((*sites)->sites);
+    free(*sites);
+    *sites = NULL;
+}
+
+const site_t *sites_only(const sites_t *sites)
+{
+    return sites->settings->host_count == 0 ? &sites->sites[0] : NULL;
+}
+
+const site_t *sites_find(const sites_t *sites, text_t authority)
+{
+    char buffer[URL_HOST_MAX];
+    text_t host;
+    if (sites->settings->host_count == 0)
+        return &sites->sites[0];
+    if (!url_host(authority, buffer, &host, NULL))
+        return NULL;
+    const settings_host_t *found = sites->slots[slot_of(sites, host)];
+    return found != NULL ? &sites->sites[found->site] : NULL;
+}
+
+/* The authority is what stands between `//` and the target. */
+const site_t *sites_of_url(const sites_t *sites, const url_parts_t *parts)
+{
+    const char *host = parts->host.data - (parts->ipv6 ? 1 : 0);
+    return sites_find(sites, (text_t){host, (size_t)(parts->target.data - host)});
+}
+
+const site_t *sites_named(const sites_t *sites, text_t name)
+{
+    for (size_t i = 0; i < sites->settings->site_count; i++)
+        if (text_equal(sites->sites[i].settings->name, name))
+            return &sites->sites[i];
+    return NULL;
+}
+
+void sites_describe(const sites_t *sites, char *text, size_t capacity)
+{
+    size_t used = 0;
+    *text = 0;
+    for (size_t i = 0; i < sites->settings->site_count && used < capacity; i++) {
+        text_t name = sites->sites[i].settings->name;
+        int wrote =
+            snprintf(text + used, capacity - used, "%s%.*s", i > 0 ? ", " : "", (int)name.length, name.data);
+        used += (size_t)wrote;
+    }
+}
