@@ -403,5 +403,6 @@ bool url_host(text_t authority, char buffer[URL_HOST_MAX], text_t *host, bool *h
     }
     length -= length > 1 && buffer[length - 1] == '.' ? 1 : 0;
     *host = (text_t){buffer, length};
-    return true;
+    return buffer[0] != '.' && buffer[length - 1] != '.' &&
+           memmem(buffer, length, "..", 2) == NULL; /* no label is empty */
 }

@@ -4,6 +4,9 @@
 #include "purge/api_purge.h"
 #include "purge/journal.h"
 
+static publisher_purge_t *submitted;
+static sites_t *sites;
+
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -21,8 +24,6 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
     return 0;
 }
 
-static publisher_purge_t *submitted;
-
 /* The publisher's part, played here. */
 void publisher_submit(publisher_t *publisher, publisher_purge_t *purge)
 {
@@ -35,6 +36,16 @@ static void take_answer(void *context, api_answer_t *answer)
     int *status = context;
     *status = answer->status;
     free(answer->body);
+}
+
+/* That of the PURGE method: one rule, which outlives what it was made of. */
+static void submit_one(api_purge_t *purge)
+{
+    int status = 0;
+    api_purge_submit(&purge, NULL, take_answer, &status);
+    MUST(submitted->rule_count == 1 && submitted->rules[0].target.length > 0);
+    submitted->done(submitted, 1, NULL);
+    MUST(status == 200);
 }
 
 /* Every rule is sound; then the publisher says that they are in force, or that they could not be written. */
@@ -57,7 +68,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     memcpy(body, data, size);
     api_answer_t refusal;
     api_purge_t *purge = api_purge_read((text_t){body, size}, sites, &refusal);
+    text_t target = {body, size};
+    api_purge_t *of_method = api_purge_of(TEXT("default"), size > 0 ? target : TEXT("/"));
     free(body);
+    submit_one(of_method);
     if (purge != NULL) {
         submit(purge);
         return 0;

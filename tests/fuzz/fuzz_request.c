@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "edge/guard/budget.h"
 #include "edge/guard/guard.h"
 #include "edge/observe/counters.h"
 
@@ -58,12 +59,30 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
     counters_attach();
     h2o_config_init(&config);
     config.max_request_entity_size = 4096;
+    config.http2.max_concurrent_requests_per_connection = 8; /* so that requests wait for others */
     h2o_hostconf_t *host = h2o_config_register_host(&config, h2o_iovec_init(H2O_STRLIT("default")), 65535);
     h2o_create_handler(h2o_config_register_path(host, "/", 0), sizeof(h2o_handler_t))->on_req = on_request;
     h2o_context_init(&context, h2o_evloop_create(), &config);
     accepting.ctx = &context;
     accepting.hosts = config.hosts;
     return 0;
+}
+
+static void on_close(void *connection)
+{
+    guard_connection_close(connection);
+}
+
+/* As the daemon does: the connection's budgets hang on its socket. */
+static void accept_one(int fd)
+{
+    enum { RESETS_MAX = 20 };
+    static guard_connection_t connection;
+    h2o_socket_t *socket = h2o_evloop_socket_create(context.loop, fd, 0);
+    guard_connection_open(&connection, RESETS_MAX);
+    socket->on_close.cb = on_close;
+    socket->on_close.data = &connection;
+    h2o_accept(&accepting, socket);
 }
 
 static void turn(void)
@@ -108,7 +127,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return -1;
     MUST(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair) == 0);
     MUST(setsockopt(pair[1], SOL_SOCKET, SO_SNDBUF, &small, sizeof small) == 0);
-    h2o_accept(&accepting, h2o_evloop_socket_create(context.loop, pair[1], 0));
+    accept_one(pair[1]);
     const uint8_t *end = data + size, *next;
     bool open = true;
     while (open && (next = memmem(data, (size_t)(end - data), piece_end, sizeof piece_end)) != NULL) {

@@ -12,6 +12,18 @@ static void check_normal(text_t normal, char *buffer, size_t capacity)
     MUST(text_equal(normal, again));
 }
 
+/* The one form of a host is the form of itself. */
+static void check_host(text_t authority)
+{
+    char buffer[URL_HOST_MAX], second[URL_HOST_MAX];
+    text_t host, again;
+    if (!url_host(authority, buffer, &host, NULL))
+        return;
+    MUST(host.length > 0 && host.length <= URL_HOST_MAX);
+    if (memchr(host.data, ':', host.length) == NULL)
+        MUST(url_host(host, second, &again, NULL) && text_equal(host, again));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     char *bytes = malloc(size + 1), *buffer = malloc(URL_NORMAL_MAX(size)),
@@ -25,6 +37,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         check_normal(normal, second, URL_NORMAL_MAX(URL_NORMAL_MAX(size)));
     error = url_normalize(target, buffer, size / 2, &normal);
     MUST(error != URL_OK || normal.data != buffer || normal.length <= size / 2);
+    check_host(target);
     url_parts_t parts;
     if (url_split(target, &parts) == URL_OK)
         MUST(parts.host.length > 0 && parts.target.length < size);

@@ -35,14 +35,14 @@ PARSERS = {
                  "edge/http/vary.c", "edge/http/conditional.c", "edge/http/range.c", "edge/http/date.c"],
     "purge": ["purge/api_purge.c"],
     "journal": ["purge/journal_format.c"],
-    "config": ["conf/config.c"],
+    "config": ["conf/config.c", "conf/settings_values.c"],
 }
 
 
-def build():
+def build(targets):
     generator = [] if os.path.exists(os.path.join(BUILD, "CMakeCache.txt")) else ["-G", "Ninja"]
     subprocess.run(["cmake", "--preset", "fuzz", *generator], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
-    subprocess.run(["cmake", "--build", BUILD], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(["cmake", "--build", BUILD, "--target", *("fuzz_" + name for name in targets)], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
 
 
 def program(target):
@@ -128,7 +128,7 @@ def main():
     if unknown:
         parser.error(f"no target '{unknown[0]}'; there are: {', '.join(PARSERS)}")
     targets = arguments.targets or list(PARSERS)
-    build()
+    build(targets)
     os.makedirs(FAILURES, exist_ok=True)
     with tempfile.TemporaryDirectory() as directory, concurrent.futures.ThreadPoolExecutor(arguments.jobs) as pool:
         found = {target: os.path.join(directory, target) for target in targets}
