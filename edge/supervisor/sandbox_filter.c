@@ -45,15 +45,22 @@ static bool add(scmp_filter_ctx filter, uint32_t action, const int calls[], size
     return true;
 }
 
+static struct scmp_arg_cmp family_is(enum scmp_compare operator, unsigned family)
+{
+    return (struct scmp_arg_cmp){.arg = 0, .op = operator, .datum_a = family };
+}
+
 /* Unix, IPv4, IPv6, and netlink, by which addresses are looked up. The others are the kernel's least used
  * corners. */
 static bool add_socket_families(scmp_filter_ctx filter)
 {
     const uint32_t action = SCMP_ACT_ERRNO(EAFNOSUPPORT);
-    bool added = seccomp_rule_add(filter, action, SCMP_SYS(socket), 1, SCMP_A0(SCMP_CMP_GT, AF_NETLINK)) == 0;
+    bool added =
+        seccomp_rule_add(filter, action, SCMP_SYS(socket), 1, family_is(SCMP_CMP_GT, AF_NETLINK)) == 0;
     for (unsigned family = AF_UNSPEC; added && family < AF_NETLINK; family++)
         if (family != AF_UNIX && family != AF_INET && family != AF_INET6)
-            added = seccomp_rule_add(filter, action, SCMP_SYS(socket), 1, SCMP_A0(SCMP_CMP_EQ, family)) == 0;
+            added =
+                seccomp_rule_add(filter, action, SCMP_SYS(socket), 1, family_is(SCMP_CMP_EQ, family)) == 0;
     return added;
 }
 
