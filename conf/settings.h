@@ -82,6 +82,7 @@ typedef struct {
     int64_t idle_timeout_ms, header_timeout_ms, stall_timeout_ms;
     int64_t shutdown_timeout_ms;
     const char *user;           /* whose rights the serving process has; NULL: the starter's */
+    bool filter_system_calls;   /* of the serving process */
     int64_t heartbeat_limit_ms; /* a hung serving process is replaced within it */
 
     settings_text_t *texts; /* of the file; see settings_free() */

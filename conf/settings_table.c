@@ -154,6 +154,16 @@ const setting_t settings_table[] = {
      .meaning = "Whose rights the serving process has, once sockets are open and keys and tokens are read. "
                 "Only root can "
                 "name another one. A state directory or access log that is made belongs to that user."},
+    {.name = "system_call_filter",
+     .option = "--system-call-filter",
+     .placeholder = "on|off",
+     .type = SETTING_CHOICE,
+     FIELD(filter_system_calls),
+     .choices = {"off", "on"},
+     .standard = {"on"},
+     .meaning =
+         "Is the serving process kept from system calls that it never makes (seccomp)? Turn it off only "
+         "where the system has no such filter, or to look into the process with a debugger."},
     {.name = "access_log.path",
      .option = "--access-log",
      .placeholder = "FILE|-|off",

@@ -339,7 +339,9 @@ static bool give_up_rights(const process_t *process)
     if (!sandbox_become(&process->user, error))
         return complain(error);
     supervisor_die_with_parent(process->parent);
-    return sandbox_enter(error) || complain(error);
+    return (sandbox_hide_memory(error) &&
+            (!process->settings.filter_system_calls || sandbox_filter_system_calls(error))) ||
+           complain(error);
 }
 
 /* What can be wrong is tried first: certificates, the token, the journal. */

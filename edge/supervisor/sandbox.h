@@ -37,9 +37,11 @@ bool sandbox_become(const sandbox_user_t *user, char error[SANDBOX_ERROR_MAX]);
 /* No new privileges by whatever is executed, no core dumps. For both processes. */
 bool sandbox_restrict(char error[SANDBOX_ERROR_MAX]);
 
-/* No memory that other processes may read, and a filter of system calls: what would run another program, look
- * into other processes or change the system ends the process (SIGSYS); what a library might try and can do
- * without fails. All threads, now and later. */
-bool sandbox_enter(char error[SANDBOX_ERROR_MAX]);
+/* No memory that other processes may read. */
+bool sandbox_hide_memory(char error[SANDBOX_ERROR_MAX]);
+
+/* A filter of system calls: what would run another program, look into other processes or change the system
+ * ends the process (SIGSYS); what a library might try and can do without fails. All threads, now and later. */
+bool sandbox_filter_system_calls(char error[SANDBOX_ERROR_MAX]);
 
 #endif

@@ -87,16 +87,25 @@ static bool fill(scmp_filter_ctx filter)
            add_socket_families(filter) && add_processes(filter);
 }
 
-bool sandbox_enter(char error[SANDBOX_ERROR_MAX])
+bool sandbox_hide_memory(char error[SANDBOX_ERROR_MAX])
 {
-    int failed = prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == 0 ? 0 : errno;
+    if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == 0)
+        return true;
+    snprintf(error, SANDBOX_ERROR_MAX, "memory cannot be hidden from other processes: %s", strerror(errno));
+    return false;
+}
+
+/* Already filling it in asks the kernel what it can do. */
+bool sandbox_filter_system_calls(char error[SANDBOX_ERROR_MAX])
+{
     scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
-    MUST(filter != NULL && fill(filter));
-    if (failed == 0)
-        failed = -seccomp_load(filter);
+    MUST(filter != NULL);
+    int failed = fill(filter) ? -seccomp_load(filter) : EOPNOTSUPP;
     seccomp_release(filter);
     if (failed != 0)
-        snprintf(error, SANDBOX_ERROR_MAX, "the filter of system calls is refused by this system: %s",
+        snprintf(error, SANDBOX_ERROR_MAX,
+                 "this system takes no filter of system calls (%s): where that must be, "
+                 "--system-call-filter off does without it",
                  strerror(failed));
     return failed == 0;
 }

@@ -42,6 +42,12 @@ def test_every_thread_is_filtered_and_can_gain_nothing(node):
     assert status_of(f"/proc/{node.pid}/status")["NoNewPrivs"].strip() == "1"
 
 
+def test_the_filter_can_be_left_out(start_node, origin):
+    node = start_node(origin, system_call_filter="off")
+    for thread in threads_of(node.serving_pid):
+        assert thread["NoNewPrivs"].strip() == "1" and thread["Seccomp"].strip() == "0", thread
+
+
 def test_no_core_is_left(node):
     for pid in node.pid, node.serving_pid:
         line = next(line for line in Path(f"/proc/{pid}/limits").read_text().splitlines() if "core file" in line)

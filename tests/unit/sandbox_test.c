@@ -3,6 +3,8 @@
 
 #include <errno.h>
 #include <grp.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -35,7 +37,9 @@ static int in_sandbox(int (*act)(void))
     assert_true(child >= 0);
     if (child == 0) {
         char error[SANDBOX_ERROR_MAX];
-        _exit(sandbox_restrict(error) && sandbox_enter(error) ? act() : NO_SANDBOX);
+        _exit(sandbox_restrict(error) && sandbox_hide_memory(error) && sandbox_filter_system_calls(error)
+                  ? act()
+                  : NO_SANDBOX);
     }
     int status;
     assert_int_equal(waitpid(child, &status, 0), child);
@@ -192,6 +196,40 @@ static void no_core_and_no_new_privileges(void **state)
     assert_gives(look_at_limits, ALLOWED);
 }
 
+/* Makes seccomp(2) what it is where the kernel has none. */
+static bool lose_seccomp(void)
+{
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_seccomp, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog program = {sizeof code / sizeof *code, code};
+    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+           prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
+}
+
+static int filter_without_seccomp(void)
+{
+    char error[SANDBOX_ERROR_MAX];
+    if (!lose_seccomp() || sandbox_filter_system_calls(error))
+        return NO_SANDBOX;
+    return strstr(error, "--system-call-filter off") != NULL ? ALLOWED : EINVAL;
+}
+
+static void a_system_without_the_filter_is_told(void **state)
+{
+    (void)state;
+    pid_t child = fork();
+    if (child == 0)
+        _exit(filter_without_seccomp());
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), ALLOWED);
+}
+
 static void an_unknown_user_is_told(void **state)
 {
     (void)state;
@@ -269,6 +307,7 @@ int main(void)
         cmocka_unit_test(what_is_not_needed_is_refused),
         cmocka_unit_test(what_serving_takes_is_allowed),
         cmocka_unit_test(no_core_and_no_new_privileges),
+        cmocka_unit_test(a_system_without_the_filter_is_told),
         cmocka_unit_test(an_unknown_user_is_told),
         cmocka_unit_test(root_is_given_up_whole),
         cmocka_unit_test(a_directory_of_others_is_not_given_away),
