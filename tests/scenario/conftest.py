@@ -8,8 +8,9 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from harness.node import Node  # noqa: E402
+from harness.node import Node, command_lines  # noqa: E402
 from harness.origin import Origin  # noqa: E402
+from harness.settings import assert_set  # noqa: E402
 from harness.waiting import PATIENCE  # noqa: E402
 
 SCENARIO_SECONDS = 60
@@ -22,6 +23,7 @@ def pytest_addoption(parser):
 def pytest_configure(config):
     config.addinivalue_line("markers", "slow: full size, only with --slow")
     config.addinivalue_line("markers", "patient(seconds): may take longer than the usual minute")
+    config.addinivalue_line("markers", "setting(name...): sets these away from their defaults and sees what that does")
 
 
 def pytest_collection_modifyitems(config, items):
@@ -49,6 +51,14 @@ def limit(request):
     signal.setitimer(signal.ITIMER_REAL, seconds)
     yield
     signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+@pytest.fixture(autouse=True)
+def marked_settings(request):
+    """What a scenario is marked for (test_settings_map.py), it has set."""
+    command_lines.clear()
+    yield
+    assert_set([name for marker in request.node.iter_markers("setting") for name in marker.args], list(command_lines))
 
 
 @pytest.fixture

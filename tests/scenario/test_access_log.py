@@ -22,6 +22,7 @@ def page(origin):
     origin.serve("/a", b"12345", cache_control="max-age=60")
 
 
+@pytest.mark.setting("access_log.path")
 def test_a_line_says_what_happened(start_node, origin, page, tmp_path):
     log = tmp_path / "access.log"
     node = start_node(origin, access_log=str(log))

@@ -26,6 +26,7 @@ def serve(start_node, tmp_path):
         origin.close()
 
 
+@pytest.mark.setting("sites[].origin.ca_file")
 def test_http_2_upstream(start_node, serve):
     origin, ca = serve()
     node = start_node(origin.url, ca_file=str(ca))

@@ -23,6 +23,7 @@ def test_the_scheme_is_not_in_the_key(node, origin, echo):
     assert origin.requests[0].get("x-forwarded-proto") == "https"
 
 
+@pytest.mark.setting("sites[].forwarded_proto")
 def test_the_forwarded_scheme_is_the_sites_constant(start_node, origin, echo):
     node = start_node(origin, forwarded_proto="http")
     node.h2().get("/a")

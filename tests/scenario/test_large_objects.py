@@ -32,6 +32,7 @@ def test_at_the_limit_it_is_stored(client, node, origin, known):
     assert node.metric("selvedge_memory_bytes") >= LIMIT
 
 
+@pytest.mark.setting("memory.max_object")
 @pytest.mark.parametrize("known", [True, False], ids=["length known", "chunked"])
 def test_over_the_limit_it_streams_and_is_not_stored(client, node, origin, known):
     body = noise(9 * LIMIT + 1)

@@ -21,6 +21,7 @@ def is_refused(node, tls=False):
         return True
 
 
+@pytest.mark.setting("limits.connections")
 def test_connections_in_all(start_node, serve):
     node = start_node(serve, max_connections="4", max_address_connections="0")
     clients = [node.h1(), node.h2(), node.h1(tls=True), node.h1()]
@@ -33,6 +34,7 @@ def test_connections_in_all(start_node, serve):
     until(lambda: not is_refused(node), "a place is free again")
 
 
+@pytest.mark.setting("limits.address_connections")
 def test_connections_of_one_address(start_node, serve):
     node = start_node(serve, max_address_connections="3", workers="4")
     clients = [node.h1() for _ in range(3)]
@@ -44,6 +46,7 @@ def test_connections_of_one_address(start_node, serve):
     until(lambda: not is_refused(node), "a place is free again")
 
 
+@pytest.mark.setting("limits.address_connection_rate")
 def test_new_connections_per_second_of_one_address(start_node, serve):
     node = start_node(serve, max_address_connection_rate="1", workers="4")
     served = sum(not is_refused(node) for _ in range(20))
@@ -51,6 +54,7 @@ def test_new_connections_per_second_of_one_address(start_node, serve):
     node.wait_metric("selvedge_refused_total", 20 - served, reason="address_connection_rate")
 
 
+@pytest.mark.setting("limits.address_request_rate")
 @pytest.mark.parametrize("protocol", ["h1", "h2"])
 def test_requests_per_second_of_one_address(start_node, serve, protocol):
     node = start_node(serve, max_address_request_rate="1", workers="4")

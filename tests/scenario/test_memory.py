@@ -1,10 +1,13 @@
 """The memory tier keeps to its limit."""
+import pytest
+
 from harness.message import noise
 from harness.waiting import together
 
 LIMIT = 16 << 20
 
 
+@pytest.mark.setting("memory.size")
 def test_eviction_keeps_memory_under_the_limit(start_node, origin):
     node = start_node(origin, memory="16M")
     origin.on("/*", lambda request, response: response.send(200, {"Cache-Control": "max-age=600"}, noise(200_000, request.path)))

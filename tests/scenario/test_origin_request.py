@@ -53,6 +53,7 @@ def test_one_accept_encoding_whatever_the_client_says(node, origin, page):
     assert len(said) == 1
 
 
+@pytest.mark.setting("sites[].request_fields")
 def test_forward_all_passes_the_rest(start_node, origin, page):
     node = start_node(origin, forward="all")
     fields = seen(node, origin, {**CLIENTS_OWN, **NEVER, **OTHERS, **HOP_BY_HOP})
@@ -68,6 +69,7 @@ def test_via_of_those_before_us_is_kept(start_node, origin, page):
     assert seen(node, origin, {"Via": "1.0 other"}).get("via") == "1.0 other, 1.1 selvedge"
 
 
+@pytest.mark.setting("sites[].origin.host")
 def test_origin_host(start_node, origin, page):
     node = start_node(origin, origin_host="assets.example")
     assert seen(node, origin, {}).get("host") == "assets.example"

@@ -12,6 +12,7 @@ def timed(action):
     return action(), time.monotonic() - start
 
 
+@pytest.mark.setting("sites[].origin.first_byte_timeout")
 def test_no_first_byte_in_time_is_504(start_node, origin):
     node = start_node(origin, first_byte_timeout="0.5")
     origin.on("/a", lambda _, response: response.gone())
@@ -21,6 +22,7 @@ def test_no_first_byte_in_time_is_504(start_node, origin):
     node.wait_metric("selvedge_fills", 0)
 
 
+@pytest.mark.setting("sites[].origin.between_bytes_timeout")
 def test_silence_within_the_body_ends_it_with_an_error(start_node, origin):
     node = start_node(origin, between_bytes_timeout="0.5")
     closed = []
@@ -57,6 +59,7 @@ def test_a_head_that_drips_counts_as_no_answer(start_node, origin):
     assert answer.status == 504 and answer.cache["detail"]
 
 
+@pytest.mark.setting("sites[].origin.connect_timeout")
 def test_a_connection_that_is_not_accepted_in_time_is_504(start_node):
     server = socket.socket()
     server.bind(("127.0.0.1", 0))

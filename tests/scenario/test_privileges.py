@@ -59,6 +59,7 @@ def as_nobody(start_node, origin, public_dir, **options):
     return start_node(origin, user=NOBODY, **options)
 
 
+@pytest.mark.setting("user")
 @as_root
 def test_the_serving_process_is_the_user_and_nothing_of_root(start_node, origin, public_dir):
     (public_dir / "secret").mkdir(mode=0o700)  # what only root can read: the key and the token

@@ -1,5 +1,7 @@
 """The front: HTTP/2 and HTTP/1.1, with TLS and without."""
+import re
 import ssl
+from pathlib import Path
 
 import pytest
 
@@ -95,6 +97,22 @@ def test_connections_are_counted_while_they_last(node, page):
     node.wait_metric("selvedge_connections", 2, protocol="h2")
     node.close_clients()
     node.wait_metric("selvedge_connections", 0)
+
+
+@pytest.mark.setting("workers")
+def test_there_are_as_many_workers_as_are_set(start_node, origin, page):
+    node = start_node(origin, workers="3")
+    tasks = {path.read_text().strip(): path.parent for path in Path(f"/proc/{node.serving_pid}/task").glob("*/comm")}
+    assert sorted(name for name in tasks if name.startswith("worker")) == ["worker 0", "worker 1", "worker 2"]
+
+    def worked():
+        """How often each has waited for something to do."""
+        status = [(tasks[f"worker {number}"] / "status").read_text() for number in range(3)]
+        return [int(re.search(r"^voluntary_ctxt_switches:\s+(\d+)", text, re.M)[1]) for text in status]
+    before = worked()
+    for _ in range(120):  # the kernel spreads connections over all of them
+        assert node.h1().get("/page").status == 200
+    assert all(after > once + 10 for after, once in zip(worked(), before))
 
 
 def test_all_workers_serve_at_once(node, page):

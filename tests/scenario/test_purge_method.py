@@ -16,6 +16,7 @@ def purge(client, token, target="/a", **more):
     return client.request(target, fields, method="PURGE", **more)
 
 
+@pytest.mark.setting("sites[].purge_method")
 def test_it_purges_that_url_hard(client, node, origin):
     for path in ("/a", "/b"):
         origin.serve(path, b"old", cache_control="max-age=60", etag='"old"')

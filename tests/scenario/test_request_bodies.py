@@ -28,6 +28,7 @@ def test_a_chunked_body_arrives_whole(node, origin):
     assert origin.asked("/upload")[0].body == b"first second"
 
 
+@pytest.mark.setting("limits.request_body")
 def test_a_longer_body_is_413_and_the_origin_hears_nothing(node, origin):
     h1 = node.h1()
     h1.send(b"PUT /upload HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % (LIMIT + 1))

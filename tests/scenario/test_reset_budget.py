@@ -39,6 +39,7 @@ def test_distinct_cold_urls_given_up_reach_the_origin_at_most_264_times(node, or
     assert node.get("/after").body == b"still here"
 
 
+@pytest.mark.setting("http2.reset_budget")
 @pytest.mark.parametrize("attack", ATTACKS)
 def test_the_budget_is_as_large_as_it_is_set(start_node, origin, attack):
     node = start_node(origin, http2_reset_budget=7)

@@ -64,6 +64,7 @@ def assert_all_ended(clients, before):
     assert not late, late
 
 
+@pytest.mark.setting("timeouts.stall")
 def test_who_does_not_take_or_give_is_cut_by_the_stall_time_out(start_node, serve):
     node = start_node(serve, stall_timeout="2", header_timeout="50", idle_timeout="50")
     node.get("/big")
@@ -75,6 +76,7 @@ def test_who_does_not_take_or_give_is_cut_by_the_stall_time_out(start_node, serv
     assert node.get("/small").body == b"small"
 
 
+@pytest.mark.setting("timeouts.header")
 def test_a_head_must_become_whole_within_the_header_time_out(start_node, serve):
     node = start_node(serve, stall_timeout="50", header_timeout="2", idle_timeout="50")
     clients = headless()
@@ -104,6 +106,7 @@ def test_over_tls_too_who_does_not_take_is_cut(start_node, serve):
     node.wait_metric("selvedge_connections_cut_total", len(clients), reason="stall")
 
 
+@pytest.mark.setting("timeouts.idle")
 def test_an_idle_connection_is_ended_in_good_order(start_node, serve):
     node = start_node(serve, stall_timeout="50", header_timeout="50", idle_timeout="2")
     h1, h2, never = node.h1(), node.h2(), node.h1()

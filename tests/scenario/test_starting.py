@@ -9,6 +9,7 @@ from harness.h1 import H1, tls_context
 from harness.node import ROOT, run
 
 
+@pytest.mark.setting("listen[].url", "state_dir")
 def test_the_ready_line_names_every_listener_with_the_port_it_got(start_node, origin, tmp_path):
     origin.serve("/", b"home")
     node = start_node(origin, listen=["http://127.0.0.1:0", "https://127.0.0.1:0", "http://127.0.0.1:0"],
@@ -24,6 +25,7 @@ def test_the_ready_line_names_every_listener_with_the_port_it_got(start_node, or
     assert sum("selvedge: ready" in line for line in node.err.lines) == 1
 
 
+@pytest.mark.setting("admin.url")
 def test_ipv6(start_node, origin):
     origin.serve("/", b"six", cache_control="max-age=60")
     node = start_node(origin, listen=["http://[::1]:0", "https://[::1]:0"], admin="http://[::1]:0")
@@ -47,7 +49,8 @@ def test_each_start_makes_a_token_of_its_own(start_node, origin):
     assert start_node(origin).token != start_node(origin).token
 
 
-@pytest.mark.parametrize("option", ["admin_token", "admin_token_file"])
+@pytest.mark.parametrize("option", [pytest.param("admin_token", marks=pytest.mark.setting("admin.token")),
+                                    pytest.param("admin_token_file", marks=pytest.mark.setting("admin.token_file"))])
 def test_a_given_token_is_used_and_none_is_made(start_node, origin, tmp_path, option):
     (tmp_path / "token").write_text("from-outside\n")
     value = "from-outside" if option == "admin_token" else str(tmp_path / "token")
@@ -87,6 +90,7 @@ def test_a_self_signed_certificate_for_localhost_is_made_and_said(node, tmp_path
             assert sock.version() == "TLSv1.3"
 
 
+@pytest.mark.setting("certificates[].cert", "certificates[].key")
 def test_a_given_certificate_is_shown(start_node, origin, tmp_path):
     from harness.h2origin import make_certificates
     _, certificate, key = make_certificates(tmp_path)
@@ -104,6 +108,7 @@ def test_the_port_of_another_is_a_clear_failure(node, origin):
     assert node.running
 
 
+@pytest.mark.setting("--version")
 def test_version_is_the_one_of_the_build(node):
     cmake = (ROOT / "CMakeLists.txt").read_text()
     version = run("--version").stdout.split()[1]

@@ -67,6 +67,7 @@ def test_idle_http_2_connections_are_told(node, origin):
     assert node.wait(20) == 0
 
 
+@pytest.mark.setting("timeouts.shutdown")
 @pytest.mark.parametrize("protocol", ["h1", "h2"])
 def test_a_client_that_stalls_cannot_hold_it_longer_than_the_time_out(start_node, origin, protocol):
     node = start_node(origin, shutdown_timeout="1.5")

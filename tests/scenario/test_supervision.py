@@ -198,6 +198,7 @@ def test_it_ends_with_a_parent_that_ends_while_it_starts(supervised):
     until(lambda: gone(serving), "the serving process has ended")
 
 
+@pytest.mark.setting("timeouts.heartbeat")
 def test_one_that_is_stopped_is_replaced_even_before_it_serves(supervised):
     node = supervised(heartbeat_limit=1)
     before = node.serving_pid

@@ -33,6 +33,7 @@ def handshake(node, version):
     return openssl("s_client", "-connect", f"127.0.0.1:{node.https_port}", "-status", version, input="").stdout
 
 
+@pytest.mark.setting("certificates[].ocsp_staple")
 @pytest.mark.parametrize("version", ["-tls1_2", "-tls1_3"])
 def test_a_staple_is_shown_to_clients_that_ask(start_node, origin, authority, version):
     node = start_node(origin, cert=str(authority.certificate), key=str(authority.key), ocsp_staple=str(authority()))

@@ -28,6 +28,8 @@ DEFAULTS = {
 }
 READY = re.compile(r"selvedge: ready (.*?) admin=(\S+) state=(.*)")
 
+command_lines = []  # of every daemon that this scenario started, a list of words each
+
 
 def environment(**more):
     """Sanitizers end a process that does wrong with 99, which no option or signal gives."""
@@ -49,6 +51,8 @@ def arguments(options):
 
 def run(*line, binary=SELVEDGE, seconds=20, **more):
     """Runs a command that ends by itself; its exit code, stdout and stderr."""
+    if binary == SELVEDGE:
+        command_lines.append([str(word) for word in line])
     done = subprocess.run([str(binary), *map(str, line)], capture_output=True, text=True, env=environment(**more),
                           timeout=Deadline(seconds).left(), stdin=subprocess.DEVNULL)
     assert not trouble_in(done.stderr), trouble_in(done.stderr)
@@ -119,6 +123,7 @@ class Node:
         """origin: an Origin or a URL. Further options are the daemon's own, with _ for -."""
         url = getattr(origin, "url", origin)
         options = {"origin": url, **DEFAULTS, **options}
+        command_lines.append(arguments(options))
         # setpriv: should the tests be killed, the node goes with them.
         line = ["setpriv", "--pdeathsig", "KILL", str(SELVEDGE), *arguments(options)]
         self.process = subprocess.Popen(line, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
