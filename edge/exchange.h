@@ -38,7 +38,8 @@ struct exchange {
     int64_t started_us, first_byte_us; /* wall clock; 0: none yet */
     object_reader_t *reader;           /* hit's or waiter's; NULL when answered without an object */
     waiter_t *waiter;                  /* NULL for hits */
-    const site_t *site;                /* NULL: none has this host, or it was refused before */
+    worker_term_t *term;               /* keeps the configuration that the request began with */
+    const site_t *site;                /* its; NULL: none has this host, or it was refused before */
     body_span_t span;                  /* lent to the library until it asks for more */
     h2o_iovec_t note;                  /* by which the log finds the exchange of a request */
     walk_kind_t kind;

@@ -60,7 +60,7 @@ static void describe_refused(access_log_line_t *line, const h2o_req_t *req)
 static const site_t *site_of(const exchange_t *exchange, const worker_t *worker)
 {
     return exchange != NULL && exchange->site != NULL ? exchange->site
-                                                      : sites_only(worker_node(worker)->sites);
+                                                      : sites_only(worker_configuration(worker)->sites);
 }
 
 static void write_line(access_log_buffer_t *log, worker_t *worker, h2o_req_t *req, const exchange_t *exchange)

@@ -36,13 +36,12 @@ typedef struct {
     sandbox_user_t user;
     pid_t parent; /* the node's id */
     /* The serving process's. */
-    char token[TOKEN_LENGTH_MAX + 1];
+    configuration_t *configuration; /* in force */
     server_t *server;
     journal_io_t journal_io;
     journal_t *journal; /* until the publisher has it */
     publisher_t *publisher;
     housekeeping_t *housekeeping;
-    sites_t *sites;
     node_t node;
 } process_t;
 
@@ -138,30 +137,14 @@ static void remove_state_dir(const process_t *process)
         fprintf(stderr, "selvedge: %s could not be removed: %s\n", process->state_dir, strerror(errno));
 }
 
-/* True, too, when none is given: process->token is empty then. */
-static bool take_given_token(process_t *process)
-{
-    const settings_t *settings = &process->settings;
-    char error[TOKEN_ERROR_MAX];
-    if (settings->admin_token != NULL) {
-        if (!token_is_valid(text_of(settings->admin_token)))
-            return complain("--admin-token: a token is at most 512 letters, digits and - . _ ~ + /, with = "
-                            "at the end only");
-        snprintf(process->token, sizeof process->token, "%s", settings->admin_token);
-        return true;
-    }
-    if (settings->admin_token_file != NULL)
-        return token_read(settings->admin_token_file, process->token, error) || complain(error);
-    return true;
-}
-
-static bool find_token(process_t *process)
+/* The one in the state directory where none is given. */
+static bool find_token(const process_t *process, configuration_t *configuration)
 {
     char path[PATH_BYTES + 64], error[TOKEN_ERROR_MAX];
-    if (process->token[0] != '\0')
+    if (configuration->token[0] != '\0')
         return true;
     path_in_state(process, "admin-token", path);
-    if (!token_read_or_make(path, process->token, error))
+    if (!token_read_or_make(path, configuration->token, error))
         return complain(error);
     fprintf(stderr, "selvedge: the admin token is in %s\n", path);
     return true;
@@ -256,14 +239,6 @@ static void *trace(void *context, const site_t *site, text_t target, int64_t now
     return trace_target(context, site, target, now_ms);
 }
 
-static void name_sites(const settings_t *settings)
-{
-    for (size_t i = 0; i < settings->site_count; i++)
-        counters_name_site((unsigned)i, settings->sites[i].name);
-    if (settings->host_count > 0)
-        counters_name_site(SITE_NONE, TEXT(""));
-}
-
 static void start_rooms(process_t *process)
 {
     const settings_t *settings = &process->settings;
@@ -271,22 +246,19 @@ static void start_rooms(process_t *process)
     memory_attach_thread();
     counters_attach();
     count_restarts(node->heartbeats->deaths);
-    name_sites(settings);
+    if (settings->host_count > 0)
+        counters_name_site(SITE_NONE, TEXT(""));
     uint32_t number;
     random_bytes(&number, sizeof number);
     snprintf(node->cdn_loop, sizeof node->cdn_loop, "selvedge; node=%08x", number);
     memory_config_t memory = {settings->memory_bytes, settings->max_object_bytes, new_version, NULL};
     node->memory = memory_new(&memory);
     node->limits = make_limits(settings);
-    node->sites = process->sites = sites_new(settings);
     process->publisher = publisher_start(&process->journal, node->ledger, wall_now_ms);
-    puller_config_t puller = {.sites = settings->sites,
-                              .cdn_loop = text_of(node->cdn_loop),
-                              .now_ms = wall_now_ms,
-                              .heart = heart_claim(node->heartbeats)};
+    puller_config_t puller = {
+        .cdn_loop = text_of(node->cdn_loop), .now_ms = wall_now_ms, .heart = heart_claim(node->heartbeats)};
     node->puller = puller_start(&puller);
-    api_config_t api = {process->publisher,   node->ledger, text_of(process->token),
-                        node->sites,          wall_now_ms,  wall_now_ms(),
+    api_config_t api = {process->publisher,   node->ledger, wall_now_ms, wall_now_ms(),
                         (int)process->parent, trace,        node};
     node->api = api_new(&api);
     process->housekeeping = housekeeping_start(node, wall_now_ms);
@@ -324,13 +296,14 @@ static bool prove_guard(void)
 /* What only the user who starts the node may be able to read. */
 static bool read_secrets(process_t *process)
 {
-    char error[ERROR_BYTES];
-    process->server = server_open(&process->settings, process->sockets, error, sizeof error);
-    if (process->server == NULL)
+    char error[CONFIGURATION_ERROR_MAX];
+    settings_t settings = process->settings;
+    process->configuration = configuration_new(&settings, NULL, error);
+    if (process->configuration == NULL)
         return complain(error);
-    if (server_self_signed(process->server))
+    if (process->configuration->self_signed)
         complain("no --cert given: https answers with a self-signed certificate for localhost");
-    return take_given_token(process);
+    return true;
 }
 
 static bool give_up_rights(const process_t *process)
@@ -350,9 +323,8 @@ static bool prepare(process_t *process)
     if (!prove_guard() || !read_secrets(process) || !give_up_rights(process) ||
         !find_ca_files(&process->settings))
         return false;
-    process->node.settings = &process->settings;
     process->node.ledger = ledger_new(EXACT_SLOTS, FOLDED_SLOTS);
-    return find_token(process) && open_journal(process) && open_log(process);
+    return find_token(process, process->configuration) && open_journal(process) && open_log(process);
 }
 
 static void say_ready(const process_t *process)
@@ -401,10 +373,8 @@ static void clean_up(process_t *process)
     if (process->journal != NULL)
         journal_close(&process->journal);
     journal_io_posix_close(&process->journal_io);
-    if (process->server != NULL)
-        server_free(&process->server);
-    if (process->sites != NULL)
-        sites_free(&process->sites);
+    if (process->configuration != NULL)
+        configuration_unref(&process->configuration);
     if (process->node.ledger != NULL)
         ledger_free(&process->node.ledger);
     sockets_close(&process->sockets);
@@ -416,7 +386,8 @@ static bool run(process_t *process)
     if (!prepare(process))
         return false;
     start_rooms(process);
-    server_start(process->server, &process->node);
+    process->server =
+        server_start(&process->settings, process->sockets, &process->node, process->configuration);
     supervisor_ready(process->node.heartbeats);
     say_ready(process);
     serve_signals(process);

@@ -2,24 +2,20 @@
 #ifndef SELVEDGE_EDGE_NODE_H
 #define SELVEDGE_EDGE_NODE_H
 
-#include "conf/settings.h"
 #include "edge/cache/memory.h"
 #include "edge/limits/table.h"
 #include "edge/observe/access_log.h"
 #include "edge/supervisor/heartbeat.h"
-#include "edge/sites/sites.h"
 #include "origin_pull/puller.h"
 #include "purge/api.h"
 
 typedef struct {
-    const settings_t *settings;
-    const sites_t *sites;
     memory_t *memory;
     ledger_t *ledger;
     puller_t *puller;
     access_log_t *access_log; /* NULL: off */
     api_t *api;
-    limits_t *limits;     /* of clients */
+    limits_t *limits;         /* of clients */
     heartbeats_t *heartbeats; /* NULL: nobody watches */
     char cdn_loop[32];        /* this process's member of CDN-Loop */
 } node_t;

@@ -63,7 +63,7 @@ void purge_method(exchange_t *exchange)
 {
     h2o_req_t *req = exchange->req;
     const node_t *node = worker_node(exchange->worker);
-    if (!node->settings->sites[exchange->site->number].purge_method) {
+    if (!exchange->site->settings->purge_method) {
         h2o_add_header(&req->pool, &req->res.headers, H2O_TOKEN_ALLOW, NULL,
                        H2O_STRLIT("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"));
         respond_refusal(exchange, 405, "method", "PURGE is not taken here.\n");
@@ -76,6 +76,7 @@ void purge_method(exchange_t *exchange)
     call->exchange = exchange;
     purge_call_t **held = h2o_mem_alloc_shared(&req->pool, sizeof(call), on_request_end);
     *held = call;
-    api_purge_target(node->api, authorization_of(req), exchange->key.site, exchange->key.target, on_answer,
-                     call);
+    text_t token = text_of(exchange->term->configuration->token);
+    api_purge_target(node->api, token, authorization_of(req), exchange->key.site, exchange->key.target,
+                     on_answer, call);
 }

@@ -89,7 +89,7 @@ static void start_fill(exchange_t *exchange, walk_step_t *step, http_fields_t fi
     step->base = NULL;
     fill_t *fill = fill_new(&request);
     if (slot != NULL) {
-        puller_submit(node->puller, &fill);
+        puller_submit(node->puller, &fill, exchange->term->configuration, exchange->site->settings);
         return;
     }
     if (!room)
@@ -263,6 +263,7 @@ void exchange_end(exchange_t *exchange)
         exchange->waiter->exchange = NULL;
         free_if_over(exchange->waiter);
     }
+    worker_let_go(exchange->worker, exchange->term);
     exchange->magic = 0;
 }
 
@@ -273,6 +274,7 @@ static exchange_t *exchange_new(h2o_req_t *req)
     exchange->magic = EXCHANGE_MAGIC;
     exchange->req = req;
     exchange->worker = worker_of(req);
+    exchange->term = worker_hold(exchange->worker);
     exchange->started_us = exchange_now_us();
     exchange->outcome = OUTCOME_ERROR;
     exchange_note(exchange);
@@ -361,7 +363,7 @@ static void decide(exchange_t *exchange)
 static bool find_site(exchange_t *exchange)
 {
     exchange->site =
-        sites_find(worker_node(exchange->worker)->sites, text_from(exchange->req->input.authority));
+        sites_find(exchange->term->configuration->sites, text_from(exchange->req->input.authority));
     if (exchange->site != NULL)
         return true;
     count_guard_stopped(GUARD_UNKNOWN_HOST);

@@ -15,7 +15,7 @@ typedef struct {
     memory_t *memory;
     text_t method;        /* "GET" for everything that may be stored */
     cache_key_t key;      /* its target is copied */
-    unsigned site;        /* the number of the site whose origin is asked */
+    unsigned site;        /* the number of the site whose origin is asked, for the counters */
     http_fields_t fields; /* the client's, end to end; copied */
     text_t body;          /* of the request; copied; absent: {NULL, 0} */
     object_t *object;     /* the fill takes a reference of its own */

@@ -49,9 +49,12 @@ static void on_notify(object_filler_t *filler, unsigned events)
     post(transfer);
 }
 
-void puller_submit(puller_t *puller, fill_t **fill)
+void puller_submit(puller_t *puller, fill_t **fill, configuration_t *configuration,
+                   const settings_site_t *site)
 {
     transfer_t *transfer = transfer_new(puller, &puller->config, fill);
+    transfer->configuration = configuration_ref(configuration);
+    transfer->site = site;
     gauge_add(GAUGE_FILLS, 1);
     transfer->filler.notify = on_notify;
     /* Its first stay in the inbox is what starts it; a reader may already have left by then. */

@@ -5,23 +5,24 @@
 #define SELVEDGE_ORIGIN_PULL_PULLER_H
 
 #include "edge/supervisor/heartbeat.h"
-#include "conf/settings.h"
+#include "edge/configuration.h"
 #include "origin_pull/fill.h"
 
 typedef struct puller puller_t;
 
 typedef struct {
-    const settings_site_t *sites; /* by fill_site(); kept by the caller */
-    text_t cdn_loop;              /* this node's member of CDN-Loop */
-    int64_t (*now_ms)(void);      /* wall clock */
-    heart_t *heart;               /* ticked by its loop; NULL: nobody watches */
+    text_t cdn_loop;         /* this node's member of CDN-Loop */
+    int64_t (*now_ms)(void); /* wall clock */
+    heart_t *heart;          /* ticked by its loop; NULL: nobody watches */
 } puller_config_t;
 
 /* The texts are kept by the caller. */
 puller_t *puller_start(const puller_config_t *config);
 
-/* Any thread. Takes over the fill, tells its object about the puller and runs it to its end. */
-void puller_submit(puller_t *puller, fill_t **fill);
+/* Any thread. Takes over the fill, tells its object about the puller and runs it to its end: against the
+ * origin of this site, which is of the configuration, of which it takes a reference. */
+void puller_submit(puller_t *puller, fill_t **fill, configuration_t *configuration,
+                   const settings_site_t *site);
 
 /* Fails what still runs, ends the thread. No more submits may come. */
 void puller_stop(puller_t **puller);

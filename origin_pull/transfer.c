@@ -23,7 +23,6 @@ transfer_t *transfer_new(puller_t *puller, const puller_config_t *config, fill_t
     transfer->magic = TRANSFER_MAGIC;
     transfer->puller = puller;
     transfer->config = config;
-    transfer->site = &config->sites[fill_site(*fill)];
     transfer->fill = *fill;
     *fill = NULL;
     transfer->lines = must_alloc(sizeof *transfer->lines);
@@ -50,6 +49,7 @@ void transfer_free(transfer_t **pointer)
     MUST_BE(transfer, TRANSFER_MAGIC);
     transfer_reset(transfer);
     fill_free(&transfer->fill);
+    configuration_unref(&transfer->configuration);
     free(transfer->lines);
     transfer->magic = 0;
     free(transfer);

@@ -17,7 +17,8 @@ struct transfer {
     uint32_t magic;
     /* Fixed after creation. */
     const puller_config_t *config;
-    const settings_site_t *site; /* the fill's */
+    configuration_t *configuration; /* a reference */
+    const settings_site_t *site;    /* of it: whose origin is asked */
     puller_t *puller;
     fill_t *fill; /* owned */
     /* The puller's thread. */
@@ -41,7 +42,7 @@ struct transfer {
     transfer_t *inbox_next;
 };
 
-/* Takes over the fill. */
+/* Takes over the fill. The caller sets the site and its configuration. */
 transfer_t *transfer_new(puller_t *puller, const puller_config_t *config, fill_t **fill);
 void transfer_free(transfer_t **transfer);
 

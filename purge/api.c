@@ -21,6 +21,7 @@ typedef void answer_fn(void *context, api_answer_t *answer);
 /* One request and where its answer goes. */
 typedef struct {
     api_t *api;
+    const api_rules_t *rules;
     const api_request_t *request;
     answer_fn *answer;
     void *context;
@@ -86,7 +87,7 @@ static void answer_purge(const exchange_t *exchange)
         refusal = api_answer_error(
             API_TOO_LARGE, NULL, "the body is larger than %d bytes; make several purges of it", API_BODY_MAX);
     else
-        purge = api_purge_read(request->body, api->config.sites, &refusal);
+        purge = api_purge_read(request->body, exchange->rules->sites, &refusal);
     if (purge == NULL)
         send_answer(exchange, refusal);
     else
@@ -151,7 +152,7 @@ static void answer_trace(const exchange_t *exchange)
     const site_t *site;
     if (!read_trace(query, decoded, &url))
         answer = api_answer_error(API_BAD_VALUE, "url", "say which URL: /v1/trace?url=URL, percent-encoded");
-    else if ((site = find_traced(config->sites, url, room, &target, &answer)) != NULL) {
+    else if ((site = find_traced(exchange->rules->sites, url, room, &target, &answer)) != NULL) {
         json_t *traced = config->trace(config->trace_context, site, target, config->now_ms());
         answer = api_answer_json(200, &traced);
     }
@@ -193,10 +194,12 @@ static bool take_bearer(text_t authorization, text_t *token)
     return token->length > 0;
 }
 
-static bool shows_token(const api_t *api, text_t authorization)
+static bool shows_token(text_t token, text_t authorization)
 {
-    text_t token;
-    return take_bearer(authorization, &token) && token_equal(token, api->config.token);
+    text_t shown;
+    /* An empty token would let everybody in. */
+    MUST(token_is_valid(token));
+    return take_bearer(authorization, &shown) && token_equal(shown, token);
 }
 
 static bool is_authorized(const exchange_t *exchange)
@@ -210,7 +213,7 @@ static bool is_authorized(const exchange_t *exchange)
                              "token"));
         return false;
     }
-    if (!shows_token(exchange->api, exchange->request->authorization)) {
+    if (!shows_token(exchange->rules->token, exchange->request->authorization)) {
         send_answer(exchange,
                     api_answer_error(API_FORBIDDEN, NULL, "the token sent is not this node's admin token"));
         return false;
@@ -230,8 +233,6 @@ static void refuse_method(const exchange_t *exchange, const char *path, const ch
 
 api_t *api_new(const api_config_t *config)
 {
-    /* An empty token would let everybody in. */
-    MUST(token_is_valid(config->token));
     api_t *api = must_calloc(1, sizeof *api);
     api->magic = API_MAGIC;
     api->config = *config;
@@ -245,11 +246,11 @@ void api_free(api_t **api)
     *api = NULL;
 }
 
-void api_handle(api_t *api, const api_request_t *request, void (*answer)(void *context, api_answer_t *answer),
-                void *context)
+void api_handle(api_t *api, const api_rules_t *rules, const api_request_t *request,
+                void (*answer)(void *context, api_answer_t *answer), void *context)
 {
     MUST_BE(api, API_MAGIC);
-    exchange_t exchange = {api, request, answer, context};
+    exchange_t exchange = {api, rules, request, answer, context};
     for (size_t i = 0; i < sizeof routes / sizeof *routes; i++) {
         if (!text_equal(request->path, text_of(routes[i].path)))
             continue;
@@ -266,11 +267,11 @@ void api_handle(api_t *api, const api_request_t *request, void (*answer)(void *c
                     "/metrics"));
 }
 
-void api_purge_target(api_t *api, text_t authorization, text_t site, text_t target,
+void api_purge_target(api_t *api, text_t token, text_t authorization, text_t site, text_t target,
                       void (*answer)(void *context, api_answer_t *answer), void *context)
 {
     MUST_BE(api, API_MAGIC);
-    if (!shows_token(api, authorization)) {
+    if (!shows_token(token, authorization)) {
         api_answer_t refusal = api_answer_error(
             API_FORBIDDEN, NULL, "PURGE needs Authorization: Bearer TOKEN, with this node's admin token");
         answer(context, &refusal);

@@ -18,8 +18,6 @@ typedef struct api api_t;
 typedef struct {
     publisher_t *publisher;
     const ledger_t *ledger;
-    text_t token;             /* kept by the caller */
-    const sites_t *sites;     /* kept by the caller */
     int64_t (*now_ms)(void);  /* wall clock */
     int64_t started_ms;
     int pid;                  /* the node's, which takes signals: the parent of this process */
@@ -27,6 +25,12 @@ typedef struct {
     void *(*trace)(void *context, const site_t *site, text_t target, int64_t now_ms);
     void *trace_context;
 } api_config_t;
+
+/* What holds for one request: of the configuration that its worker has. */
+typedef struct {
+    text_t token;
+    const sites_t *sites;
+} api_rules_t;
 
 typedef struct {
     text_t method, path;      /* path without query */
@@ -50,13 +54,13 @@ enum { API_BODY_MAX = 1 << 20 };
 api_t *api_new(const api_config_t *config);
 void api_free(api_t **api);
 
-/* Calls `answer` exactly once: before returning for everything but a purge, for that on the publisher's thread. The texts
- * in the request are not needed after api_handle returns. `context` is handed back. */
-void api_handle(api_t *api, const api_request_t *request, void (*answer)(void *context, api_answer_t *answer), void *context);
+/* Calls `answer` exactly once: before returning for everything but a purge, for that on the publisher's thread. Neither
+ * the rules nor the texts in the request are needed after api_handle returns. `context` is handed back. */
+void api_handle(api_t *api, const api_rules_t *rules, const api_request_t *request, void (*answer)(void *context, api_answer_t *answer), void *context);
 
 /* Purges one URL, hard, for the PURGE method. authorization: the field's value; absent: {NULL, 0}. 403 when it does not
- * show the token. target: normalised; copied. site: lives as long as the process. Calls `answer` exactly once, as above. */
-void api_purge_target(api_t *api, text_t authorization, text_t site, text_t target,
+ * show `token`, the node's. target: normalised; copied. site: lives as long as the process. Calls `answer` exactly once, as above. */
+void api_purge_target(api_t *api, text_t token, text_t authorization, text_t site, text_t target,
                       void (*answer)(void *context, api_answer_t *answer), void *context);
 
 #endif

@@ -136,7 +136,7 @@ static bool read_url(json_t *url, size_t index, const sites_t *sites, char **roo
     }
     const site_t *site = wrong == URL_OK ? sites_of_url(sites, &parts) : NULL;
     if (site != NULL) {
-        rule->site = site->settings->name;
+        rule->site = site->cache.name;
         return true;
     }
     *refusal = api_answer_error(wrong == URL_OK ? API_UNKNOWN_SITE : API_BAD_URL, field, "%s: '%.300s%s' %s",
@@ -176,7 +176,7 @@ static bool read_rules(api_purge_t *purge, const sites_t *sites, api_answer_t *r
         return false;
     if (site != NULL)
         submitted->rules[submitted->rule_count++] =
-            (ledger_rule_t){.kind = RULE_SITE, .soft = soft, .site = site->settings->name};
+            (ledger_rule_t){.kind = RULE_SITE, .soft = soft, .site = site->cache.name};
     if (json_is_true(wish.everything))
         submitted->rules[submitted->rule_count++] = (ledger_rule_t){.kind = RULE_EVERYTHING, .soft = soft};
     return true;

@@ -10,10 +10,10 @@ enum { API_URLS_MAX = 10000, API_REASON_MAX = 1024 };
 /* One purge on its way; frees itself after it has been answered. */
 typedef struct api_purge api_purge_t;
 
-/* Reads a body. NULL: *refusal is the answer. The sites must outlive the purge. */
+/* Reads a body. NULL: *refusal is the answer. */
 api_purge_t *api_purge_read(text_t body, const sites_t *sites, api_answer_t *refusal);
 
-/* The hard purge of one normalised target, which is copied. `site` must outlive the purge. */
+/* The hard purge of one normalised target, which is copied. `site` lives as long as the process. */
 api_purge_t *api_purge_of(text_t site, text_t target);
 
 /* Hands it to the publisher, on whose thread `answer` is called once. */

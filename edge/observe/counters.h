@@ -41,10 +41,11 @@ typedef enum {
 typedef enum { GAUGE_FILLS, GAUGE_OBJECTS, GAUGE_MEMORY_BYTES, GAUGE_MEMORY_LIMIT_BYTES, GAUGE_MEMORY_PINNED_BYTES, GAUGE_CONNECTIONS_H1, GAUGE_CONNECTIONS_H2,
                GAUGE_PURGE_SEQUENCE, GAUGES } gauge_t;
 
-enum { SITES_MAX = 257, SITE_NONE = 256 /* requests of no site */ };
+/* Twice as many sites as a configuration may have: what a reload removes keeps its number. */
+enum { SITES_MAX = 513, SITE_NONE = 512 /* requests of no site */ };
 
 void counters_attach(void);
-void counters_name_site(unsigned site, text_t name); /* sites are numbered from 0 by the configuration */
+void counters_name_site(unsigned site, text_t name); /* sites are numbered from 0 by edge/sites/names */
 
 void count_request(unsigned site, outcome_t outcome, protocol_t protocol);
 void count_origin_request(unsigned site);

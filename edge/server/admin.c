@@ -107,7 +107,9 @@ static int on_request(h2o_handler_t *handler, h2o_req_t *req)
                              .authorization = field(req, H2O_TOKEN_AUTHORIZATION),
                              .content_type = field(req, H2O_TOKEN_CONTENT_TYPE),
                              .body = {req->entity.base, req->entity.len}};
-    api_handle(node->api, &request, on_answer, call);
+    const configuration_t *configuration = worker_configuration(call->worker);
+    api_rules_t rules = {text_of(configuration->token), configuration->sites};
+    api_handle(node->api, &rules, &request, on_answer, call);
     return 0;
 }
 

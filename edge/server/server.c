@@ -1,67 +1,30 @@
 #include "edge/server/server.h"
 
-#include <openssl/ssl.h>
+#include <stdatomic.h>
 #include <time.h>
 
 #include "edge/request.h"
 #include "edge/server/admin.h"
 #include "edge/server/worker.h"
-#include "edge/tls.h"
-#include "edge/tls_staple.h"
 
 enum { ADMIN_STOP_MS = 2000, CUT_OFF_MS = 5000 };
 
 struct server {
     const settings_t *settings;
-    SSL_CTX *tls; /* NULL: no https listener */
-    bool self_signed;
     sockets_t *sockets; /* borrowed */
     unsigned worker_count;
     worker_t **workers;
     worker_t *admin_worker;
 };
 
-static bool open_tls(server_t *server, char *error, size_t capacity)
-{
-    const settings_t *settings = server->settings;
-    bool needed = settings->admin.https;
-    for (size_t i = 0; i < settings->listener_count; i++)
-        needed = needed || settings->listeners[i].https;
-    if (!needed)
-        return true;
-    server->self_signed = settings->certificate_file == NULL;
-    server->tls = server->self_signed
-                      ? tls_self_signed_context(error, capacity)
-                      : tls_server_context(settings->certificate_file, settings->key_file, error, capacity);
-    return server->tls != NULL && (settings->staple_file == NULL ||
-                                   tls_staple(server->tls, settings->staple_file, error, capacity));
-}
-
-server_t *server_open(const settings_t *settings, sockets_t *sockets, char *error, size_t capacity)
-{
-    server_t *server = must_calloc(1, sizeof *server);
-    server->settings = settings;
-    server->sockets = sockets;
-    server->worker_count = settings->workers;
-    if (!open_tls(server, error, capacity))
-        server_free(&server);
-    return server;
-}
-
-bool server_self_signed(const server_t *server)
-{
-    return server->self_signed;
-}
-
 /* --- Workers --- */
 
 static worker_listener_t hand_over(server_t *server, const settings_listener_t *listener, unsigned worker)
 {
-    int fd = sockets_take(server->sockets, listener, worker);
-    return (worker_listener_t){fd, listener->https ? server->tls : NULL};
+    return (worker_listener_t){sockets_take(server->sockets, listener, worker), listener->https};
 }
 
-static worker_t *start_worker(server_t *server, node_t *node, unsigned index)
+static worker_t *start_worker(server_t *server, node_t *node, configuration_t *configuration, unsigned index)
 {
     worker_listener_t listeners[SETTINGS_LISTENERS_MAX];
     size_t count = server->settings->listener_count;
@@ -70,6 +33,7 @@ static worker_t *start_worker(server_t *server, node_t *node, unsigned index)
     char name[16];
     snprintf(name, sizeof name, "worker %u", index % 1000);
     worker_config_t config = {.node = node,
+                              .configuration = configuration,
                               .register_handlers = request_register,
                               .counts_connections = true,
                               .listeners = listeners,
@@ -78,18 +42,61 @@ static worker_t *start_worker(server_t *server, node_t *node, unsigned index)
     return worker_start(&config);
 }
 
-void server_start(server_t *server, node_t *node)
+server_t *server_start(const settings_t *settings, sockets_t *sockets, node_t *node,
+                       configuration_t *configuration)
 {
-    worker_listener_t admin = hand_over(server, &server->settings->admin, 0);
+    server_t *server = must_calloc(1, sizeof *server);
+    server->settings = settings;
+    server->sockets = sockets;
+    server->worker_count = settings->workers;
+    worker_listener_t admin = hand_over(server, &settings->admin, 0);
     worker_config_t config = {.name = "admin",
                               .node = node,
+                              .configuration = configuration,
                               .register_handlers = admin_register,
                               .listeners = &admin,
                               .listener_count = 1};
     server->admin_worker = worker_start(&config);
     server->workers = must_calloc(server->worker_count, sizeof *server->workers);
     for (unsigned i = 0; i < server->worker_count; i++)
-        server->workers[i] = start_worker(server, node, i);
+        server->workers[i] = start_worker(server, node, configuration, i);
+    return server;
+}
+
+/* --- Switching --- */
+
+typedef struct {
+    _Atomic unsigned left; /* workers that have not switched yet */
+    void (*done)(void *context);
+    void *context;
+    worker_switch_t switches[];
+} switching_t;
+
+/* On each worker. */
+static void on_switched(worker_switch_t *switched)
+{
+    switching_t *switching = switched->context;
+    if (atomic_fetch_sub_explicit(&switching->left, 1, memory_order_acq_rel) > 1)
+        return;
+    switching->done(switching->context);
+    free(switching);
+}
+
+void server_take(server_t *server, configuration_t *configuration, void (*done)(void *context), void *context)
+{
+    unsigned count = server->worker_count + 1;
+    switching_t *switching = must_calloc(1, sizeof *switching + count * sizeof switching->switches[0]);
+    atomic_init(&switching->left, count);
+    switching->done = done;
+    switching->context = context;
+    for (unsigned i = 0; i < count; i++)
+        switching->switches[i] =
+            (worker_switch_t){.worker = i == 0 ? server->admin_worker : server->workers[i - 1],
+                              .configuration = configuration_ref(configuration),
+                              .done = on_switched,
+                              .context = switching};
+    for (unsigned i = 0; i < count; i++)
+        worker_take(&switching->switches[i]);
 }
 
 /* --- Stopping --- */
@@ -139,6 +146,5 @@ void server_free(server_t **pointer)
     server_t *server = *pointer;
     *pointer = NULL;
     free(server->workers);
-    SSL_CTX_free(server->tls);
     free(server);
 }

@@ -2,20 +2,21 @@
 #ifndef SELVEDGE_EDGE_SERVER_H
 #define SELVEDGE_EDGE_SERVER_H
 
+#include "edge/configuration.h"
 #include "edge/node.h"
 #include "edge/server/sockets.h"
 
 typedef struct server server_t;
 
-/* Reads the certificates; nothing is accepted yet. The sockets are kept by the caller. NULL and a sentence in
- * *error when it cannot be. */
-server_t *server_open(const settings_t *settings, sockets_t *sockets, char *error, size_t capacity);
+/* The settings are those that the sockets were opened for. Starts the workers; when it returns, every
+ * listener accepts. Settings and sockets are kept by the caller. */
+server_t *server_start(const settings_t *settings, sockets_t *sockets, node_t *node,
+                       configuration_t *configuration);
 
-/* Starts the workers; when it returns, every listener accepts. */
-void server_start(server_t *server, node_t *node);
-
-/* Was a certificate made because none was given? */
-bool server_self_signed(const server_t *server);
+/* All workers switch to the configuration, of which they take references. `done` is called once, on the last
+ * one's thread, when all serve by it. Not after server_stop(). */
+void server_take(server_t *server, configuration_t *configuration, void (*done)(void *context),
+                 void *context);
 
 /* Stops accepting and lets requests in flight end, for at most so long; then what waits for an origin is
  * failed (the node's puller is stopped and set to NULL) and what is left is cut off. False: a worker did not

@@ -22,6 +22,7 @@ enum {
 typedef struct {
     h2o_accept_ctx_t accept;
     h2o_socket_t *socket; /* NULL once closed */
+    bool https;
     worker_t *worker;
 } listener_t;
 
@@ -30,13 +31,14 @@ struct worker {
     h2o_context_t context;
     /* Fixed after start. */
     worker_config_t config;
-    watch_limits_t watch_limits;
     h2o_globalconf_t library;
     pthread_t thread;
     h2o_multithread_queue_t *queue;
     h2o_multithread_receiver_t receiver;
     heart_t *heart;
     /* Its own thread. */
+    worker_term_t *term; /* by which it serves */
+    watch_limits_t watch_limits;
     listener_t listeners[LISTENERS_MAX];
     size_t listener_count;
     connections_t connections;
@@ -88,7 +90,7 @@ text_t worker_client(const h2o_req_t *req)
 unsigned worker_seconds_to_wait(const h2o_req_t *req, int64_t now_us)
 {
     const worker_t *worker = worker_of(req);
-    if (worker->config.node->settings->max_requests_per_second == 0)
+    if (worker_configuration(worker)->settings.max_requests_per_second == 0)
         return 0;
     return limits_request(worker->connections.limits, connection_of(worker_socket(req))->slot, now_us);
 }
@@ -105,6 +107,11 @@ worker_t *worker_of(const h2o_req_t *req)
 node_t *worker_node(const worker_t *worker)
 {
     return worker->config.node;
+}
+
+const configuration_t *worker_configuration(const worker_t *worker)
+{
+    return worker->term->configuration;
 }
 
 access_log_buffer_t *worker_log(const worker_t *worker)
@@ -171,6 +178,68 @@ void worker_post(worker_t *worker, message_t *message)
     h2o_multithread_send_message(&worker->receiver, &message->super);
 }
 
+/* --- Its configuration --- */
+
+static worker_term_t *term_new(configuration_t *configuration)
+{
+    worker_term_t *term = must_alloc(sizeof *term);
+    *term = (worker_term_t){configuration, 0};
+    return term;
+}
+
+static void term_free(worker_term_t *term)
+{
+    configuration_unref(&term->configuration);
+    free(term);
+}
+
+worker_term_t *worker_hold(worker_t *worker)
+{
+    worker->term->requests++;
+    return worker->term;
+}
+
+void worker_let_go(worker_t *worker, worker_term_t *term)
+{
+    if (--term->requests == 0 && term != worker->term)
+        term_free(term);
+}
+
+/* What is not looked up in the configuration each time. Connections keep the budget that they began with. */
+static void apply(worker_t *worker)
+{
+    const configuration_t *configuration = worker_configuration(worker);
+    const settings_t *settings = &configuration->settings;
+    worker->connections.reset_budget = settings->http2_reset_budget;
+    worker->watch_limits =
+        (watch_limits_t){settings->idle_timeout_ms, settings->header_timeout_ms, settings->stall_timeout_ms};
+    worker->library.max_request_entity_size = settings->max_request_body_bytes;
+    for (size_t i = 0; i < worker->listener_count; i++) {
+        listener_t *listener = &worker->listeners[i];
+        listener->accept.ssl_ctx = listener->https ? configuration->tls : NULL;
+        if (listener->socket != NULL)
+            stalled_limit_socket(h2o_socket_get_fd(listener->socket), &worker->watch_limits);
+    }
+}
+
+static void handle_switch(message_t *message)
+{
+    worker_switch_t *switching = CONTAINER_OF(message, worker_switch_t, message);
+    worker_t *worker = switching->worker;
+    worker_term_t *before = worker->term;
+    worker->term = term_new(switching->configuration);
+    apply(worker);
+    if (before->requests == 0)
+        term_free(before);
+    switching->done(switching);
+}
+
+void worker_take(worker_switch_t *switching)
+{
+    switching->message = (message_t){.handle = handle_switch};
+    worker_post(switching->worker, &switching->message);
+}
+
 /* --- Stopping --- */
 
 /* An HTTP/1 connection between two requests would stay until its timeout. */
@@ -228,24 +297,22 @@ static void open_listeners(worker_t *worker)
         listener->worker = worker;
         listener->accept.ctx = &worker->context;
         listener->accept.hosts = worker->library.hosts;
-        listener->accept.ssl_ctx = config->listeners[i].tls;
-        stalled_limit_socket(config->listeners[i].fd, &worker->watch_limits);
+        listener->https = config->listeners[i].https;
         listener->socket = h2o_evloop_socket_create(worker->context.loop, config->listeners[i].fd,
                                                     H2O_SOCKET_FLAG_DONT_READ);
         listener->socket->data = listener;
         h2o_socket_read_start(listener->socket, on_accept);
     }
     worker->listener_count = config->listener_count;
+    apply(worker);
 }
 
 static void configure_library(worker_t *worker)
 {
     h2o_globalconf_t *library = &worker->library;
-    const settings_t *settings = worker->config.node->settings;
     h2o_config_init(library);
     library->server_name = (h2o_iovec_t){NULL, 0};
     stalled_configure(library);
-    library->max_request_entity_size = settings->max_request_body_bytes;
     /* The others wait: only requests that were given up can make more fills than this. */
     library->http2.max_concurrent_requests_per_connection = GUARD_FILLS_MAX;
     h2o_hostconf_t *host = h2o_config_register_host(library, h2o_iovec_init(H2O_STRLIT("default")), 65535);
@@ -287,6 +354,9 @@ static void tear_down(worker_t *worker)
     if (worker->log != NULL)
         access_log_buffer_free(&worker->log);
     h2o_mem_release_shared(worker->date);
+    if (worker->term->requests == 0)
+        term_free(worker->term);
+    worker->term = NULL;
 }
 
 static void *run(void *context)
@@ -319,11 +389,8 @@ worker_t *worker_start(const worker_config_t *config)
     worker->magic = WORKER_MAGIC;
     worker->config = *config;
     worker->heart = heart_claim(config->node->heartbeats);
-    const settings_t *settings = config->node->settings;
-    worker->connections.reset_budget = settings->http2_reset_budget;
+    worker->term = term_new(configuration_ref(config->configuration));
     worker->connections.limits = config->counts_connections ? config->node->limits : NULL;
-    worker->watch_limits =
-        (watch_limits_t){settings->idle_timeout_ms, settings->header_timeout_ms, settings->stall_timeout_ms};
     pthread_condattr_t clock;
     pthread_condattr_init(&clock);
     pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);

@@ -7,6 +7,7 @@
 
 #include <h2o.h>
 
+#include "edge/configuration.h"
 #include "edge/node.h"
 
 typedef struct worker worker_t;
@@ -21,13 +22,14 @@ struct message {
 
 /* A listening socket of this worker's own (SO_REUSEPORT). */
 typedef struct {
-    int fd;       /* taken over */
-    SSL_CTX *tls; /* NULL: cleartext; the worker takes a reference */
+    int fd; /* taken over */
+    bool https;
 } worker_listener_t;
 
 typedef struct {
     char name[16]; /* of the thread */
     node_t *node;
+    configuration_t *configuration; /* the first; the worker takes a reference */
     /* Registers the handlers for requests on this worker's listeners. */
     void (*register_handlers)(h2o_hostconf_t *host, h2o_pathconf_t *path);
     /* Called about four times a second; may be NULL. */
@@ -43,6 +45,21 @@ worker_t *worker_start(const worker_config_t *config);
 /* Any thread. */
 void worker_post(worker_t *worker, message_t *message);
 
+/* One switch of all workers to another configuration. */
+typedef struct worker_switch worker_switch_t;
+struct worker_switch {
+    message_t message;
+    worker_t *worker;
+    configuration_t *configuration; /* its reference goes to the worker */
+    /* Called on the worker's thread once it serves by it; may free the memory. */
+    void (*done)(worker_switch_t *switched);
+    void *context;
+};
+
+/* Any thread: new requests and connections are served by this configuration; those that have begun end by
+ * theirs. A worker that has stopped does not answer. */
+void worker_take(worker_switch_t *switching);
+
 /* Any thread: stops accepting, tells clients to go, and ends its work once no connection is left. */
 void worker_drain(worker_t *worker);
 /* Any thread, after worker_drain(): cuts off the connections that are left. */
@@ -53,6 +70,20 @@ bool worker_wait(worker_t *worker, int64_t timeout_ms);
 /* --- Its own thread --- */
 worker_t *worker_of(const h2o_req_t *req);
 node_t *worker_node(const worker_t *worker);
+/* The configuration that it serves by now: good until it next returns to its loop. */
+const configuration_t *worker_configuration(const worker_t *worker);
+
+/* One configuration's time with a worker, and how many requests have not ended since: plain counts, as nobody
+ * else looks. */
+typedef struct {
+    configuration_t *configuration;
+    size_t requests;
+} worker_term_t;
+
+/* Keeps the present configuration for a request, until worker_let_go(). */
+worker_term_t *worker_hold(worker_t *worker);
+void worker_let_go(worker_t *worker, worker_term_t *term);
+
 /* NULL: no access log. */
 access_log_buffer_t *worker_log(const worker_t *worker);
 /* The client's address as text; lives as long as the connection. */

@@ -1,5 +1,7 @@
 #include "edge/sites/sites.h"
 
+#include "edge/sites/names.h"
+
 #include <xxhash.h>
 
 /* Host names in a table of open addresses, at most half full, so that a look takes a probe or two. */
@@ -27,8 +29,10 @@ sites_t *sites_new(const settings_t *settings)
     sites->settings = settings;
     sites->mask = slots - 1;
     sites->sites = must_calloc(settings->site_count, sizeof *sites->sites);
-    for (size_t i = 0; i < settings->site_count; i++)
-        sites->sites[i] = (site_t){&settings->sites[i], (unsigned)i, cache_site(settings->sites[i].name)};
+    for (size_t i = 0; i < settings->site_count; i++) {
+        const site_name_t *name = site_name(settings->sites[i].name);
+        sites->sites[i] = (site_t){&settings->sites[i], name->number, cache_site(name->text)};
+    }
     for (size_t i = 0; i < settings->host_count; i++)
         sites->slots[slot_of(sites, settings->hosts[i].name)] = &settings->hosts[i];
     return sites;

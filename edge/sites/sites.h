@@ -8,8 +8,8 @@
 
 typedef struct {
     const settings_site_t *settings;
-    unsigned number; /* its place in the settings; for counters and fills */
-    cache_site_t cache;
+    unsigned number;    /* for counters: the same in every configuration */
+    cache_site_t cache; /* its name is kept as long as the process */
 } site_t;
 
 typedef struct sites sites_t;

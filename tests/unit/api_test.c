@@ -60,12 +60,7 @@ static int start(void **state)
     sites = sites_new(&settings);
     ledger = ledger_new(16, 16);
     ledger_publish(ledger, 4711);
-    const api_config_t config = {.ledger = ledger,
-                                 .token = TEXT("right-token"),
-                                 .sites = sites,
-                                 .now_ms = now_ms,
-                                 .started_ms = 1500,
-                                 .pid = 4242};
+    const api_config_t config = {.ledger = ledger, .now_ms = now_ms, .started_ms = 1500, .pid = 4242};
     api = api_new(&config);
     return 0;
 }
@@ -105,7 +100,8 @@ static void send_all(text_t method, text_t path, text_t authorization, text_t ty
                              .authorization = own(authorization),
                              .content_type = own(type),
                              .body = own(body)};
-    api_handle(api, &request, keep, &got);
+    api_rules_t rules = {TEXT("right-token"), sites};
+    api_handle(api, &rules, &request, keep, &got);
     text_t *texts[] = {&request.method, &request.path, &request.authorization, &request.content_type,
                        &request.body};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
@@ -457,12 +453,13 @@ static void a_target_is_purged_by_whoever_shows_the_token(void **state)
                             TEXT("right-token")};
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         forget();
-        api_purge_target(api, wrong[i], TEXT("default"), TEXT("/a?b"), keep, &got);
+        api_purge_target(api, TEXT("right-token"), wrong[i], TEXT("default"), TEXT("/a?b"), keep, &got);
         assert_refused(403, "forbidden", NULL);
     }
     forget();
     text_t target = own(TEXT("/a?b"));
-    api_purge_target(api, TEXT("bearer right-token"), TEXT("default"), target, keep, &got);
+    api_purge_target(api, TEXT("right-token"), TEXT("bearer right-token"), TEXT("default"), target, keep,
+                     &got);
     free((void *)(uintptr_t)target.data);
     assert_int_equal(submitted->rule_count, 1);
     assert_rule(0, RULE_URL, false, "/a?b");
@@ -470,7 +467,8 @@ static void a_target_is_purged_by_whoever_shows_the_token(void **state)
     assert_int_equal(got.answer.status, 200);
     assert_int_equal(json_integer_value(json_object_get(got.json, "sequence")), 12);
     forget();
-    api_purge_target(api, TEXT("Bearer right-token"), TEXT("default"), TEXT("/"), keep, &got);
+    api_purge_target(api, TEXT("right-token"), TEXT("Bearer right-token"), TEXT("default"), TEXT("/"), keep,
+                     &got);
     finish(0, "the disk is full");
     assert_int_equal(got.answer.status, 500);
 }

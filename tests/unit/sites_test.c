@@ -5,6 +5,8 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include "edge/observe/counters.h"
+#include "edge/sites/names.h"
 #include "edge/sites/sites.h"
 
 static settings_t settings;
@@ -25,7 +27,7 @@ static void assert_site(const sites_t *sites, const char *authority, unsigned nu
 {
     const site_t *site = sites_find(sites, text_of(authority));
     assert_non_null(site);
-    assert_int_equal(site->number, number);
+    assert_ptr_equal(site->settings, &settings.sites[number]);
 }
 
 static void a_host_is_found_however_it_is_written(void **state)
@@ -88,6 +90,40 @@ static void names_are_told(void **state)
     sites_free(&sites);
 }
 
+/* Keys, purges and counters know a site by its name, whichever configuration it is of. */
+static void a_name_is_kept_over_configurations(void **state)
+{
+    (void)state;
+    char names[][32] = {"a", "b"};
+    sites_t *before = sites_of(2, 2, names);
+    const site_t *even = sites_named(before, TEXT("even")), *odd = sites_named(before, TEXT("odd"));
+    const char *kept = odd->cache.name.data;
+    unsigned number = odd->number;
+    assert_int_not_equal(even->number, number);
+    sites_free(&before);
+    settings.sites[0].name = TEXT("another");
+    sites_t *after = sites_new(&settings);
+    assert_ptr_equal(sites_named(after, TEXT("odd"))->cache.name.data, kept);
+    assert_int_equal(sites_named(after, TEXT("odd"))->number, number);
+    assert_true(sites_named(after, TEXT("another"))->number > number);
+    assert_null(sites_named(after, TEXT("even")));
+    sites_free(&after);
+}
+
+/* As when a node was reloaded for years: counted with those of no site, and otherwise like any other. */
+static void names_beyond_the_numbers(void **state)
+{
+    (void)state;
+    char text[32];
+    for (unsigned i = 0; i < SITES_MAX; i++) {
+        snprintf(text, sizeof text, "n%u", i);
+        assert_true(site_name(text_of(text))->number <= SITE_NONE);
+    }
+    assert_int_equal(site_name(text_of(text))->number, SITE_NONE);
+    assert_true(text_equal(site_name(text_of(text))->text, text_of(text)));
+    assert_ptr_equal(site_name(text_of(text)), site_name(text_of(text)));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -95,6 +131,8 @@ int main(void)
         cmocka_unit_test(the_only_site_takes_every_host),
         cmocka_unit_test(thousands_of_hosts_are_all_found),
         cmocka_unit_test(names_are_told),
+        cmocka_unit_test(a_name_is_kept_over_configurations),
+        cmocka_unit_test(names_beyond_the_numbers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,98 @@
+#include "edge/configuration.h"
+
+#include "edge/tls.h"
+#include "edge/tls_staple.h"
+
+static bool needs_tls(const settings_t *settings)
+{
+    bool needed = settings->admin.https;
+    for (size_t i = 0; i < settings->listener_count; i++)
+        needed = needed || settings->listeners[i].https;
+    return needed;
+}
+
+/* The certificate for localhost is made once: clients that were told to trust it go on to. */
+static SSL_CTX *self_signed(const configuration_t *before, char *error, size_t capacity)
+{
+    if (before == NULL || !before->self_signed)
+        return tls_self_signed_context(error, capacity);
+    MUST(SSL_CTX_up_ref(before->tls) == 1);
+    return before->tls;
+}
+
+static bool open_tls(configuration_t *configuration, const configuration_t *before, char *error,
+                     size_t capacity)
+{
+    const settings_t *settings = &configuration->settings;
+    if (!needs_tls(settings))
+        return true;
+    configuration->self_signed = settings->certificate_file == NULL;
+    configuration->tls = configuration->self_signed ? self_signed(before, error, capacity)
+                                                    : tls_server_context(settings->certificate_file,
+                                                                         settings->key_file, error, capacity);
+    return configuration->tls != NULL &&
+           (settings->staple_file == NULL ||
+            tls_staple(configuration->tls, settings->staple_file, error, capacity));
+}
+
+static bool take_token(configuration_t *configuration, char *error, size_t capacity)
+{
+    const settings_t *settings = &configuration->settings;
+    char reason[TOKEN_ERROR_MAX];
+    if (settings->admin_token != NULL) {
+        snprintf(configuration->token, sizeof configuration->token, "%s", settings->admin_token);
+        if (token_is_valid(text_of(settings->admin_token)))
+            return true;
+        snprintf(error, capacity,
+                 "--admin-token: a token is at most 512 letters, digits and - . _ ~ + /, with = at the end "
+                 "only");
+        return false;
+    }
+    if (settings->admin_token_file == NULL ||
+        token_read(settings->admin_token_file, configuration->token, reason))
+        return true;
+    snprintf(error, capacity, "%s", reason);
+    return false;
+}
+
+static void free_all(configuration_t *configuration)
+{
+    sites_free(&configuration->sites);
+    SSL_CTX_free(configuration->tls);
+    settings_free(&configuration->settings);
+    explicit_bzero(configuration->token, sizeof configuration->token);
+    configuration->magic = 0;
+    free(configuration);
+}
+
+configuration_t *configuration_new(settings_t *settings, const configuration_t *before,
+                                   char error[CONFIGURATION_ERROR_MAX])
+{
+    configuration_t *configuration = must_calloc(1, sizeof *configuration);
+    configuration->magic = CONFIGURATION_MAGIC;
+    atomic_init(&configuration->references, 1);
+    configuration->settings = *settings;
+    *settings = (settings_t){.texts = NULL};
+    configuration->sites = sites_new(&configuration->settings);
+    if (open_tls(configuration, before, error, CONFIGURATION_ERROR_MAX) &&
+        take_token(configuration, error, CONFIGURATION_ERROR_MAX))
+        return configuration;
+    free_all(configuration);
+    return NULL;
+}
+
+configuration_t *configuration_ref(configuration_t *configuration)
+{
+    MUST_BE(configuration, CONFIGURATION_MAGIC);
+    atomic_fetch_add_explicit(&configuration->references, 1, memory_order_relaxed);
+    return configuration;
+}
+
+void configuration_unref(configuration_t **pointer)
+{
+    configuration_t *configuration = *pointer;
+    *pointer = NULL;
+    MUST_BE(configuration, CONFIGURATION_MAGIC);
+    if (atomic_fetch_sub_explicit(&configuration->references, 1, memory_order_acq_rel) == 1)
+        free_all(configuration);
+}

@@ -1,0 +1,37 @@
+/* A configuration: settings, and what is made of them. Never changed once made; a reload makes another.
+ * Whoever works by one holds a reference, so that each request and each fill ends by the configuration it
+ * began with.
+ *
+ * The main thread makes them and hands them to the workers, each of which has one at a time (worker.h counts
+ * its requests, without a shared write); a transfer has a reference of its own. Any thread may drop one. */
+#ifndef SELVEDGE_EDGE_CONFIGURATION_H
+#define SELVEDGE_EDGE_CONFIGURATION_H
+
+#include <openssl/ssl.h>
+#include <stdatomic.h>
+
+#include "edge/sites/sites.h"
+#include "purge/token.h"
+
+typedef struct configuration {
+    uint32_t magic;
+    _Atomic unsigned references;
+    settings_t settings;
+    sites_t *sites;
+    SSL_CTX *tls;     /* NULL: no https listener */
+    bool self_signed; /* none was given */
+    char token[TOKEN_LENGTH_MAX + 1];
+} configuration_t;
+
+enum { CONFIGURATION_MAGIC = 0x5e1c0f1, CONFIGURATION_ERROR_MAX = 1024 };
+
+/* Takes the settings over, whatever comes of it, and reads the files that they name: certificates, the token.
+ * The token is empty when none is given. before: the configuration in force, whose self-signed certificate
+ * goes on; NULL: none is. One reference. NULL and a sentence in *error when a file is wrong. */
+configuration_t *configuration_new(settings_t *settings, const configuration_t *before,
+                                   char error[CONFIGURATION_ERROR_MAX]);
+
+configuration_t *configuration_ref(configuration_t *configuration);
+void configuration_unref(configuration_t **configuration);
+
+#endif
