@@ -42,6 +42,7 @@ def test_every_thread_is_filtered_and_can_gain_nothing(node):
     assert status_of(f"/proc/{node.pid}/status")["NoNewPrivs"].strip() == "1"
 
 
+@pytest.mark.setting("system_call_filter")
 def test_the_filter_can_be_left_out(start_node, origin):
     node = start_node(origin, system_call_filter="off")
     for thread in threads_of(node.serving_pid):
