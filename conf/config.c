@@ -13,7 +13,7 @@ typedef struct {
     config_place_t *places;
     const config_report_t *report;
     size_t mistakes;
-    size_t site;                   /* the one being read */
+    size_t item;                   /* the site or listener being read */
     bool seen[SETTINGS_TABLE_MAX]; /* in the item being read */
 } loading_t;
 
@@ -160,7 +160,7 @@ static void read_value(loading_t *loading, const setting_t *setting, const yaml_
     char reason[SETTINGS_ERROR_MAX], text[TEXT_MAX];
     const char *value = take_text(loading, setting, node);
     loading->places[setting - settings_table] = place_of(node->start_mark);
-    if (value == NULL || setting_put(setting, value, loading->settings, loading->site, reason, sizeof reason))
+    if (value == NULL || setting_put(setting, value, loading->settings, loading->item, reason, sizeof reason))
         return;
     setting_complaint(setting, setting->name, value, reason, text, sizeof text);
     mistake(loading, place_of(node->start_mark), "%s", text);
@@ -204,17 +204,32 @@ static void end_item(loading_t *loading, const char *path, config_place_t place)
     }
 }
 
-/* How many items a list of groups may have; listeners count themselves. */
+/* How many items a list of groups may have. */
 static size_t most_items(const char *path)
 {
+    if (strcmp(path, "listen[].") == 0)
+        return SETTINGS_LISTENERS_MAX;
     if (strcmp(path, "sites[].") == 0)
         return SETTINGS_SITES_MAX;
     return strcmp(path, "certificates[].") == 0 ? 1 : SIZE_MAX;
 }
 
+/* A listener may be its URL alone. */
+static const setting_t *find_short_form(const yaml_node_t *item, const char *path)
+{
+    bool is_plain = item->type == YAML_SCALAR_NODE && !is_null(item);
+    return is_plain && strcmp(path, "listen[].") == 0 ? setting_find("listen[].url") : NULL;
+}
+
 static void read_item(loading_t *loading, const yaml_node_t *node, const char *path)
 {
     config_place_t place = place_of(node->start_mark);
+    const setting_t *whole = find_short_form(node, path);
+    if (whole != NULL) {
+        loading->item = loading->settings->listener_count;
+        read_value(loading, whole, node);
+        return;
+    }
     if (node->type != YAML_MAPPING_NODE) {
         mistake(loading, place, "an item of %.*s is %s; allowed is a group of keys", (int)strlen(path) - 3,
                 path, is_null(node) ? "empty" : kind_of(node));
@@ -222,7 +237,9 @@ static void read_item(loading_t *loading, const yaml_node_t *node, const char *p
     }
     begin_item(loading, path);
     if (strcmp(path, "sites[].") == 0)
-        loading->site = settings_begin_site(loading->settings);
+        loading->item = settings_begin_site(loading->settings);
+    else if (strcmp(path, "listen[].") == 0)
+        loading->item = loading->settings->listener_count; /* its URL makes it one more */
     read_group(loading, node, path);
     end_item(loading, path, place);
 }

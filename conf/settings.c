@@ -185,7 +185,8 @@ static void put_standard(settings_t *settings, const setting_t *setting, size_t 
 static void put_standards(settings_t *settings)
 {
     for (size_t i = 0; i < settings_table_count; i++)
-        if (!settings_table[i].of_site && settings_table[i].type != SETTING_LISTENERS)
+        if (!settings_table[i].of_site && !settings_table[i].of_listener &&
+            settings_table[i].type != SETTING_LISTENERS)
             put_standard(settings, &settings_table[i], 0);
 }
 
@@ -373,8 +374,10 @@ static void make_way(reading_t *reading)
 {
     settings_t *settings = reading->settings;
     const bool *given = reading->given;
-    if (given[index_of("listen[].url")])
+    if (given[index_of("listen[].url")]) {
+        memset(settings->listeners, 0, sizeof settings->listeners);
         settings->listener_count = 0;
+    }
     if (given[index_of("certificates[].cert")] || given[index_of("certificates[].key")])
         settings->certificate_file = settings->key_file = settings->staple_file = NULL;
     if (given[index_of("admin.token")] || given[index_of("admin.token_file")])

@@ -25,6 +25,7 @@ typedef struct {
     const char *text; /* as written, for messages; port 0 is still 0 here */
     bool https;
     bool ipv6;
+    bool proxy_protocol;         /* each connection begins with the PROXY protocol's line, version 1 */
     char host[INET6_ADDRSTRLEN]; /* the address, without brackets */
     uint16_t port;               /* 0: the kernel chooses one */
     union {                      /* ready for bind(2) */

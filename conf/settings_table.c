@@ -3,6 +3,7 @@
 
 #define FIELD(name) .offset = offsetof(settings_t, name)
 #define SITE_FIELD(name) .of_site = true, .offset = offsetof(settings_site_t, name)
+#define LISTENER_FIELD(name) .of_listener = true, .offset = offsetof(settings_listener_t, name)
 #define KIB UINT64_C(1024)
 #define MIB (KIB * 1024)
 #define GIB (MIB * 1024)
@@ -42,7 +43,20 @@ const setting_t settings_table[] = {
      FIELD(listeners),
      .standard = {"https://127.0.0.1:8443", "http://127.0.0.1:8080"},
      .required = true,
-     .meaning = "Where clients connect. May be given several times; giving it replaces both defaults."},
+     .meaning = "Where clients connect. May be given several times; giving it replaces both defaults. In the "
+                "file an item of listen may be the URL alone."},
+    {.name = "listen[].proxy_protocol",
+     .placeholder = "on|off",
+     .type = SETTING_CHOICE,
+     LISTENER_FIELD(proxy_protocol),
+     .choices = {"off", "on"},
+     .standard = {"off"},
+     .meaning =
+         "Does a balancer connect here that sends the line of the PROXY protocol, version 1, first? Then "
+         "each "
+         "connection must begin with it, before TLS, and the client that it names is the one that limits and "
+         "the "
+         "access log see. Let nobody but the balancer reach such an address: the line can name anybody."},
     {.name = "admin.url",
      .option = "--admin",
      .placeholder = "URL",

@@ -12,8 +12,9 @@ typedef enum {
     SETTING_SIZE,      /* field: uint64_t, bytes */
     SETTING_SECONDS,   /* field: int64_t, milliseconds */
     SETTING_COUNT,     /* field: unsigned */
-    SETTING_CHOICE,    /* one of two words; field: bool, true for the second */
-    SETTING_FILE,      /* field: const char * */
+    SETTING_CHOICE, /* one of two words; field: bool, true for the second. Of off and on, YAML's others, too
+                     */
+    SETTING_FILE,   /* field: const char * */
     SETTING_FILE_OR_OFF, /* field: const char *, NULL for `off` */
     SETTING_TOKEN,       /* field: const char *, a bearer token */
     SETTING_NAME,        /* a site's; field: text_t */
@@ -28,7 +29,8 @@ typedef struct {
     const char *placeholder; /* the value's name in the help */
     setting_type_t type;
     bool of_site;               /* one for each site; as an option it is for all of them */
-    size_t offset;              /* of the field in settings_t, or in settings_site_t */
+    bool of_listener;           /* one for each of listen[] */
+    size_t offset;              /* of the field in settings_t, settings_site_t or settings_listener_t */
     uint64_t minimum, maximum;  /* bytes, milliseconds or a number, by type */
     const char *choices[2];     /* SETTING_CHOICE */
     const char *standard[2];    /* the default as one would write it; several where several may be given */
@@ -48,9 +50,10 @@ enum { SETTINGS_TABLE_MAX = 128 };
 const char *setting_type_text(setting_type_t type);
 /* The range in the type's own units, or the choices; empty when there is none to speak of. */
 void setting_range_text(const setting_t *setting, char *text, size_t capacity);
-/* Puts a value into its field, that of settings->sites[site] where sites have it. The value must live as long
- * as the settings. False: `reason` says what is wrong with it and what is allowed. */
-bool setting_put(const setting_t *setting, const char *value, settings_t *settings, size_t site, char *reason,
+/* Puts a value into its field, that of settings->sites[item] where sites have it, of
+ * settings->listeners[item] where they do. The value must live as long as the settings. False: `reason` says
+ * what is wrong with it and what is allowed. */
+bool setting_put(const setting_t *setting, const char *value, settings_t *settings, size_t item, char *reason,
                  size_t capacity);
 /* The whole sentence: what the setting is called there, the value unless it is a secret, and the reason. */
 void setting_complaint(const setting_t *setting, const char *called, const char *value, const char *reason,

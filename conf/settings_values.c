@@ -198,11 +198,22 @@ static const char *meant(const setting_t *setting, const char *value)
     return NULL;
 }
 
+/* YAML 1.1 has several words for on and off. */
+static const char *plain_word(const setting_t *setting, const char *value)
+{
+    if (strcmp(setting->choices[0], "off") != 0 || strcmp(setting->choices[1], "on") != 0)
+        return value;
+    if (strcmp(value, "true") == 0 || strcmp(value, "yes") == 0)
+        return "on";
+    return strcmp(value, "false") == 0 || strcmp(value, "no") == 0 ? "off" : value;
+}
+
 static bool put_choice(const setting_t *setting, const char *value, bool *field, char *reason,
                        size_t capacity)
 {
+    const char *word = plain_word(setting, value);
     for (int i = 0; i < 2; i++) {
-        if (strcmp(value, setting->choices[i]) == 0) {
+        if (strcmp(word, setting->choices[i]) == 0) {
             *field = i == 1;
             return true;
         }
@@ -275,8 +286,11 @@ static bool put_listener(const setting_t *setting, const char *value, settings_l
         return false;
     if (!parts.port_given)
         return refuse(reason, capacity, "the port is missing; %s", setting_type_text(setting->type));
-    settings_listener_t listener = {
-        .text = value, .https = parts.https, .ipv6 = parts.ipv6, .port = parts.port};
+    settings_listener_t listener = {.text = value,
+                                    .https = parts.https,
+                                    .ipv6 = parts.ipv6,
+                                    .proxy_protocol = field->proxy_protocol,
+                                    .port = parts.port};
     if (!fill_address(&parts, &listener))
         return refuse(reason, capacity, "'%.*s' is not an address; %s",
                       (int)(parts.host.length > 80 ? 80 : parts.host.length), parts.host.data,
@@ -371,18 +385,25 @@ static bool put_host(const char *value, text_t *field, char *reason, size_t capa
     return true;
 }
 
-bool setting_put(const setting_t *setting, const char *value, settings_t *settings, size_t site, char *reason,
+/* What the setting's offset counts from. */
+static char *base_of(const setting_t *setting, settings_t *settings, size_t item)
+{
+    if (setting->of_site)
+        return (char *)&settings->sites[item];
+    return setting->of_listener ? (char *)&settings->listeners[item] : (char *)settings;
+}
+
+bool setting_put(const setting_t *setting, const char *value, settings_t *settings, size_t item, char *reason,
                  size_t capacity)
 {
-    char *base = setting->of_site ? (char *)&settings->sites[site] : (char *)settings;
-    void *field = base + setting->offset;
+    void *field = base_of(setting, settings, item) + setting->offset;
     switch (setting->type) {
     case SETTING_LISTENERS:
         return put_further_listener(setting, value, settings, reason, capacity);
     case SETTING_LISTENER:
         return put_listener(setting, value, field, reason, capacity);
     case SETTING_ORIGIN:
-        return put_origin(setting, value, &settings->sites[site], reason, capacity);
+        return put_origin(setting, value, &settings->sites[item], reason, capacity);
     case SETTING_HOST:
         return put_host(value, field, reason, capacity);
     case SETTING_SIZE:
@@ -400,9 +421,9 @@ bool setting_put(const setting_t *setting, const char *value, settings_t *settin
     case SETTING_TOKEN:
         return put_token(setting, value, field, reason, capacity);
     case SETTING_NAME:
-        return put_name(value, settings, site, reason, capacity);
+        return put_name(value, settings, item, reason, capacity);
     case SETTING_HOST_NAMES:
-        return put_host_name(value, settings, site, reason, capacity);
+        return put_host_name(value, settings, item, reason, capacity);
     case SETTING_TYPES:
         break;
     }

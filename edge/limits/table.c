@@ -129,13 +129,16 @@ static refusal_t enter(const limits_t *limits, limits_slot_t *slot, int64_t now_
     return REFUSALS;
 }
 
-refusal_t limits_open(limits_t *limits, limits_address_t address, int64_t now_us, limits_slot_t **slot)
+refusal_t limits_enter(limits_t *limits)
 {
-    if (atomic_fetch_add_explicit(&limits->connections, 1, memory_order_relaxed) >=
-        limits->config.connections) {
-        atomic_fetch_sub_explicit(&limits->connections, 1, memory_order_relaxed);
-        return REFUSED_CONNECTIONS;
-    }
+    if (atomic_fetch_add_explicit(&limits->connections, 1, memory_order_relaxed) < limits->config.connections)
+        return REFUSALS;
+    atomic_fetch_sub_explicit(&limits->connections, 1, memory_order_relaxed);
+    return REFUSED_CONNECTIONS;
+}
+
+refusal_t limits_identify(limits_t *limits, limits_address_t address, int64_t now_us, limits_slot_t **slot)
+{
     size_t number = XXH3_64bits_withSeed(&address, sizeof address, limits->seed) & (limits->set_count - 1);
     pthread_mutex_t *lock = &limits->locks[number % LOCKS];
     MUST(pthread_mutex_lock(lock) == 0);
@@ -144,14 +147,24 @@ refusal_t limits_open(limits_t *limits, limits_address_t address, int64_t now_us
     MUST(pthread_mutex_unlock(lock) == 0);
     if (refusal == REFUSALS)
         *slot = found;
-    else
-        atomic_fetch_sub_explicit(&limits->connections, 1, memory_order_relaxed);
+    return refusal;
+}
+
+refusal_t limits_open(limits_t *limits, limits_address_t address, int64_t now_us, limits_slot_t **slot)
+{
+    refusal_t refusal = limits_enter(limits);
+    if (refusal != REFUSALS)
+        return refusal;
+    refusal = limits_identify(limits, address, now_us, slot);
+    if (refusal != REFUSALS)
+        limits_close(limits, NULL);
     return refusal;
 }
 
 void limits_close(limits_t *limits, limits_slot_t *slot)
 {
-    MUST(atomic_fetch_sub_explicit(&slot->connections, 1, memory_order_release) > 0);
+    if (slot != NULL)
+        MUST(atomic_fetch_sub_explicit(&slot->connections, 1, memory_order_release) > 0);
     atomic_fetch_sub_explicit(&limits->connections, 1, memory_order_relaxed);
 }
 

@@ -38,6 +38,11 @@ limits_address_t limits_address(const struct sockaddr *address);
 /* A connection comes. REFUSALS: it may stay, and *slot is for limits_request() and limits_close(). Any
  * thread. */
 refusal_t limits_open(limits_t *limits, limits_address_t address, int64_t now_us, limits_slot_t **slot);
+/* The same in two steps, for a connection whose client is known only later: it counts among all, and then for
+ * its address. */
+refusal_t limits_enter(limits_t *limits);
+refusal_t limits_identify(limits_t *limits, limits_address_t address, int64_t now_us, limits_slot_t **slot);
+/* slot: NULL when its client never became known. */
 void limits_close(limits_t *limits, limits_slot_t *slot);
 
 /* A request on an open connection. 0: it may be served; else after how many seconds to try again. */

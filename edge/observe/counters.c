@@ -52,7 +52,7 @@ typedef enum {
             "Connections of clients ended because they kept the node waiting.")                              \
     COUNTER(refusals, [REFUSALS][ONE][ONE], (LABEL_REFUSAL, LABEL_NONE, LABEL_NONE),                         \
             "selvedge_refused_total",                                                                        \
-            "Connections and requests of clients refused because a limit was reached.")                      \
+            "Connections and requests of clients refused because a limit was reached or the PROXY line was wrong.")                      \
     COUNTER(access_log_dropped, [ONE][ONE][ONE], (LABEL_NONE, LABEL_NONE, LABEL_NONE),                       \
             "selvedge_access_log_dropped_total", "Access log lines lost to a slow or failing log.")          \
     COUNTER(readers_cut_off, [ONE][ONE][ONE], (LABEL_NONE, LABEL_NONE, LABEL_NONE),                          \
@@ -108,7 +108,8 @@ static const char *const cut_names[CUTS] = {"idle", "header", "stall", "memory"}
 
 static const char *const refusal_names[REFUSALS] = {
     "connections", "address_connections",  "address_connection_rate",
-    "addresses",   "address_request_rate", "memory"};
+    "addresses",   "address_request_rate", "memory",
+    "proxy_line"};
 
 static const struct {
     const char *name;

@@ -36,6 +36,7 @@ typedef enum {
     REFUSED_ADDRESSES,   /* no room to count a further address */
     REFUSED_REQUESTS,    /* a request: too many per second of one client address */
     REFUSED_MEMORY,      /* a request: what is being sent and fetched leaves no memory for a further fill */
+    REFUSED_PROXY_LINE,  /* a connection that did not begin with a line of the PROXY protocol where it must */
     REFUSALS
 } refusal_t;
 typedef enum { GAUGE_FILLS, GAUGE_OBJECTS, GAUGE_MEMORY_BYTES, GAUGE_MEMORY_LIMIT_BYTES, GAUGE_MEMORY_PINNED_BYTES, GAUGE_CONNECTIONS_H1, GAUGE_CONNECTIONS_H2,

@@ -26,7 +26,8 @@ struct connection {
     connections_t *all;
     h2o_socket_t *socket;
     connection_t *next, **link;
-    limits_slot_t *slot; /* its address's; NULL without limits */
+    h2o_accept_ctx_t *accept; /* whom the library will serve it for, once its client is known */
+    limits_slot_t *slot;      /* its address's; NULL without limits, and until its client is known */
     size_t client_length;
     char client[INET6_ADDRSTRLEN]; /* its address as text */
     /* The sweep's. */
@@ -35,9 +36,10 @@ struct connection {
     client_look_t look;
 };
 
-/* Takes in a socket that was just accepted; the connection ends when the socket is closed. False: a limit is
- * reached, and the socket is closed. */
-bool connection_open(connections_t *all, h2o_socket_t *socket);
+/* Takes in a socket that was just accepted, and hands it to the library: at once, or with `proxied` behind
+ * the line of the PROXY protocol, which names the client that counts for the limits. The connection ends when
+ * the socket is closed, which has happened already when a limit was reached. */
+void connection_open(connections_t *all, h2o_socket_t *socket, h2o_accept_ctx_t *accept, bool proxied);
 
 static inline connection_t *connection_of(const h2o_socket_t *socket)
 {

@@ -21,7 +21,8 @@ struct server {
 
 static worker_listener_t hand_over(server_t *server, const settings_listener_t *listener, unsigned worker)
 {
-    return (worker_listener_t){sockets_take(server->sockets, listener, worker), listener->https};
+    int fd = sockets_take(server->sockets, listener, worker);
+    return (worker_listener_t){fd, listener->https, listener->proxy_protocol};
 }
 
 static worker_t *start_worker(server_t *server, node_t *node, configuration_t *configuration, unsigned index)

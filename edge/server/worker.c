@@ -24,6 +24,7 @@ typedef struct {
     h2o_socket_t *socket; /* NULL once closed */
     bool https;
     worker_t *worker;
+    bool proxied;
 } listener_t;
 
 struct worker {
@@ -71,8 +72,7 @@ static void on_accept(h2o_socket_t *socket, const char *error)
         h2o_socket_t *accepted = h2o_evloop_socket_accept(socket);
         if (accepted == NULL)
             return;
-        if (connection_open(&listener->worker->connections, accepted))
-            h2o_accept(&listener->accept, accepted);
+        connection_open(&listener->worker->connections, accepted, &listener->accept, listener->proxied);
     }
 }
 
@@ -298,6 +298,7 @@ static void open_listeners(worker_t *worker)
         listener->accept.ctx = &worker->context;
         listener->accept.hosts = worker->library.hosts;
         listener->https = config->listeners[i].https;
+        listener->proxied = config->listeners[i].proxied;
         listener->socket = h2o_evloop_socket_create(worker->context.loop, config->listeners[i].fd,
                                                     H2O_SOCKET_FLAG_DONT_READ);
         listener->socket->data = listener;

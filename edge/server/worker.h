@@ -24,6 +24,7 @@ struct message {
 typedef struct {
     int fd; /* taken over */
     bool https;
+    bool proxied; /* each connection begins with a line of the PROXY protocol */
 } worker_listener_t;
 
 typedef struct {

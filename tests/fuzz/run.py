@@ -30,6 +30,7 @@ PARSERS = {
     "request": ["edge/guard/http1_hooks.c", "edge/guard/http2_hooks.c"],
     "http1": ["edge/guard/http1_check.c", "edge/guard/syntax.c"],
     "http2": ["edge/guard/http2_check.c"],
+    "proxy": ["edge/limits/proxy_line.c"],
     "url": ["edge/http/url.c"],
     "response": ["origin_pull/fill_lines.c", "edge/http/fields.c", "edge/http/storing.c", "edge/http/cache_control.c",
                  "edge/http/vary.c", "edge/http/conditional.c", "edge/http/range.c", "edge/http/date.c"],

@@ -64,20 +64,35 @@ static void a_file_fills_the_same_settings(void **state)
 {
     (void)state;
     take("workers: 3\nmemory: {size: 64M, max_object: 1M}\nstate_dir: '/s d'\n"
-         "listen:\n  - url: http://127.0.0.1:80\n  - {url: \"https://[::1]:443\"}\n"
+         "listen:\n  - url: http://127.0.0.1:80\n  - {url: \"https://[::1]:443\"}\n  - http://127.0.0.1:81\n"
          "certificates: [{cert: c, key: k}]\naccess_log: {path: off}\n" SITE);
     assert_int_equal(settings.workers, 3);
     assert_int_equal(settings.memory_bytes, 64 << 20);
     assert_int_equal(settings.max_object_bytes, 1 << 20);
     assert_string_equal(settings.state_dir, "/s d");
-    assert_int_equal(settings.listener_count, 2);
+    assert_int_equal(settings.listener_count, 3);
     assert_string_equal(settings.listeners[1].host, "::1");
+    assert_int_equal(settings.listeners[2].port, 81);
     assert_string_equal(settings.certificate_file, "c");
     assert_string_equal(settings.key_file, "k");
     assert_null(settings.access_log);
     assert_int_equal(places[setting_find("workers") - settings_table].line, 1);
     assert_int_equal(places[setting_find("memory.max_object") - settings_table].column, 33);
     assert_int_equal(places[setting_find("admin.url") - settings_table].line, 0);
+}
+
+static void a_listener_says_whether_a_balancer_is_before_it(void **state)
+{
+    (void)state;
+    take("listen: [{url: http://127.0.0.1:80, proxy_protocol: true}, http://127.0.0.1:81,\n"
+         "  {proxy_protocol: yes, url: http://127.0.0.1:82}, {url: http://127.0.0.1:83, proxy_protocol: no},\n"
+         "  {url: http://127.0.0.1:84, proxy_protocol: on}, {url: http://127.0.0.1:85}]\n" SITE);
+    static const bool expected[] = {true, false, true, false, true, false};
+    assert_int_equal(settings.listener_count, 6);
+    for (size_t i = 0; i < 6; i++) {
+        assert_int_equal(settings.listeners[i].port, 80 + i);
+        assert_int_equal(settings.listeners[i].proxy_protocol, expected[i]);
+    }
 }
 
 static void a_site_begins_with_the_defaults(void **state)
@@ -320,6 +335,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_file_fills_the_same_settings),
+        cmocka_unit_test(a_listener_says_whether_a_balancer_is_before_it),
         cmocka_unit_test(a_site_begins_with_the_defaults),
         cmocka_unit_test(nothing_written_is_nothing_said),
         cmocka_unit_test(keys_that_do_not_exist_are_told_with_the_nearest),

@@ -28,9 +28,11 @@ def connect(address, seconds=10):
 class H1:
     protocol = "h1"
 
-    def __init__(self, address, tls=False, version=None, seconds=20, settle=lambda answer: answer):
+    def __init__(self, address, tls=False, version=None, seconds=20, settle=lambda answer: answer, line=b""):
+        """line: sent before all else, TLS included."""
         self.seconds, self.settle = seconds, settle
         self.socket = connect(address)
+        self.socket.sendall(line)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if tls:
             self.socket = tls_context("http/1.1", version=version).wrap_socket(self.socket, server_hostname="localhost")

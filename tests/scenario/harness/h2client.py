@@ -69,9 +69,11 @@ class H2:
     protocol = "h2"
 
     def __init__(self, address, tls=True, version=None, seconds=20, window=1 << 20,
-                 settle=lambda answer: answer):
+                 settle=lambda answer: answer, line=b""):
+        """line: sent before all else, TLS included."""
         self.seconds, self.tls, self.settle = seconds, tls, settle
         self.socket = connect(address)
+        self.socket.sendall(line)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if tls:
             self.socket = tls_context("h2", version=version).wrap_socket(self.socket, server_hostname="localhost")
