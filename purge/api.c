@@ -1,10 +1,10 @@
 /* Routes, authorisation, and the answers that are ready at once. */
 #include "purge/api.h"
 
-#include "edge/http/url.h"
 #include "edge/observe/counters.h"
 #include "purge/api_answer.h"
 #include "purge/api_purge.h"
+#include "purge/api_trace.h"
 #include "purge/token.h"
 
 #include <unistd.h>
@@ -94,70 +94,16 @@ static void answer_purge(const exchange_t *exchange)
         api_purge_submit(&purge, api->config.publisher, exchange->answer, exchange->context);
 }
 
-static int hex(char digit)
-{
-    const char *digits = "0123456789abcdef", *at = digit != 0 ? strchr(digits, digit | 0x20) : NULL;
-    return at != NULL ? (int)(at - digits) : -1;
-}
-
-/* `url=` and its value, percent-decoded, into `room` of the query's length. False: that is not what the query
- * is. */
-static bool read_trace(text_t query, char *room, text_t *url)
-{
-    const text_t name = TEXT("url=");
-    if (query.length < name.length || memcmp(query.data, name.data, name.length) != 0)
-        return false;
-    *url = (text_t){room, 0};
-    for (size_t i = name.length; i < query.length; i++) {
-        char byte = query.data[i];
-        if (byte == '&')
-            return false;
-        if (byte == '%') {
-            int high = i + 2 < query.length ? hex(query.data[i + 1]) : -1;
-            int low = i + 2 < query.length ? hex(query.data[i + 2]) : -1;
-            if (high < 0 || low < 0)
-                return false;
-            byte = (char)(high * 16 + low);
-            i += 2;
-        }
-        room[url->length++] = byte;
-    }
-    return true;
-}
-
-/* The site and the target that a request for the URL would have; NULL: the refusal. */
-static const site_t *find_traced(const sites_t *sites, text_t url, char *room, text_t *target,
-                                 api_answer_t *refusal)
-{
-    url_parts_t parts;
-    url_error_t wrong = url_split(url, &parts);
-    if (wrong == URL_OK)
-        wrong = url_normalize(parts.target, room, URL_NORMAL_MAX(parts.target.length), target);
-    if (wrong != URL_OK) {
-        *refusal = api_answer_error(API_BAD_URL, "url", "the URL %s", url_error_text(wrong));
-        return NULL;
-    }
-    const site_t *site = sites_of_url(sites, &parts);
-    if (site == NULL)
-        *refusal = api_answer_error(API_UNKNOWN_SITE, "url", "the URL has a host that no site here has");
-    return site;
-}
-
 static void answer_trace(const exchange_t *exchange)
 {
     const api_config_t *config = &exchange->api->config;
-    text_t query = exchange->request->query, url, target;
-    char *decoded = must_alloc(query.length + 1), *room = must_alloc(URL_NORMAL_MAX(query.length) + 1);
     api_answer_t answer;
-    const site_t *site;
-    if (!read_trace(query, decoded, &url))
-        answer = api_answer_error(API_BAD_VALUE, "url", "say which URL: /v1/trace?url=URL, percent-encoded");
-    else if ((site = find_traced(exchange->rules->sites, url, room, &target, &answer)) != NULL) {
-        json_t *traced = config->trace(config->trace_context, site, target, config->now_ms());
+    api_trace_t trace;
+    if (api_trace_read(exchange->request->query, exchange->rules->sites, &trace, &answer)) {
+        json_t *traced = config->trace(config->trace_context, trace.site, trace.target, config->now_ms());
         answer = api_answer_json(200, &traced);
+        api_trace_free(&trace);
     }
-    free(decoded);
-    free(room);
     send_answer(exchange, answer);
 }
 

@@ -35,6 +35,7 @@ PARSERS = {
     "response": ["origin_pull/fill_lines.c", "edge/http/fields.c", "edge/http/storing.c", "edge/http/cache_control.c",
                  "edge/http/vary.c", "edge/http/conditional.c", "edge/http/range.c", "edge/http/date.c"],
     "purge": ["purge/api_purge.c"],
+    "trace": ["purge/api_trace.c"],
     "journal": ["purge/journal_format.c"],
     "config": ["conf/config.c", "conf/settings_values.c"],
 }

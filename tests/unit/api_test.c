@@ -12,6 +12,7 @@
 
 #include "edge/observe/counters.h"
 #include "purge/api.h"
+#include "purge/api_trace.h"
 #include "purge/token.h"
 
 /* The publisher's and the ledger's part, played here. */
@@ -414,6 +415,97 @@ static void a_body_is_at_most_a_mebibyte_and_is_json(void **state)
     assert_int_equal(got.answer.status, 200);
 }
 
+/* --- Traces --- */
+
+/* The query in memory of exactly its size. The target that is asked about; "" for a refusal, kept in `got`.
+ */
+static const char *traced(text_t query)
+{
+    static char target[4096];
+    api_trace_t trace;
+    text_t copy = own(query);
+    forget();
+    bool read = api_trace_read(copy, sites, &trace, &got.answer);
+    free((void *)(uintptr_t)copy.data);
+    if (!read) {
+        got.count = 1;
+        got.json = json_loadb(got.answer.body, got.answer.body_length, 0, NULL);
+        assert_null(trace.room);
+        return "";
+    }
+    assert_ptr_equal(trace.site, sites_named(sites, TEXT("default")));
+    snprintf(target, sizeof target, "%.*s", (int)trace.target.length, trace.target.data);
+    api_trace_free(&trace);
+    return target;
+}
+
+static void a_trace_asks_about_the_target_of_a_request(void **state)
+{
+    (void)state;
+    assert_string_equal(traced(TEXT("url=http%3A%2F%2Fa%2Fb%3fc%3D1%262")), "/b?c=1&2");
+    assert_string_equal(traced(TEXT("url=http://a/b")), "/b");
+    assert_string_equal(traced(TEXT("url=https://a")), "/");
+    assert_string_equal(traced(TEXT("url=http://a/x/../%2541%7c")), "/A%7C");
+    assert_string_equal(traced(TEXT("url=http://a/?url=%2525")), "/?url=%25");
+    char query[600] = "url=http://a/", expected[2000] = "/";
+    for (int i = 0; i < 500; i++) { /* every byte thrice as long */
+        strcat(query, "|");
+        strcat(expected, "%7C");
+    }
+    assert_string_equal(traced(text_of(query)), expected);
+}
+
+static void a_trace_of_anything_else_is_refused(void **state)
+{
+    (void)state;
+    static const char *const queries[] = {"",
+                                          "url",
+                                          "uri=http://a/",
+                                          "url=http://a/&x",
+                                          "x&url=http://a/",
+                                          "URL=http://a/",
+                                          "url=http%3",
+                                          "url=http://a%",
+                                          "url=http://a/%2",
+                                          "url=http://a/%zz",
+                                          "url=http://a/%2g",
+                                          "url=http://a/%g2",
+                                          "url=%\x14\x11",
+                                          "url=http://a/%2\x11"};
+    for (size_t i = 0; i < sizeof queries / sizeof *queries; i++) {
+        assert_string_equal(traced(text_of(queries[i])), "");
+        assert_refused(400, "bad_value", "url");
+    }
+    static const char *const urls[] = {"url=",
+                                       "url=/a",
+                                       "url=ftp://a/",
+                                       "url=http://a/%252f",
+                                       "url=http://a/../b",
+                                       "url=http://a/%00",
+                                       "url=http://a/%20",
+                                       "url=http://a/%2523%23"};
+    for (size_t i = 0; i < sizeof urls / sizeof *urls; i++) {
+        assert_string_equal(traced(text_of(urls[i])), "");
+        assert_refused(400, "bad_url", "url");
+    }
+}
+
+static void a_trace_of_a_host_without_a_site_is_refused(void **state)
+{
+    (void)state;
+    sites_t *any = sites;
+    static settings_t named;
+    named.sites[0].name = TEXT("default");
+    named.site_count = named.host_count = 1;
+    named.hosts[0] = (settings_host_t){TEXT("www.example"), 0};
+    sites = sites_new(&named);
+    assert_string_equal(traced(TEXT("url=http://other.example/")), "");
+    assert_refused(400, "unknown_site", "url");
+    assert_string_equal(traced(TEXT("url=http://WWW.example:81/a")), "/a");
+    sites_free(&sites);
+    sites = any;
+}
+
 static void without_the_token_nothing_is_done(void **state)
 {
     (void)state;
@@ -600,6 +692,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(ten_thousand_urls_and_no_more, start, stop),
         cmocka_unit_test_setup_teardown(a_reason_is_at_most_1024_bytes, start, stop),
         cmocka_unit_test_setup_teardown(a_body_is_at_most_a_mebibyte_and_is_json, start, stop),
+        cmocka_unit_test_setup_teardown(a_trace_asks_about_the_target_of_a_request, start, stop),
+        cmocka_unit_test_setup_teardown(a_trace_of_anything_else_is_refused, start, stop),
+        cmocka_unit_test_setup_teardown(a_trace_of_a_host_without_a_site_is_refused, start, stop),
         cmocka_unit_test_setup_teardown(without_the_token_nothing_is_done, start, stop),
         cmocka_unit_test_setup_teardown(a_target_is_purged_by_whoever_shows_the_token, start, stop),
         cmocka_unit_test_setup_teardown(other_paths_and_methods_are_refused, start, stop),

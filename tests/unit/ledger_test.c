@@ -139,6 +139,25 @@ static void assert_exact(ledger_judgement_t got, ledger_judgement_t want, bool e
         assert_true(got.stale_since_ms == want.stale_since_ms);
 }
 
+/* The rule that is told to people: the latest that matches; what was folded may be told of another. */
+static void compare_match(const ledger_t *ledger, const model_t *model, unsigned site, unsigned target,
+                          bool folded)
+{
+    char buffer[16];
+    ledger_subject_t subject = ledger_subject(text_of(site_names[site]), target_name(buffer, target));
+    ledger_match_t got = ledger_last_match(ledger, &subject);
+    const model_rule_t *want = NULL;
+    for (size_t i = 0; i < model->count; i++)
+        if (matches(&model->rules[i], site, target))
+            want = &model->rules[i];
+    assert_true(got.sequence >= (want != NULL ? want->sequence : 0));
+    if (folded)
+        return;
+    assert_int_equal(got.sequence, want != NULL ? want->sequence : 0);
+    if (want != NULL)
+        assert_true(got.kind == want->kind && got.soft == want->soft);
+}
+
 static void compare(const ledger_t *ledger, const model_t *model, uint64_t *random, bool folded,
                     size_t *equal)
 {
@@ -156,6 +175,7 @@ static void compare(const ledger_t *ledger, const model_t *model, uint64_t *rand
     else
         assert_exact(got, want, exact_time);
     *equal += got.verdict == want.verdict;
+    compare_match(ledger, model, site, target, folded);
 }
 
 /* One run; returns the share of verdicts, in percent, that equal the model's. */
@@ -229,6 +249,34 @@ static void test_stamp_equal_to_the_rule_is_valid(void **state)
     assert_int_equal(judge_text(ledger, "/x", 6).verdict, LEDGER_HARD);
     assert_int_equal(judge_text(ledger, "/x", 7).verdict, LEDGER_VALID);
     assert_int_equal(judge_text(ledger, "/y", 6).verdict, LEDGER_VALID);
+    ledger_free(&ledger);
+}
+
+static void test_the_last_match_is_the_latest_of_all_kinds(void **state)
+{
+    (void)state;
+    ledger_t *ledger = ledger_new(16, 16);
+    ledger_subject_t subject = ledger_subject(TEXT("s"), TEXT("/a")),
+                     other = ledger_subject(TEXT("t"), TEXT("/a"));
+    assert_int_equal(ledger_last_match(ledger, &subject).sequence, 0);
+    const ledger_rule_t rules[] = {
+        url_rule(3, "/a", false, 10),
+        {.kind = RULE_SITE, .soft = true, .sequence = 5, .time_ms = 20, .site = TEXT("s")},
+        url_rule(7, "/b", false, 30),
+        {.kind = RULE_EVERYTHING, .sequence = 8, .time_ms = 40},
+        url_rule(9, "/a", true, 50)};
+    const ledger_match_t want[] = {{RULE_URL, false, 3},
+                                   {RULE_SITE, true, 5},
+                                   {RULE_SITE, true, 5},
+                                   {RULE_EVERYTHING, false, 8},
+                                   {RULE_URL, true, 9}};
+    for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++) {
+        ledger_apply(ledger, &rules[i]);
+        ledger_match_t got = ledger_last_match(ledger, &subject);
+        assert_int_equal(got.sequence, want[i].sequence);
+        assert_true(got.kind == want[i].kind && got.soft == want[i].soft);
+    }
+    assert_int_equal(ledger_last_match(ledger, &other).sequence, 8);
     ledger_free(&ledger);
 }
 
@@ -506,6 +554,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_stamp_equal_to_the_rule_is_valid),
+        cmocka_unit_test(test_the_last_match_is_the_latest_of_all_kinds),
         cmocka_unit_test(test_site_and_target_do_not_run_together),
         cmocka_unit_test(test_long_names),
         cmocka_unit_test(test_repeated_soft_purges_do_not_make_fresher),

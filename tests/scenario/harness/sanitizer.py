@@ -7,7 +7,8 @@ TROUBLE = re.compile(r"(AddressSanitizer|LeakSanitizer|ThreadSanitizer|Undefined
 
 def is_sanitized(binary):
     with open(binary, "rb") as file:
-        return b"__asan_init" in file.read()
+        code = file.read()
+    return b"__asan_init" in code or b"__tsan_init" in code
 
 
 def trouble_in(text):
