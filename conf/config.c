@@ -13,7 +13,7 @@ typedef struct {
     config_place_t *places;
     const config_report_t *report;
     size_t mistakes;
-    size_t item;                   /* the site or listener being read */
+    size_t item;                   /* the site, listener or certificate being read */
     bool seen[SETTINGS_TABLE_MAX]; /* in the item being read */
 } loading_t;
 
@@ -155,11 +155,19 @@ static const char *take_text(loading_t *loading, const setting_t *setting, const
     return settings_keep(loading->settings, (text_t){text, length});
 }
 
+static void keep_place(settings_file_t *file, config_place_t place)
+{
+    file->line = place.line;
+    file->column = place.column;
+}
+
 static void read_value(loading_t *loading, const setting_t *setting, const yaml_node_t *node)
 {
     char reason[SETTINGS_ERROR_MAX], text[TEXT_MAX];
     const char *value = take_text(loading, setting, node);
     loading->places[setting - settings_table] = place_of(node->start_mark);
+    if (setting->of_certificate)
+        keep_place(setting_field(setting, loading->settings, loading->item), place_of(node->start_mark));
     if (value == NULL || setting_put(setting, value, loading->settings, loading->item, reason, sizeof reason))
         return;
     setting_complaint(setting, setting->name, value, reason, text, sizeof text);
@@ -211,7 +219,7 @@ static size_t most_items(const char *path)
         return SETTINGS_LISTENERS_MAX;
     if (strcmp(path, "sites[].") == 0)
         return SETTINGS_SITES_MAX;
-    return strcmp(path, "certificates[].") == 0 ? 1 : SIZE_MAX;
+    return strcmp(path, "certificates[].") == 0 ? SETTINGS_CERTIFICATES_MAX : SIZE_MAX;
 }
 
 /* A listener may be its URL alone. */
@@ -240,6 +248,8 @@ static void read_item(loading_t *loading, const yaml_node_t *node, const char *p
         loading->item = settings_begin_site(loading->settings);
     else if (strcmp(path, "listen[].") == 0)
         loading->item = loading->settings->listener_count; /* its URL makes it one more */
+    else if (strcmp(path, "certificates[].") == 0)
+        loading->item = settings_begin_certificate(loading->settings);
     read_group(loading, node, path);
     end_item(loading, path, place);
 }

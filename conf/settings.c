@@ -106,6 +106,8 @@ static const setting_t *match(const char *argument, const char **value)
 static settings_outcome_t put_option(reading_t *reading, const setting_t *setting, const char *value)
 {
     char reason[SETTINGS_ERROR_MAX];
+    if (setting->of_certificate && reading->settings->certificate_count == 0)
+        settings_begin_certificate(reading->settings);
     size_t sites = setting->of_site && reading->settings->site_count > 1 ? reading->settings->site_count : 1;
     for (size_t i = 0; i < sites; i++) {
         if (setting_put(setting, value, reading->settings, i, reason, sizeof reason))
@@ -200,6 +202,12 @@ size_t settings_begin_site(settings_t *settings)
     return site;
 }
 
+size_t settings_begin_certificate(settings_t *settings)
+{
+    MUST(settings->certificate_count < SETTINGS_CERTIFICATES_MAX);
+    return settings->certificate_count++;
+}
+
 static void put_origin_host(settings_site_t *site)
 {
     size_t scheme = site->origin.https ? strlen("https://") : strlen("http://");
@@ -276,10 +284,10 @@ static settings_outcome_t check_addresses(reading_t *reading)
 
 static settings_outcome_t check_certificate(reading_t *reading)
 {
-    const settings_t *settings = reading->settings;
-    if ((settings->certificate_file == NULL) == (settings->key_file == NULL))
+    const bool *given = reading->given;
+    bool has_key = given[index_of("certificates[].key")];
+    if (has_key == given[index_of("certificates[].cert")])
         return SETTINGS_START;
-    bool has_key = settings->certificate_file == NULL;
     return wrong(
         reading,
         "%s without %s: a certificate is of no use without its private key; give both, or neither for a "
@@ -306,7 +314,8 @@ static settings_outcome_t check_together(reading_t *reading)
 {
     const settings_t *settings = reading->settings;
     settings_outcome_t outcome = check_certificate(reading);
-    if (outcome == SETTINGS_START && settings->staple_file != NULL && settings->certificate_file == NULL)
+    if (outcome == SETTINGS_START && reading->given[index_of("certificates[].ocsp_staple")] &&
+        !reading->given[index_of("certificates[].cert")])
         outcome = wrong(reading, "--ocsp-staple without --cert: it speaks of a given certificate only");
     if (outcome == SETTINGS_START && settings->admin_token != NULL && settings->admin_token_file != NULL) {
         wrong(reading, "%s and %s: there is only one token; give one of the two",
@@ -346,6 +355,7 @@ static settings_outcome_t load_file(reading_t *reading)
 {
     char *bytes;
     size_t length;
+    reading->settings->file = reading->file;
     const char *reason = config_read(reading->file, &bytes, &length);
     if (reason != NULL) {
         wrong(reading, "%.500s: the file cannot be read: %s; --config names a file", reading->file, reason);
@@ -369,6 +379,12 @@ static void make_only_site(settings_t *settings)
     settings->sites[0].name = TEXT("default");
 }
 
+static void forget_certificates(settings_t *settings)
+{
+    memset(settings->certificates, 0, sizeof settings->certificates);
+    settings->certificate_count = 0;
+}
+
 /* An option for what is a list, or one of two that go together, replaces what the file says of it whole. */
 static void make_way(reading_t *reading)
 {
@@ -379,7 +395,7 @@ static void make_way(reading_t *reading)
         settings->listener_count = 0;
     }
     if (given[index_of("certificates[].cert")] || given[index_of("certificates[].key")])
-        settings->certificate_file = settings->key_file = settings->staple_file = NULL;
+        forget_certificates(settings);
     if (given[index_of("admin.token")] || given[index_of("admin.token_file")])
         settings->admin_token = settings->admin_token_file = NULL;
     if (given[index_of("sites[].origin.url")])

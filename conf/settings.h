@@ -15,6 +15,7 @@ enum {
     SETTINGS_LISTENERS_MAX = 16,
     SETTINGS_SITES_MAX = 256,
     SETTINGS_HOSTS_MAX = 4096,
+    SETTINGS_CERTIFICATES_MAX = 1024,
     SETTINGS_WORKERS_MAX = 256,
     SETTINGS_ERROR_MAX = 2048
 };
@@ -54,6 +55,18 @@ typedef struct {
     size_t site; /* its place in settings_t.sites */
 } settings_host_t;
 
+/* A file that is opened later, and where it was said, for who finds it wrong. */
+typedef struct {
+    const char *path;    /* first: the place of a text; NULL: none */
+    size_t line, column; /* in the configuration file; line 0: said by an option */
+} settings_file_t;
+
+/* One certificate of the node's, with its key and perhaps what its authority says of it. */
+typedef struct {
+    settings_file_t certificate, key; /* both; PEM */
+    settings_file_t staple;           /* an OCSP response, DER; NULL: none */
+} settings_certificate_t;
+
 typedef struct settings_text settings_text_t;
 
 typedef struct {
@@ -72,10 +85,11 @@ typedef struct {
     unsigned workers;
     unsigned http2_reset_budget; /* streams of one connection reset before their response was finished */
 
-    const char *certificate_file, *key_file; /* both or neither; neither: self-signed for localhost */
-    const char *staple_file;                 /* an OCSP response for the certificate, DER; NULL: none */
-    const char *state_dir;                   /* NULL: a fresh private one, removed at exit */
-    const char *admin_token;                 /* at most one of the two; neither: main makes one */
+    const char *file; /* the configuration's; NULL: none */
+    settings_certificate_t certificates[SETTINGS_CERTIFICATES_MAX];
+    size_t certificate_count; /* 0: one for localhost, signed by itself */
+    const char *state_dir;    /* NULL: a fresh private one, removed at exit */
+    const char *admin_token;  /* at most one of the two; neither: main makes one */
     const char *admin_token_file;
     const char *access_log; /* NULL: off; "-": standard output; else a path */
     /* Of clients; per address: 0 is no limit. */

@@ -4,6 +4,7 @@
 #define FIELD(name) .offset = offsetof(settings_t, name)
 #define SITE_FIELD(name) .of_site = true, .offset = offsetof(settings_site_t, name)
 #define LISTENER_FIELD(name) .of_listener = true, .offset = offsetof(settings_listener_t, name)
+#define CERTIFICATE_FIELD(name) .of_certificate = true, .offset = offsetof(settings_certificate_t, name)
 #define KIB UINT64_C(1024)
 #define MIB (KIB * 1024)
 #define GIB (MIB * 1024)
@@ -124,17 +125,20 @@ const setting_t settings_table[] = {
      .option = "--cert",
      .placeholder = "FILE",
      .type = SETTING_FILE,
-     FIELD(certificate_file),
+     CERTIFICATE_FIELD(certificate),
      .standard_words = "a self-signed certificate for localhost, made at each start",
      .reload = true,
      .required = true,
      .example = "/etc/selvedge/example.crt",
-     .meaning = "The certificate shown to clients, PEM, with its chain behind it. Goes with --key."},
+     .meaning =
+         "A certificate shown to clients, PEM, with its chain behind it. Of several, a client is shown the "
+         "one that has the host name it asks for (SNI) among its DNS names, exactly or by a wildcard for the "
+         "first label; else the first. The option, which goes with --key, is for one in place of the file's."},
     {.name = "certificates[].key",
      .option = "--key",
      .placeholder = "FILE",
      .type = SETTING_FILE,
-     FIELD(key_file),
+     CERTIFICATE_FIELD(key),
      .standard_words = "the self-signed certificate's",
      .reload = true,
      .required = true,
@@ -144,7 +148,7 @@ const setting_t settings_table[] = {
      .option = "--ocsp-staple",
      .placeholder = "FILE",
      .type = SETTING_FILE,
-     FIELD(staple_file),
+     CERTIFICATE_FIELD(staple),
      .standard_words = "none",
      .reload = true,
      .example = "/etc/selvedge/example.ocsp",

@@ -30,7 +30,8 @@ typedef struct {
     setting_type_t type;
     bool of_site;               /* one for each site; as an option it is for all of them */
     bool of_listener;           /* one for each of listen[] */
-    size_t offset;              /* of the field in settings_t, settings_site_t or settings_listener_t */
+    bool of_certificate;        /* one for each certificate; as an option it is of the only one */
+    size_t offset;              /* of the field in settings_t, or in its site's, listener's or certificate's */
     uint64_t minimum, maximum;  /* bytes, milliseconds or a number, by type */
     const char *choices[2];     /* SETTING_CHOICE */
     const char *standard[2];    /* the default as one would write it; several where several may be given */
@@ -50,11 +51,13 @@ enum { SETTINGS_TABLE_MAX = 128 };
 const char *setting_type_text(setting_type_t type);
 /* The range in the type's own units, or the choices; empty when there is none to speak of. */
 void setting_range_text(const setting_t *setting, char *text, size_t capacity);
-/* Puts a value into its field, that of settings->sites[item] where sites have it, of
- * settings->listeners[item] where they do. The value must live as long as the settings. False: `reason` says
- * what is wrong with it and what is allowed. */
+/* Puts a value into its field: that of settings->sites[item], listeners[item] or certificates[item] where
+ * these have it. The value must live as long as the settings. False: `reason` says what is wrong with it and
+ * what is allowed. */
 bool setting_put(const setting_t *setting, const char *value, settings_t *settings, size_t item, char *reason,
                  size_t capacity);
+/* The field itself. */
+void *setting_field(const setting_t *setting, settings_t *settings, size_t item);
 /* The whole sentence: what the setting is called there, the value unless it is a secret, and the reason. */
 void setting_complaint(const setting_t *setting, const char *called, const char *value, const char *reason,
                        char *text, size_t capacity);
@@ -76,6 +79,8 @@ const setting_t *setting_nearest_option(const char *option);
 const char *settings_keep(settings_t *settings, text_t text);
 /* One site more, with what holds when nothing is said; its place. */
 size_t settings_begin_site(settings_t *settings);
+/* The same for a certificate. */
+size_t settings_begin_certificate(settings_t *settings);
 
 /* How many letters must be changed, put in or left out to make one text of the other; SIZE_MAX: too long to
  * say. */

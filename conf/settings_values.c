@@ -385,18 +385,22 @@ static bool put_host(const char *value, text_t *field, char *reason, size_t capa
     return true;
 }
 
-/* What the setting's offset counts from. */
-static char *base_of(const setting_t *setting, settings_t *settings, size_t item)
+void *setting_field(const setting_t *setting, settings_t *settings, size_t item)
 {
+    char *base = (char *)settings;
     if (setting->of_site)
-        return (char *)&settings->sites[item];
-    return setting->of_listener ? (char *)&settings->listeners[item] : (char *)settings;
+        base = (char *)&settings->sites[item];
+    else if (setting->of_listener)
+        base = (char *)&settings->listeners[item];
+    else if (setting->of_certificate)
+        base = (char *)&settings->certificates[item];
+    return base + setting->offset;
 }
 
 bool setting_put(const setting_t *setting, const char *value, settings_t *settings, size_t item, char *reason,
                  size_t capacity)
 {
-    void *field = base_of(setting, settings, item) + setting->offset;
+    void *field = setting_field(setting, settings, item);
     switch (setting->type) {
     case SETTING_LISTENERS:
         return put_further_listener(setting, value, settings, reason, capacity);

@@ -1,38 +1,44 @@
 #include "edge/configuration.h"
 
-#include "edge/tls.h"
-#include "edge/tls_staple.h"
+#include <time.h>
 
-static bool needs_tls(const settings_t *settings)
+#include "edge/tls/set.h"
+
+static int64_t now_s(void)
 {
-    bool needed = settings->admin.https;
-    for (size_t i = 0; i < settings->listener_count; i++)
-        needed = needed || settings->listeners[i].https;
-    return needed;
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec;
 }
 
-/* The certificate for localhost is made once: clients that were told to trust it go on to. */
-static SSL_CTX *self_signed(const configuration_t *before, char *error, size_t capacity)
+/* The keys of session tickets go on, so that what clients have still resumes. */
+static bool take_tickets(configuration_t *configuration, const configuration_t *before, char *error,
+                         size_t capacity)
 {
-    if (before == NULL || !before->self_signed)
-        return tls_self_signed_context(error, capacity);
-    MUST(SSL_CTX_up_ref(before->tls) == 1);
-    return before->tls;
+    bool there = before != NULL && before->tickets != NULL;
+    configuration->tickets = there ? tls_tickets_ref(before->tickets) : tls_tickets_new(now_s);
+    if (configuration->tickets == NULL)
+        snprintf(error, capacity, "there is no randomness for the keys of session tickets");
+    return configuration->tickets != NULL;
 }
 
 static bool open_tls(configuration_t *configuration, const configuration_t *before, char *error,
                      size_t capacity)
 {
     const settings_t *settings = &configuration->settings;
-    if (!needs_tls(settings))
+    if (!tls_set_needed(settings))
         return true;
-    configuration->self_signed = settings->certificate_file == NULL;
-    configuration->tls = configuration->self_signed ? self_signed(before, error, capacity)
-                                                    : tls_server_context(settings->certificate_file,
-                                                                         settings->key_file, error, capacity);
-    return configuration->tls != NULL &&
-           (settings->staple_file == NULL ||
-            tls_staple(configuration->tls, settings->staple_file, error, capacity));
+    if (!take_tickets(configuration, before, error, capacity))
+        return false;
+    configuration->self_signed = settings->certificate_count == 0;
+    if (configuration->self_signed && before != NULL && before->self_signed) {
+        /* The certificate for localhost is made once: clients that were told to trust it go on to. */
+        MUST(SSL_CTX_up_ref(before->tls) == 1);
+        configuration->tls = before->tls;
+    } else {
+        configuration->tls = tls_set_new(settings, configuration->tickets, error, capacity);
+    }
+    return configuration->tls != NULL;
 }
 
 static bool take_token(configuration_t *configuration, char *error, size_t capacity)
@@ -59,6 +65,8 @@ static void free_all(configuration_t *configuration)
 {
     sites_free(&configuration->sites);
     SSL_CTX_free(configuration->tls);
+    if (configuration->tickets != NULL)
+        tls_tickets_unref(&configuration->tickets);
     settings_free(&configuration->settings);
     explicit_bzero(configuration->token, sizeof configuration->token);
     configuration->magic = 0;

@@ -7,10 +7,10 @@
 #ifndef SELVEDGE_EDGE_CONFIGURATION_H
 #define SELVEDGE_EDGE_CONFIGURATION_H
 
-#include <openssl/ssl.h>
 #include <stdatomic.h>
 
 #include "edge/sites/sites.h"
+#include "edge/tls/tickets.h"
 #include "purge/token.h"
 
 typedef struct configuration {
@@ -18,8 +18,9 @@ typedef struct configuration {
     _Atomic unsigned references;
     settings_t settings;
     sites_t *sites;
-    SSL_CTX *tls;     /* NULL: no https listener */
-    bool self_signed; /* none was given */
+    SSL_CTX *tls;           /* the set of certificates; NULL: no https listener */
+    tls_tickets_t *tickets; /* NULL: the same */
+    bool self_signed;       /* none was given */
     char token[TOKEN_LENGTH_MAX + 1];
 } configuration_t;
 

@@ -16,6 +16,7 @@ static void on_close(void *data)
     if (connection->all->limits != NULL)
         limits_close(connection->all->limits, connection->slot);
     guard_connection_close(&connection->guard);
+    SSL_CTX_free(connection->tls);
     connection->magic = 0;
     free(connection);
 }
@@ -78,6 +79,9 @@ static void serve(connection_t *connection, const struct sockaddr *client)
         return;
     }
     name_client(connection, client);
+    connection->tls = connection->accept->ssl_ctx;
+    if (connection->tls != NULL)
+        MUST(SSL_CTX_up_ref(connection->tls) == 1);
     h2o_accept(connection->accept, connection->socket);
 }
 

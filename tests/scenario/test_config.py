@@ -76,8 +76,6 @@ def test_every_setting_is_in_the_sample():
     (SITE + SITE[7:].replace("www.example", "b.example"), "5:9: sites[].name www: another site has this name; each needs one"),
     (SITE.replace("  hosts: [www.example]\n", ""), "2:3: sites[].hosts is missing; each item of sites has one: "),
     ("certificates:\n- {cert: c}\n" + SITE, "2:3: certificates[].key is missing; each item of certificates has one: a path"),
-    ("certificates: [{cert: c, key: k}, {cert: c, key: k}]\n" + SITE,
-     "1:35: certificates has one item too many; at most 1 are allowed"),
     ("workers: 1\n", "1:1: sites is missing; give at least one, with name, hosts and origin"),
     ("a: b: c\n", "1:5: not YAML: mapping values are not allowed in this context; allowed is YAML 1.1 in UTF-8"),
     (SITE + "---\nworkers: 1\n", "6:1: a second document begins; allowed is one"),
@@ -100,6 +98,11 @@ def test_host_names_without_end_are_told(check):
     code, lines = check(SITE.replace("www.example", ", ".join(f"h{number}" for number in range(4097))))
     assert code == 1 and len(lines) == 1
     assert lines[0].endswith("sites[].hosts h4096: one too many; at most 4096 host names are allowed in all")
+
+
+def test_certificates_without_end_are_told(check):
+    code, lines = check("certificates:\n" + "- {cert: c, key: k}\n" * 1025 + SITE)
+    assert code == 1 and lines == ["1026:3: certificates has one item too many; at most 1024 are allowed"]
 
 
 def test_a_file_that_is_too_large_is_told(check):

@@ -3,12 +3,9 @@ import re
 import subprocess
 
 import pytest
+from harness.certificates import make_staple, openssl
 from harness.h2origin import make_certificates
 from harness.node import SELVEDGE
-
-
-def openssl(*line, **more):
-    return subprocess.run(["openssl", *map(str, line)], capture_output=True, text=True, timeout=20, **more)
 
 
 @pytest.fixture
@@ -17,14 +14,7 @@ def authority(tmp_path):
     ca, certificate, key = make_certificates(tmp_path)
 
     def staple(status="V", of=certificate):
-        serial = openssl("x509", "-in", of, "-noout", "-serial").stdout.strip().split("=")[1]
-        index, answer = tmp_path / "index.txt", tmp_path / "staple.der"
-        revoked = "260101000000Z" if status == "R" else ""
-        index.write_text(f"{status}\t401231000000Z\t{revoked}\t{serial}\tunknown\t/CN=localhost\n")
-        made = openssl("ocsp", "-index", index, "-rsigner", ca, "-rkey", tmp_path / "ca.key", "-CA", ca, "-issuer", ca,
-                       "-cert", of, "-ndays", "1", "-respout", answer)
-        assert made.returncode == 0, made.stderr
-        return answer
+        return make_staple(tmp_path, ca, of, status)
     staple.certificate, staple.key, staple.ca = certificate, key, ca
     return staple
 

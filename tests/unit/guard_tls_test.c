@@ -11,7 +11,9 @@
 #include <openssl/x509v3.h>
 #include <unistd.h>
 
-#include "edge/tls.h"
+#include "edge/tls/context.h"
+#include "edge/tls/self_signed.h"
+#include "tests/unit/tls_pair.h"
 
 static char directory[] = "/tmp/selvedge-tls-XXXXXX";
 static char error[512];
@@ -82,51 +84,10 @@ static int remove_files(void **state)
     return system(command);
 }
 
-/* A client and a server over a pair of memory BIOs. */
-typedef struct {
-    SSL_CTX *client_context;
-    SSL *client, *server;
-    bool connected;
-} pair_t;
-
-static pair_t handshake(SSL_CTX *context, int max_version, int min_version, const char *protocols,
-                        SSL_SESSION *session)
+static SSL_CTX *context_of(const char *certificate_path, const char *key_path)
 {
-    pair_t pair = {.client_context = SSL_CTX_new(TLS_client_method())};
-    SSL_CTX_set_security_level(pair.client_context, 0); /* so that TLS 1.0 is offered at all */
-    SSL_CTX_set_min_proto_version(pair.client_context, min_version);
-    SSL_CTX_set_max_proto_version(pair.client_context, max_version);
-    pair.client = SSL_new(pair.client_context);
-    pair.server = SSL_new(context);
-    BIO *client_end, *server_end;
-    assert_int_equal(BIO_new_bio_pair(&client_end, 0, &server_end, 0), 1);
-    SSL_set_bio(pair.client, client_end, client_end);
-    SSL_set_bio(pair.server, server_end, server_end);
-    SSL_set_connect_state(pair.client);
-    SSL_set_accept_state(pair.server);
-    if (protocols != NULL)
-        SSL_set_alpn_protos(pair.client, (const unsigned char *)protocols, (unsigned)strlen(protocols));
-    if (session != NULL)
-        SSL_set_session(pair.client, session);
-    for (int i = 0; i != 20; ++i) {
-        SSL_do_handshake(pair.client);
-        SSL_do_handshake(pair.server);
-    }
-    char byte;
-    SSL_read(pair.client, &byte, 1); /* TLS 1.3: takes the session tickets */
-    pair.connected = SSL_is_init_finished(pair.client) && SSL_is_init_finished(pair.server);
-    ERR_clear_error();
-    return pair;
-}
-
-static void hang_up(pair_t *pair)
-{
-    SSL_shutdown(pair->client); /* a session whose connection was cut is not resumed */
-    SSL_shutdown(pair->server);
-    SSL_free(pair->client);
-    SSL_free(pair->server);
-    SSL_CTX_free(pair->client_context);
-    ERR_clear_error();
+    tls_file_t certificate = {"--cert", certificate_path}, key = {"--key", key_path};
+    return tls_server_context(&certificate, &key, error, sizeof(error));
 }
 
 static SSL_CTX *self_signed(void)
@@ -148,7 +109,7 @@ static void versions(void **state)
     assert_int_equal(SSL_CTX_get_min_proto_version(context),
                      TLS1_2_VERSION); /* not OpenSSL's configuration's doing */
     for (size_t i = 0; i != sizeof(cases) / sizeof(cases[0]); ++i) {
-        pair_t pair = handshake(context, cases[i].version, cases[i].version, NULL, NULL);
+        pair_t pair = handshake(context, cases[i].version, cases[i].version, NULL);
         assert_int_equal(pair.connected, cases[i].accepted);
         if (pair.connected)
             assert_int_equal(SSL_version(pair.client), cases[i].version);
@@ -199,34 +160,15 @@ static void protocols(void **state)
                                            {"\x03spd", ""}};
     SSL_CTX *context = self_signed();
     for (size_t i = 0; i != sizeof(cases) / sizeof(cases[0]); ++i) {
-        pair_t pair = handshake(context, TLS1_3_VERSION, TLS1_2_VERSION, cases[i][0], NULL);
+        pair_t pair = handshake(context, TLS1_3_VERSION, TLS1_2_VERSION, cases[i][0]);
         assert_true(pair.connected);
         assert_string_equal(selected(&pair), cases[i][1]);
         hang_up(&pair);
     }
-    pair_t pair = handshake(context, TLS1_3_VERSION, TLS1_2_VERSION, NULL, NULL);
+    pair_t pair = handshake(context, TLS1_3_VERSION, TLS1_2_VERSION, NULL);
     assert_true(pair.connected);
     assert_string_equal(selected(&pair), "");
     hang_up(&pair);
-    SSL_CTX_free(context);
-}
-
-static void sessions_resume(void **state)
-{
-    (void)state;
-    SSL_CTX *context = self_signed();
-    for (int version = TLS1_2_VERSION; version <= TLS1_3_VERSION; ++version) {
-        pair_t first = handshake(context, version, version, NULL, NULL);
-        assert_true(first.connected);
-        SSL_SESSION *session = SSL_get1_session(first.client);
-        assert_true(SSL_SESSION_has_ticket(session));
-        hang_up(&first);
-        pair_t second = handshake(context, version, version, NULL, session);
-        assert_true(second.connected);
-        assert_true(SSL_session_reused(second.client));
-        hang_up(&second);
-        SSL_SESSION_free(session);
-    }
     SSL_CTX_free(context);
 }
 
@@ -234,7 +176,7 @@ static void renegotiation_is_refused(void **state)
 {
     (void)state;
     SSL_CTX *context = self_signed();
-    pair_t pair = handshake(context, TLS1_2_VERSION, TLS1_2_VERSION, NULL, NULL);
+    pair_t pair = handshake(context, TLS1_2_VERSION, TLS1_2_VERSION, NULL);
     assert_true(pair.connected);
     SSL_renegotiate(pair.client);
     char byte;
@@ -275,7 +217,7 @@ static void self_signed_certificate(void **state)
 static void certificate_verifies(void **state)
 {
     (void)state;
-    SSL_CTX *context = tls_server_context(path_of("cert.pem"), path_of("cert.key"), error, sizeof(error));
+    SSL_CTX *context = context_of(path_of("cert.pem"), path_of("cert.key"));
     assert_non_null(context);
     X509_STORE *store = X509_STORE_new();
     X509_STORE_add_cert(store, SSL_CTX_get0_certificate(context));
@@ -292,12 +234,12 @@ static void certificate_verifies(void **state)
 static void files(void **state)
 {
     (void)state;
-    SSL_CTX *context = tls_server_context(path_of("chain.pem"), path_of("cert.key"), error, sizeof(error));
+    SSL_CTX *context = context_of(path_of("chain.pem"), path_of("cert.key"));
     assert_non_null(context);
     STACK_OF(X509) *chain = NULL;
     SSL_CTX_get0_chain_certs(context, &chain);
     assert_int_equal(sk_X509_num(chain), 1);
-    pair_t pair = handshake(context, TLS1_3_VERSION, TLS1_2_VERSION, NULL, NULL);
+    pair_t pair = handshake(context, TLS1_3_VERSION, TLS1_2_VERSION, NULL);
     assert_true(pair.connected);
     assert_int_equal(sk_X509_num(SSL_get_peer_cert_chain(pair.client)), 2);
     hang_up(&pair);
@@ -327,7 +269,7 @@ static void wrong_files(void **state)
         const char *cert = path_of(cases[i].cert), *key = path_of(cases[i].key);
         snprintf(wanted, sizeof(wanted), "%s %s: ", cases[i].option,
                  strcmp(cases[i].option, "--cert") == 0 ? cert : key);
-        assert_null(tls_server_context(cert, key, error, sizeof(error)));
+        assert_null(context_of(cert, key));
         if (strncmp(error, wanted, strlen(wanted)) != 0 || strstr(error, cases[i].what) == NULL)
             fail_msg("%s, not %s%s", error, wanted, cases[i].what);
         assert_int_equal(ERR_peek_error(), 0); /* nothing left for an innocent connection to find */
@@ -340,7 +282,6 @@ int main(void)
         cmocka_unit_test(versions),
         cmocka_unit_test(suites),
         cmocka_unit_test(protocols),
-        cmocka_unit_test(sessions_resume),
         cmocka_unit_test(renegotiation_is_refused),
         cmocka_unit_test(self_signed_certificate),
         cmocka_unit_test(certificate_verifies),

@@ -82,7 +82,7 @@ static void an_origin_is_enough(void **state)
     assert_null(settings.state_dir);
     assert_null(settings.admin_token);
     assert_null(settings.admin_token_file);
-    assert_null(settings.certificate_file);
+    assert_int_equal(settings.certificate_count, 0);
     assert_true(settings.sites[0].forwarded_https);
     assert_false(settings.sites[0].forward_all);
     assert_int_equal(settings.sites[0].connect_timeout_ms, 5000);
@@ -253,8 +253,9 @@ static void a_certificate_goes_with_its_key(void **state)
 {
     (void)state;
     take("--cert c.pem --key k.pem");
-    assert_string_equal(settings.certificate_file, "c.pem");
-    assert_string_equal(settings.key_file, "k.pem");
+    assert_int_equal(settings.certificate_count, 1);
+    assert_string_equal(settings.certificates[0].certificate.path, "c.pem");
+    assert_string_equal(settings.certificates[0].key.path, "k.pem");
     refuse("--cert c.pem", "--cert without --key");
     refuse("--key k.pem", "--key without --cert");
 }
@@ -380,6 +381,8 @@ static void the_table_is_sound(void **state)
         }
         for (size_t j = 0; j < i; j++)
             assert_true(setting->of_site != settings_table[j].of_site ||
+                        setting->of_certificate != settings_table[j].of_certificate ||
+                        setting->of_listener != settings_table[j].of_listener ||
                         setting->offset != settings_table[j].offset);
     }
 }

@@ -1,4 +1,4 @@
-#include "edge/tls_staple.h"
+#include "edge/tls/staple.h"
 
 #include <errno.h>
 #include <openssl/err.h>
@@ -54,9 +54,9 @@ static bool give_to(SSL_CTX *context, staple_t *staple)
 
 /* --- Read and judged --- */
 
-static staple_t *read_file(const char *file, const char **why)
+static staple_t *read_file(const char *path, const char **why)
 {
-    FILE *stream = fopen(file, "re");
+    FILE *stream = fopen(path, "re");
     if (stream == NULL) {
         *why = strerror(errno);
         return NULL;
@@ -101,7 +101,7 @@ static const char *judge_answer(OCSP_SINGLERESP *single, staple_t *staple)
     ASN1_GENERALIZEDTIME *from, *until;
     time_t from_s;
     if (single == NULL)
-        return "it does not speak of the certificate in --cert";
+        return "it does not speak of the certificate";
     if (OCSP_single_get0_status(single, NULL, NULL, &from, &until) != V_OCSP_CERTSTATUS_GOOD)
         return "it does not say that the certificate is good";
     if (!time_of(from, &from_s) || from_s > time(NULL) + CLOCK_SKEW_S)
@@ -127,13 +127,14 @@ static const char *judge(SSL_CTX *context, staple_t *staple)
     return why;
 }
 
-bool tls_staple(SSL_CTX *context, const char *file, char *error, size_t error_size)
+bool tls_staple(SSL_CTX *context, const tls_file_t *file, char *error, size_t error_size)
 {
     const char *why;
-    staple_t *staple = read_file(file, &why);
+    staple_t *staple = read_file(file->path, &why);
     if (staple != NULL && (why = judge(context, staple)) == NULL) {
         if (staple->expires && staple->until <= time(NULL))
-            fprintf(stderr, "selvedge: --ocsp-staple %s: its time is over, and it is not shown\n", file);
+            fprintf(stderr, "selvedge: %s %s: its time is over, and it is not shown\n", file->called,
+                    file->path);
         if (give_to(context, staple))
             return true;
         why = "out of memory";
@@ -141,6 +142,6 @@ bool tls_staple(SSL_CTX *context, const char *file, char *error, size_t error_si
     }
     free(staple);
     ERR_clear_error();
-    snprintf(error, error_size, "--ocsp-staple %s: %s", file, why);
+    snprintf(error, error_size, "%s %s: %s", file->called, file->path, why);
     return false;
 }

@@ -4,16 +4,14 @@
 #ifndef SELVEDGE_EDGE_TLS_STAPLE_H
 #define SELVEDGE_EDGE_TLS_STAPLE_H
 
-#include "edge/base.h"
-
-#include <openssl/ssl.h>
+#include "edge/tls/context.h"
 
 /* The most that a staple may have: it goes into one handshake message. */
 enum { STAPLE_BYTES_MAX = 16 << 10 };
 
 /* file: an OCSP response, DER, that says of the context's certificate that it is good. The context shows it
- * from now on, on all threads, and frees it. False: it cannot be used, with a sentence that names the option
+ * from now on, on all threads, and frees it. False: it cannot be used, with a sentence that names the setting
  * and the file in error. */
-bool tls_staple(SSL_CTX *context, const char *file, char *error, size_t error_size);
+bool tls_staple(SSL_CTX *context, const tls_file_t *file, char *error, size_t error_size);
 
 #endif

@@ -1,0 +1,243 @@
+#include "edge/tls/set.h"
+
+#include <openssl/err.h>
+#include <openssl/x509v3.h>
+#include <pthread.h>
+
+#include "edge/tls/context.h"
+#include "edge/tls/names.h"
+#include "edge/tls/self_signed.h"
+#include "edge/tls/staple.h"
+
+enum { CALLED_MAX = 640 };
+
+/* What belongs to the first certificate's context and goes with it. */
+typedef struct {
+    tls_names_t *names;
+    size_t count;
+    SSL_CTX *contexts[]; /* the first is the owner itself, and no reference */
+} set_t;
+
+/* --- A client is shown one --- */
+
+static SSL_CTX *choose(const set_t *set, text_t host)
+{
+    unsigned certificate;
+    return set->contexts[tls_names_find(set->names, host, &certificate) ? certificate : 0];
+}
+
+/* Before anything of the client's first message is acted upon: what resumes a session must know whose it is.
+ */
+static int on_hello(SSL *ssl, int *alert, void *argument)
+{
+    (void)alert;
+    const unsigned char *bytes;
+    size_t length;
+    text_t host;
+    if (SSL_client_hello_get0_ext(ssl, TLSEXT_TYPE_server_name, &bytes, &length) == 1 &&
+        tls_server_name((text_t){(const char *)bytes, length}, &host))
+        SSL_set_SSL_CTX(ssl, choose(argument, host));
+    return SSL_CLIENT_HELLO_SUCCESS;
+}
+
+/* RFC 6066 section 3: who used the name says so. */
+static int on_server_name(SSL *ssl, int *alert, void *argument)
+{
+    (void)alert;
+    const set_t *set = argument;
+    const char *host = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
+    unsigned certificate;
+    bool used = host != NULL && tls_names_find(set->names, text_of(host), &certificate);
+    return used ? SSL_TLSEXT_ERR_OK : SSL_TLSEXT_ERR_NOACK;
+}
+
+/* --- Its life --- */
+
+static void free_set(set_t *set)
+{
+    for (size_t i = 1; i < set->count; i++)
+        SSL_CTX_free(set->contexts[i]);
+    tls_names_free(&set->names);
+    free(set);
+}
+
+static void free_with_context(void *context, void *set, CRYPTO_EX_DATA *data, int index, long number,
+                              void *argument)
+{
+    (void)context;
+    (void)data;
+    (void)index;
+    (void)number;
+    (void)argument;
+    if (set != NULL)
+        free_set(set);
+}
+
+static int place = -1;
+
+static void make_place(void)
+{
+    place = SSL_CTX_get_ex_new_index(0, NULL, NULL, NULL, free_with_context);
+}
+
+static int set_place(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, make_place);
+    return place;
+}
+
+/* --- It is made --- */
+
+typedef struct {
+    const settings_t *settings;
+    tls_tickets_t *tickets;
+    set_t *set;
+    char *error;
+    size_t capacity;
+} making_t;
+
+static tls_file_t file_of(const settings_t *settings, const settings_file_t *file, const char *option,
+                          const char *key, char called[CALLED_MAX])
+{
+    if (file->line > 0)
+        snprintf(called, CALLED_MAX, "%.500s:%zu:%zu: certificates[].%s", settings->file, file->line,
+                 file->column, key);
+    else
+        snprintf(called, CALLED_MAX, "%s", option);
+    return (tls_file_t){called, file->path};
+}
+
+static tls_file_t certificate_file(const settings_t *settings, size_t index, char called[CALLED_MAX])
+{
+    return file_of(settings, &settings->certificates[index].certificate, "--cert", "cert", called);
+}
+
+static bool add_staple(making_t *making, size_t index, SSL_CTX *context)
+{
+    char called[CALLED_MAX];
+    const settings_file_t *staple = &making->settings->certificates[index].staple;
+    tls_file_t file = file_of(making->settings, staple, "--ocsp-staple", "ocsp_staple", called);
+    return staple->path == NULL || tls_staple(context, &file, making->error, making->capacity);
+}
+
+static SSL_CTX *read_one(making_t *making, size_t index)
+{
+    char cert_called[CALLED_MAX], key_called[CALLED_MAX];
+    const settings_t *settings = making->settings;
+    tls_file_t certificate = certificate_file(settings, index, cert_called);
+    tls_file_t key = file_of(settings, &settings->certificates[index].key, "--key", "key", key_called);
+    SSL_CTX *context = tls_server_context(&certificate, &key, making->error, making->capacity);
+    if (context == NULL || add_staple(making, index, context))
+        return context;
+    SSL_CTX_free(context);
+    return NULL;
+}
+
+static bool refuse(making_t *making, size_t index, const char *what)
+{
+    char called[CALLED_MAX];
+    tls_file_t file = certificate_file(making->settings, index, called);
+    snprintf(making->error, making->capacity, "%s %.200s: %s", file.called, file.path, what);
+    return false;
+}
+
+static bool refuse_name(making_t *making, size_t index, text_t name, unsigned other)
+{
+    char what[512];
+    snprintf(what, sizeof what,
+             "the certificate in %.200s has its name %.*s too; each name can be asked of one only",
+             making->settings->certificates[other].certificate.path,
+             (int)(name.length < TLS_NAME_MAX ? name.length : TLS_NAME_MAX), name.data);
+    return refuse(making, index, what);
+}
+
+static bool add_names_of(making_t *making, size_t index, const GENERAL_NAMES *list, bool *usable)
+{
+    for (int i = 0; i < sk_GENERAL_NAME_num(list); i++) {
+        int type;
+        const ASN1_STRING *string = GENERAL_NAME_get0_value(sk_GENERAL_NAME_value(list, i), &type);
+        if (type != GEN_DNS)
+            continue;
+        text_t name = {(const char *)ASN1_STRING_get0_data(string), (size_t)ASN1_STRING_length(string)};
+        unsigned other;
+        tls_name_t added = tls_names_add(making->set->names, name, (unsigned)index, &other);
+        if (added == TLS_NAME_TAKEN)
+            return refuse_name(making, index, name, other);
+        *usable = *usable || added == TLS_NAME_ADDED;
+    }
+    return true;
+}
+
+static bool add_names(making_t *making, size_t index)
+{
+    const X509 *certificate = SSL_CTX_get0_certificate(making->set->contexts[index]);
+    GENERAL_NAMES *list = X509_get_ext_d2i(certificate, NID_subject_alt_name, NULL, NULL);
+    bool usable = false, good = add_names_of(making, index, list, &usable);
+    GENERAL_NAMES_free(list);
+    ERR_clear_error();
+    if (good && !usable && index > 0)
+        return refuse(making, index,
+                      "it has no DNS name (subject alternative name) that a client could ask for, and "
+                      "only the first certificate is shown to others");
+    return good;
+}
+
+static bool add_one(making_t *making, SSL_CTX *context)
+{
+    size_t index = making->set->count++;
+    making->set->contexts[index] = context;
+    if (tls_tickets_use(making->tickets, context))
+        return add_names(making, index);
+    snprintf(making->error, making->capacity, "TLS cannot be set up: %s", tls_reason());
+    return false;
+}
+
+/* Gives the set to its first context, or ends both. */
+static SSL_CTX *conclude(making_t *making, bool good)
+{
+    set_t *set = making->set;
+    SSL_CTX *first = set->count > 0 ? set->contexts[0] : NULL;
+    if (first != NULL && SSL_CTX_set_ex_data(first, set_place(), set) != 1)
+        MUST(!"memory");
+    if (first == NULL)
+        free_set(set);
+    if (good)
+        return first;
+    SSL_CTX_free(first);
+    return NULL;
+}
+
+static void ask_for_names(set_t *set)
+{
+    SSL_CTX_set_client_hello_cb(set->contexts[0], on_hello, set);
+    for (size_t i = 0; i < set->count; i++) {
+        SSL_CTX_set_tlsext_servername_callback(set->contexts[i], on_server_name);
+        SSL_CTX_set_tlsext_servername_arg(set->contexts[i], set);
+    }
+}
+
+SSL_CTX *tls_set_new(const settings_t *settings, tls_tickets_t *tickets, char *error, size_t capacity)
+{
+    size_t count = settings->certificate_count > 0 ? settings->certificate_count : 1;
+    making_t making = {settings, tickets, NULL, error, capacity};
+    making.set = must_calloc(1, sizeof *making.set + count * sizeof making.set->contexts[0]);
+    making.set->names = tls_names_new();
+    bool good = true;
+    for (size_t i = 0; good && i < count; i++) {
+        SSL_CTX *context =
+            settings->certificate_count > 0 ? read_one(&making, i) : tls_self_signed_context(error, capacity);
+        good = context != NULL && add_one(&making, context);
+    }
+    if (good)
+        ask_for_names(making.set);
+    return conclude(&making, good);
+}
+
+bool tls_set_needed(const settings_t *settings)
+{
+    bool needed = settings->admin.https;
+    for (size_t i = 0; i < settings->listener_count; i++)
+        needed = needed || settings->listeners[i].https;
+    return needed;
+}
