@@ -16,8 +16,11 @@ void guard_connection_open(guard_connection_t *connection, uint32_t resets_max)
 {
     *connection = (guard_connection_t){
         .magic = CONNECTION_MAGIC,
-        .resets = {.most = resets_max, .left = resets_max},
-        .settings = {.most = GUARD_SETTINGS_MAX, .left = GUARD_SETTINGS_MAX},
+        .resets = {.most = resets_max, .left = resets_max, .refill_ms = GUARD_RESET_REFILL_MS},
+        .settings = {.most = GUARD_SETTINGS_MAX,
+                     .left = GUARD_SETTINGS_MAX,
+                     .refill_ms = GUARD_RESET_REFILL_MS},
+        .frames = {.most = GUARD_FRAMES_MAX, .left = GUARD_FRAMES_MAX, .refill_ms = GUARD_FRAMES_REFILL_MS},
     };
 }
 
@@ -38,14 +41,19 @@ void guard_connection_close(guard_connection_t *connection)
 
 /* --- What comes --- */
 
-static void refill(guard_budget_t *budget, int64_t now_ms)
+static void earn(guard_budget_t *budget, uint64_t more)
 {
-    int64_t more = (now_ms - budget->refilled_ms) / GUARD_RESET_REFILL_MS;
-    if (more <= 0)
-        return;
-    budget->refilled_ms += more * GUARD_RESET_REFILL_MS;
     uint32_t room = budget->most - budget->left;
     budget->left += more < room ? (uint32_t)more : room;
+}
+
+static void refill(guard_budget_t *budget, int64_t now_ms)
+{
+    int64_t more = (now_ms - budget->refilled_ms) / budget->refill_ms;
+    if (more <= 0)
+        return;
+    budget->refilled_ms += more * budget->refill_ms;
+    earn(budget, (uint64_t)more);
 }
 
 static bool spend(guard_budget_t *budget, int64_t now_ms)
@@ -69,6 +77,21 @@ bool guard_spend_settings(guard_connection_t *connection, int64_t now_ms)
     return spend(&connection->settings, now_ms);
 }
 
+bool guard_spend_frame(guard_connection_t *connection, int64_t now_ms, uint64_t sent_bytes)
+{
+    MUST_BE(connection, CONNECTION_MAGIC);
+    uint64_t more = (sent_bytes - connection->paid_bytes) / GUARD_BYTES_OF_FRAME;
+    connection->paid_bytes += more * GUARD_BYTES_OF_FRAME;
+    earn(&connection->frames, more);
+    return spend(&connection->frames, now_ms);
+}
+
+void guard_earn_frames(guard_connection_t *connection)
+{
+    MUST_BE(connection, CONNECTION_MAGIC);
+    earn(&connection->frames, GUARD_FRAMES_OF_REQUEST);
+}
+
 /* What reads the connection's next frame, whatever that is. */
 static ssize_t refuse_all(h2o_http2_conn_t *conn, const uint8_t *bytes, size_t length, const char **error)
 {
@@ -79,7 +102,7 @@ static ssize_t refuse_all(h2o_http2_conn_t *conn, const uint8_t *bytes, size_t l
     return H2O_HTTP2_ERROR_ENHANCE_YOUR_CALM;
 }
 
-static guard_connection_t *connection_of(const h2o_socket_t *socket)
+guard_connection_t *guard_connection_of(const h2o_socket_t *socket)
 {
     guard_connection_t *connection = socket->on_close.data;
     if (connection != NULL)
@@ -87,10 +110,15 @@ static guard_connection_t *connection_of(const h2o_socket_t *socket)
     return connection;
 }
 
+bool guard_is_calmed(const h2o_http2_conn_t *conn)
+{
+    return conn->read_expect == refuse_all;
+}
+
 /* Counted once: a connection that is on its way out may still have streams that end. */
 static void calm(h2o_http2_conn_t *conn, guard_reason_t reason)
 {
-    if (conn->read_expect == refuse_all)
+    if (guard_is_calmed(conn))
         return;
     conn->read_expect = refuse_all;
     count_guard_stopped(reason);
@@ -98,14 +126,14 @@ static void calm(h2o_http2_conn_t *conn, guard_reason_t reason)
 
 void guard_count_reset(h2o_http2_conn_t *conn)
 {
-    guard_connection_t *connection = connection_of(conn->sock);
+    guard_connection_t *connection = guard_connection_of(conn->sock);
     if (connection != NULL && !guard_spend_reset(connection, (int64_t)h2o_now(conn->super.ctx->loop)))
         calm(conn, GUARD_TOO_MANY_RESETS);
 }
 
 bool guard_takes_settings(const h2o_http2_conn_t *conn)
 {
-    guard_connection_t *connection = connection_of(conn->sock);
+    guard_connection_t *connection = guard_connection_of(conn->sock);
     return connection == NULL || guard_spend_settings(connection, (int64_t)h2o_now(conn->super.ctx->loop));
 }
 
@@ -120,7 +148,7 @@ static guard_fills_t *fills_new(void)
 
 guard_fills_t *guard_fill_begin(const h2o_req_t *req)
 {
-    guard_connection_t *connection = connection_of(req->conn->callbacks->get_socket(req->conn));
+    guard_connection_t *connection = guard_connection_of(req->conn->callbacks->get_socket(req->conn));
     MUST(connection != NULL);
     if (connection->fills == NULL)
         connection->fills = fills_new();

@@ -26,6 +26,7 @@ static const struct {
     HOOK(h2o_process_request, process_request),
     HOOK(h2o_hpack_parse_headers, parse_headers),
     HOOK(h2o_hpack_flatten_response, flatten_response),
+    HOOK(h2o_http2_accept, http2_accept),
     HOOK(h2o_http2_update_peer_settings, update_peer_settings),
     HOOK(h2o_http2_decode_frame, decode_frame),
     HOOK(h2o_http2_stream_reset, stream_reset),

@@ -2,8 +2,6 @@
 
 #include "edge/guard/libh2o.h"
 
-enum { OF_CLIENT = 1 /* in `counts`, behind those of closed streams that only order others */ };
-
 static http2_view_t view_of(const h2o_http2_conn_t *conn)
 {
     return (http2_view_t){.socket = conn->sock,

@@ -8,6 +8,7 @@
 #ifndef SELVEDGE_EDGE_GUARD_LIBH2O_H
 #define SELVEDGE_EDGE_GUARD_LIBH2O_H
 
+#include "edge/guard/budget.h"
 #include "edge/http/fields.h"
 
 #include <assert.h>
@@ -34,8 +35,14 @@ typedef enum {
     H2O_HTTP2_STREAM_STATE_END_STREAM
 } h2o_http2_stream_state_t;
 
+/* NULL: a socket without budgets (budget.c). */
+guard_connection_t *guard_connection_of(const h2o_socket_t *socket);
+
 /* The stream of this connection ends before its response is finished: costs its budget one (budget.c). */
 void guard_count_reset(struct st_h2o_http2_conn_t *conn);
+
+/* Its next frame ends the connection. */
+bool guard_is_calmed(const struct st_h2o_http2_conn_t *conn);
 
 /* The connection may send one SETTINGS frame more. */
 bool guard_takes_settings(const struct st_h2o_http2_conn_t *conn);
@@ -86,6 +93,9 @@ typedef struct {
     const char *error;         /* the decoder's */
 } h2o_hpack_header_table_entry_t;
 
+/* In `counts`: streams that only order others, the client's, and those that the server would push. */
+enum { OF_PRIORITY, OF_CLIENT, OF_PUSH };
+
 /* A ring of entries, the newest first. The last member is the decoder's bound; the encoder's table has no use
  * for it in the library, and keeps there what it has to say to the client. */
 typedef struct {
@@ -111,7 +121,7 @@ typedef struct st_h2o_http2_conn_t {
     h2o_http2_scheduler_node_t scheduler;
     int state;
     h2o_linklist_t conns;
-    ssize_t (*read_expect)(struct st_h2o_http2_conn_t *, const uint8_t *, size_t, const char **);
+    guard_reader_t *read_expect;
     h2o_buffer_t *http1_request_input;
     h2o_hpack_header_table_t input_header_table;
     h2o_http2_window_t input_window;
@@ -134,10 +144,12 @@ static_assert(offsetof(h2o_http2_settings_t, initial_window_size) == 12, "libh2o
 
 enum {
     H2O_HTTP2_FRAME_HEADER_SIZE = 9,
+    H2O_HTTP2_FRAME_TYPE_DATA = 0,
     H2O_HTTP2_FRAME_TYPE_HEADERS = 1,
     H2O_HTTP2_FRAME_TYPE_PING = 6,
     H2O_HTTP2_FRAME_TYPE_CONTINUATION = 9, /* the last the library knows */
     H2O_HTTP2_FRAME_FLAG_ACK = 1,
+    H2O_HTTP2_FRAME_FLAG_END_STREAM = 1,
     H2O_HTTP2_FRAME_FLAG_END_HEADERS = 4
 };
 
@@ -192,6 +204,7 @@ typedef struct {
     __typeof__(&h2o_process_request) process_request;
     __typeof__(&h2o_hpack_parse_headers) parse_headers;
     __typeof__(&h2o_hpack_flatten_response) flatten_response; /* never called */
+    __typeof__(&h2o_http2_accept) http2_accept;
     __typeof__(&h2o_http2_update_peer_settings) update_peer_settings;
     __typeof__(&h2o_http2_decode_frame) decode_frame;
     __typeof__(&h2o_http2_stream_reset) stream_reset;

