@@ -206,12 +206,23 @@ static void keep_window_open(h2o_http2_stream_t *stream)
     ended->stream = stream;
 }
 
+/* Requests beyond the 64 that run at once wait until a stream's last bytes are written, for only then does
+ * the library let the next one run. With all that ran ended and being written, any byte from the client meets
+ * an assertion that a connection where nothing runs has nothing waiting (connection.c:164). So a running
+ * stream is counted where none ever is, among those that the server pushes, until the next one goes. */
+static void count_as_running(h2o_http2_conn_t *conn)
+{
+    bool waits = conn->counts[OF_CLIENT].half_closed == 0 && !h2o_linklist_is_empty(&conn->pending_requests);
+    conn->counts[OF_PUSH].half_closed = waits ? 1 : 0;
+}
+
 void h2o_http2_stream_send_pending_data(h2o_http2_conn_t *conn, h2o_http2_stream_t *stream)
 {
     GUARD_PASS(send_pending_data, conn, stream);
     libh2o.send_pending_data(conn, stream);
     if (stream->state == H2O_HTTP2_STREAM_STATE_END_STREAM)
         keep_window_open(stream);
+    count_as_running(conn);
 }
 
 /* Every reset comes through here: RST_STREAM from the client, and what it provokes the library to send. */
@@ -223,6 +234,7 @@ void h2o_http2_stream_reset(h2o_http2_conn_t *conn, h2o_http2_stream_t *stream)
     if (stream->state != H2O_HTTP2_STREAM_STATE_END_STREAM)
         guard_count_reset(conn);
     libh2o.stream_reset(conn, stream);
+    count_as_running(conn);
 }
 
 /* A changed initial window is added to every stream's window right after this returns (connection.c:655):
@@ -293,6 +305,7 @@ bool guard_defer_request(h2o_req_t *req)
 void h2o_http2_conn_unregister_stream(h2o_http2_conn_t *conn, h2o_http2_stream_t *stream)
 {
     GUARD_PASS(unregister_stream, conn, stream);
+    conn->counts[OF_PUSH].half_closed = 0;
     streams_ending++;
     libh2o.unregister_stream(conn, stream);
     streams_ending--;

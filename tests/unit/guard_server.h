@@ -21,6 +21,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "edge/guard/budget.h"
 #include "edge/guard/guard.h"
 #include "edge/observe/counters.h"
 
@@ -95,6 +96,7 @@ static int start(void **state)
     signal(SIGPIPE, SIG_IGN);
     memset(body, 'x', sizeof(body));
     h2o_config_init(&config);
+    config.http2.max_concurrent_requests_per_connection = GUARD_FILLS_MAX; /* as the daemon has it */
     h2o_hostconf_t *host = h2o_config_register_host(&config, h2o_iovec_init(H2O_STRLIT("default")), 65535);
     h2o_pathconf_t *path = h2o_config_register_path(host, "/", 0);
     h2o_create_handler(path, sizeof(h2o_handler_t))->on_req = on_request;

@@ -221,6 +221,29 @@ static void settings_after_end(void **state)
     assert_true(stopped("window_after_end") > before);
 }
 
+/* 64 requests run at once, and others wait. The client takes a little at a time, so that a write stays in
+ * flight in which all the 64 end, and says something meanwhile. */
+static void requests_wait_for_those_that_end(void **state)
+{
+    (void)state;
+    enum { LAST = 2 * 90 + 1, PINGS = 900 };
+    client_t *client = client_http2(65535);
+    get(client, 1, "/");
+    for (uint32_t stream = 3; stream <= LAST; stream += 2)
+        get(client, stream, "/small");
+    for (unsigned i = 0; i < PINGS; i++)
+        send_frame(client, PING, 0, 0, "narrower", 8);
+    for (unsigned i = 0; i < 100; i++) {
+        client_read(client);
+        send_frame(client, PING, 0, 0, "whatever", 8);
+    }
+    client_drain(client);
+    for (uint32_t stream = 3; stream <= LAST; stream += 2)
+        assert_true(has_whole_body(client, stream, 2));
+    client_free(client);
+    serves();
+}
+
 /* A window that is still open at the end, however far, can be taken away and given back. */
 static void settings_down_and_up_after_end(void **state)
 {
@@ -628,6 +651,7 @@ int main(void)
         cmocka_unit_test(in_force),
         cmocka_unit_test(window_update_after_end),
         cmocka_unit_test(settings_after_end),
+        cmocka_unit_test(requests_wait_for_those_that_end),
         cmocka_unit_test(settings_down_and_up_after_end),
         cmocka_unit_test(settings_after_reset),
         cmocka_unit_test(parts),
