@@ -91,7 +91,8 @@ typedef struct {
     const char *state_dir;    /* NULL: a fresh private one, removed at exit */
     const char *admin_token;  /* at most one of the two; neither: main makes one */
     const char *admin_token_file;
-    const char *access_log; /* NULL: off; "-": standard output; else a path */
+    const char *access_log;   /* NULL: off; "-": standard output; else a path */
+    bool access_log_combined; /* in the combined format, not in JSON */
     /* Of clients; per address: 0 is no limit. */
     unsigned max_connections, max_connections_per_address, max_opens_per_second, max_requests_per_second;
     int64_t idle_timeout_ms, header_timeout_ms, stall_timeout_ms;

@@ -189,7 +189,17 @@ const setting_t settings_table[] = {
      FIELD(access_log),
      .standard = {"off"},
      .reload = true,
-     .meaning = "One JSON line for each request, to a file (opened anew on SIGUSR1) or to standard output."},
+     .meaning = "One line for each request, to a file (opened anew on SIGUSR1) or to standard output."},
+    {.name = "access_log.format",
+     .option = "--access-log-format",
+     .placeholder = "json|combined",
+     .type = SETTING_CHOICE,
+     FIELD(access_log_combined),
+     .choices = {"json", "combined"},
+     .standard = {"json"},
+     .meaning =
+         "`json` has all that is known of a request; `combined` is the format that Apache and nginx call "
+         "so, for programs that read theirs."},
     {.name = "sites[].request_fields",
      .option = "--forward",
      .placeholder = "safe|all",

@@ -75,6 +75,7 @@ static void write_line(access_log_buffer_t *log, worker_t *worker, h2o_req_t *re
         .user_agent = field(req, H2O_TOKEN_USER_AGENT),
         .referer = field(req, H2O_TOKEN_REFERER),
         .protocol = req->version >= 0x200 ? PROTOCOL_H2 : PROTOCOL_H1,
+        .version = req->version,
         .status = req->res.status,
         .bytes = req->bytes_sent,
     };

@@ -199,7 +199,9 @@ static bool open_log(process_t *process)
     const char *path = process->settings.access_log, *error = NULL;
     if (path == NULL)
         return true;
-    process->node.access_log = access_log_open(path, &error);
+    access_log_format_t format =
+        process->settings.access_log_combined ? ACCESS_LOG_COMBINED : ACCESS_LOG_JSON;
+    process->node.access_log = access_log_open(path, format, &error);
     if (process->node.access_log == NULL)
         fprintf(stderr, "selvedge: --access-log %s: %s\n", path, error);
     return process->node.access_log != NULL;

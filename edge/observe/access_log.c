@@ -46,6 +46,7 @@ struct access_log {
 
     /* Fixed after creation. */
     char *path;
+    access_log_format_t format;
     pthread_t writer;
 
     /* The writer's alone. */
@@ -293,7 +294,7 @@ static const char *open_error(int number)
     return text;
 }
 
-access_log_t *access_log_open(const char *path, const char **error)
+access_log_t *access_log_open(const char *path, access_log_format_t format, const char **error)
 {
     int fd = open_path(path);
     if (fd < 0) {
@@ -302,6 +303,7 @@ access_log_t *access_log_open(const char *path, const char **error)
     }
     access_log_t *log = must_calloc(1, sizeof *log);
     log->magic = LOG_MAGIC;
+    log->format = format;
     log->path = strdup(path);
     MUST(log->path != NULL);
     log->last = &log->first;
@@ -418,6 +420,9 @@ void access_log_add(access_log_buffer_t *buffer, const access_log_line_t *line)
         access_log_flush(buffer);
         chunk = buffer->chunk;
     }
-    chunk->length += access_log_format(&buffer->clock, line, chunk->bytes + chunk->length);
+    char *out = chunk->bytes + chunk->length;
+    chunk->length += buffer->log->format == ACCESS_LOG_COMBINED
+                         ? access_log_combined(&buffer->clock, line, out)
+                         : access_log_json(&buffer->clock, line, out);
     chunk->lines++;
 }

@@ -1,15 +1,6 @@
 #include "edge/observe/access_log_line.h"
 
-/* How long a field may get in the line, in bytes after escaping; what is cut ends in an ellipsis. */
 enum {
-    SITE_LIMIT = 256,
-    CLIENT_LIMIT = 64,
-    METHOD_LIMIT = 64,
-    HOST_LIMIT = 512,
-    PATH_LIMIT = 8192,
-    TIER_LIMIT = 32,
-    AGENT_LIMIT = 1024,
-    REFERER_LIMIT = 2048,
     TEXTS_MAX = SITE_LIMIT + CLIENT_LIMIT + METHOD_LIMIT + HOST_LIMIT + PATH_LIMIT + TIER_LIMIT +
                 AGENT_LIMIT + REFERER_LIMIT
 };
@@ -257,6 +248,8 @@ static void date_of(uint64_t day, unsigned *year, unsigned *month, unsigned *day
     *year = (unsigned)(year_of_era + era * 400 + (*month <= 2));
 }
 
+enum { CLOCK_LENGTH = sizeof "2026-01-31T12:00:00." - 1 };
+
 static void set_clock(access_log_clock_t *clock, int64_t second)
 {
     unsigned year, month, day, of_day = (unsigned)(second % 86400);
@@ -287,8 +280,8 @@ static char *put_time(access_log_clock_t *clock, char *out, int64_t time_us)
         set_clock(clock, time_us / SECOND_US);
     }
     unsigned fraction = (unsigned)(time_us - clock->from_us);
-    memcpy(out, clock->text, sizeof clock->text);
-    out = put_two_digits(out + sizeof clock->text, fraction / 10000);
+    memcpy(out, clock->text, CLOCK_LENGTH);
+    out = put_two_digits(out + CLOCK_LENGTH, fraction / 10000);
     out = put_two_digits(out, fraction / 100 % 100);
     out = put_two_digits(out, fraction % 100);
     *out++ = 'Z';
@@ -365,7 +358,7 @@ static char *put_answer(char *out, const access_log_line_t *line)
     return put_duration(out, line->origin_status > 0 ? line->origin_status : -1);
 }
 
-size_t access_log_format(access_log_clock_t *clock, const access_log_line_t *line, char *out)
+size_t access_log_json(access_log_clock_t *clock, const access_log_line_t *line, char *out)
 {
     char *end = put_request(clock, out, line);
     end = put_answer(end, line);

@@ -1,7 +1,4 @@
-/* One line of the access log, as bytes. Pure. For access_log.c only.
- *
- * Always valid JSON and valid UTF-8, whatever bytes a client sent. An absent text is null, an empty one "".
- */
+/* One line of the access log, as bytes. Pure. For access_log.c only. */
 #ifndef SELVEDGE_EDGE_OBSERVE_ACCESS_LOG_LINE_H
 #define SELVEDGE_EDGE_OBSERVE_ACCESS_LOG_LINE_H
 
@@ -10,16 +7,37 @@
 /* No line is longer, its line end included. */
 enum { ACCESS_LOG_LINE_MAX = 16384 };
 
-/* The second formatted last, for most lines are of the same one. Starts as zeroes. */
+/* How long a text may get in the line, in bytes after escaping; what is cut ends in an ellipsis. */
+enum {
+    SITE_LIMIT = 256,
+    CLIENT_LIMIT = 64,
+    METHOD_LIMIT = 64,
+    HOST_LIMIT = 512,
+    PATH_LIMIT = 8192,
+    TIER_LIMIT = 32,
+    AGENT_LIMIT = 1024,
+    REFERER_LIMIT = 2048
+};
+
+enum { ACCESS_LOG_CLOCK_MAX = 32 };
+
+/* The second formatted last, for most lines are of the same one. Starts as zeroes; of one format only. */
 typedef struct {
-    int64_t from_us, until_us; /* its first microsecond, and the next one's */
-    char text[20];             /* "2026-01-31T12:00:00.", not terminated */
+    int64_t from_us, until_us;       /* its first microsecond, and the next one's */
+    char text[ACCESS_LOG_CLOCK_MAX]; /* as the format has it, not terminated */
 } access_log_clock_t;
 
-/* Writes the line at `out` and returns how long it is. `out` has room for access_log_line_bound() of it. */
-size_t access_log_format(access_log_clock_t *clock, const access_log_line_t *line, char *out);
+/* Write the line at `out` and return how long it is. `out` has room for access_log_line_bound() of it. */
 
-/* The line is not longer than this; at most ACCESS_LOG_LINE_MAX. */
+/* Always valid JSON and valid UTF-8, whatever bytes a client sent. An absent text is null, an empty one "".
+ */
+size_t access_log_json(access_log_clock_t *clock, const access_log_line_t *line, char *out);
+/* The combined format of Apache and nginx. Whatever bytes a client sent, what it sent stands between two
+ * quotes and holds none: quotes, backslashes and bytes that are not printable ASCII become \xHH as nginx has
+ * them. An absent text is "-", an empty one "". */
+size_t access_log_combined(access_log_clock_t *clock, const access_log_line_t *line, char *out);
+
+/* The line is not longer than this in either format; at most ACCESS_LOG_LINE_MAX. */
 size_t access_log_line_bound(const access_log_line_t *line);
 
 #endif

@@ -45,7 +45,7 @@ static size_t format(const access_log_line_t *line)
     size_t bound = access_log_line_bound(line);
     assert_true(bound <= ACCESS_LOG_LINE_MAX);
     char *exact = malloc(bound);
-    size_t length = access_log_format(&clock, line, exact);
+    size_t length = access_log_json(&clock, line, exact);
     assert_true(length <= bound);
     memcpy(formatted, exact, length);
     formatted[length] = 0;
@@ -238,7 +238,7 @@ static void a_kept_second_is_left_in_time(void **state)
     for (size_t i = 0; i < sizeof times / sizeof *times; i++) {
         access_log_line_t line = usual;
         line.time_us = times[i].time_us;
-        access_log_format(&clock, &line, formatted);
+        access_log_json(&clock, &line, formatted);
         assert_memory_equal(formatted + strlen("{\"time\":\""), times[i].text, strlen(times[i].text));
     }
 }
@@ -324,7 +324,7 @@ static void times_are_rfc_3339_in_utc(void **state)
         char expected[64], day[32];
         strftime(day, sizeof day, "%Y-%m-%dT%H:%M:%S", gmtime_r(&second, &parts));
         snprintf(expected, sizeof expected, "{\"time\":\"%s.%06dZ\"", day, (int)(line.time_us % 1000000));
-        access_log_format(&clock, &line, formatted);
+        access_log_json(&clock, &line, formatted);
         assert_memory_equal(formatted, expected, strlen(expected));
     }
     static const int64_t days[] = {0, 951782400, 951868799, 4107542400, 1709164800, 253402300799};
@@ -336,8 +336,84 @@ static void times_are_rfc_3339_in_utc(void **state)
         line.time_us = days[i] * 1000000;
         strftime(expected, sizeof expected, "{\"time\":\"%Y-%m-%dT%H:%M:%S.000000Z",
                  gmtime_r(&second, &parts));
-        access_log_format(&clock, &line, formatted);
+        access_log_json(&clock, &line, formatted);
         assert_memory_equal(formatted, expected, strlen(expected));
+    }
+}
+
+/* The combined format. */
+
+static void format_combined(const access_log_line_t *line)
+{
+    access_log_clock_t clock = {0};
+    size_t bound = access_log_line_bound(line);
+    char *exact = malloc(bound);
+    assert_non_null(exact);
+    size_t length = access_log_combined(&clock, line, exact);
+    assert_true(length <= bound);
+    memcpy(formatted, exact, length);
+    formatted[length] = 0;
+    free(exact);
+    assert_int_equal(strlen(formatted), length);
+    assert_ptr_equal(strchr(formatted, '\n'), formatted + length - 1);
+}
+
+static void the_combined_format_is_nginxs(void **state)
+{
+    (void)state;
+    access_log_line_t line = usual;
+    line.version = 0x200;
+    format_combined(&line);
+    assert_string_equal(formatted,
+                        "127.0.0.1 - - [31/Dec/2025:23:59:59 +0000] \"GET /a.js?v=1 HTTP/2.0\" 200 4096 "
+                        "\"-\" \"curl/7.88.1\"\n");
+    line.version = 0x101;
+    line.referer = TEXT("https://r/");
+    line.user_agent = TEXT("");
+    format_combined(&line);
+    assert_string_equal(formatted,
+                        "127.0.0.1 - - [31/Dec/2025:23:59:59 +0000] \"GET /a.js?v=1 HTTP/1.1\" 200 4096 "
+                        "\"https://r/\" \"\"\n");
+    line = (access_log_line_t){.version = 0x100, .status = -1, .time_us = -1};
+    format_combined(&line);
+    assert_string_equal(formatted, "- - - [01/Jan/1970:00:00:00 +0000] \"  HTTP/1.0\" 000 0 \"-\" \"-\"\n");
+    line.time_us = INT64_MAX;
+    format_combined(&line);
+    assert_non_null(strstr(formatted, "[31/Dec/9999:23:59:59 +0000]"));
+}
+
+static void nothing_that_a_client_sends_ends_a_field_of_the_combined_format(void **state)
+{
+    (void)state;
+    char all[256];
+    access_log_line_t line = usual;
+    for (int i = 0; i < 256; i++)
+        all[i] = (char)i;
+    line.method = line.path = line.referer = line.user_agent = (text_t){all, sizeof all};
+    format_combined(&line);
+    size_t quotes = 0;
+    for (const char *at = formatted; *at != 0; at++) {
+        assert_true((*at >= ' ' && *at <= '~') || at[1] == 0);
+        quotes += *at == '"' ? 1 : 0;
+        assert_true(*at != '\\' || at[1] == 'x');
+    }
+    assert_int_equal(quotes, 6);
+    line.user_agent = TEXT("a\"b\\c\n\x7f");
+    format_combined(&line);
+    assert_non_null(strstr(formatted, " \"a\\x22b\\x5Cc\\x0A\\x7F\"\n"));
+}
+
+static void what_is_too_long_is_cut_in_the_combined_format(void **state)
+{
+    (void)state;
+    static char much[20000];
+    for (int byte = 1; byte <= 'p'; byte += 'p' - 1) {
+        access_log_line_t line = usual;
+        memset(much, byte, sizeof much);
+        line.path = line.referer = line.user_agent = line.method = (text_t){much, sizeof much};
+        format_combined(&line);
+        assert_non_null(strstr(formatted, byte == 'p' ? "pp... HTTP" : "\\x01... HTTP"));
+        assert_non_null(strstr(formatted, byte == 'p' ? "pp...\"\n" : "\\x01...\"\n"));
     }
 }
 
@@ -377,7 +453,7 @@ static uint64_t dropped(void)
 static access_log_t *open_log(const char *path)
 {
     const char *error = NULL;
-    access_log_t *log = access_log_open(path, &error);
+    access_log_t *log = access_log_open(path, ACCESS_LOG_JSON, &error);
     if (log == NULL)
         fail_msg("%s: %s", path, error);
     return log;
@@ -522,7 +598,7 @@ static void a_reader_that_stalls_holds_up_no_worker_and_not_the_end(void **state
     enum { LINES = 60000 };
     assert_int_equal(mkfifo(file_path, 0600), 0);
     const char *error = NULL;
-    assert_null(access_log_open(file_path, &error));
+    assert_null(access_log_open(file_path, ACCESS_LOG_JSON, &error));
     assert_non_null(strstr(error, "FIFO"));
     int reader = open(file_path, O_RDONLY | O_NONBLOCK);
     assert_true(reader >= 0);
@@ -658,9 +734,9 @@ static void what_cannot_be_opened_says_why(void **state)
 {
     (void)state;
     const char *error = NULL;
-    assert_null(access_log_open("/nowhere/at/all", &error));
+    assert_null(access_log_open("/nowhere/at/all", ACCESS_LOG_JSON, &error));
     assert_string_equal(error, "No such file or directory");
-    assert_null(access_log_open(directory, &error));
+    assert_null(access_log_open(directory, ACCESS_LOG_JSON, &error));
     assert_string_equal(error, "Is a directory");
 }
 
@@ -698,6 +774,9 @@ int main(void)
         cmocka_unit_test(random_bytes_of_all_lengths_are_valid),
         cmocka_unit_test(long_fields_are_cut_and_show_it),
         cmocka_unit_test(times_are_rfc_3339_in_utc),
+        cmocka_unit_test(the_combined_format_is_nginxs),
+        cmocka_unit_test(nothing_that_a_client_sends_ends_a_field_of_the_combined_format),
+        cmocka_unit_test(what_is_too_long_is_cut_in_the_combined_format),
         cmocka_unit_test(all_lines_arrive_in_order),
         cmocka_unit_test(a_moved_file_is_left_when_reopened),
         cmocka_unit_test(a_full_disk_loses_lines_and_counts_them),
