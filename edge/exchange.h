@@ -84,7 +84,12 @@ void respond_object(exchange_t *exchange, http_fields_t request);
 void respond_more(exchange_t *exchange);
 /* A short answer of the node's own. detail: a token, static. */
 void respond_refusal(exchange_t *exchange, int status, const char *detail, const char *message);
-/* The same with any body; both texts live as long as the request. */
+/* For the refusal that follows. */
+void respond_retry_after(exchange_t *exchange, unsigned seconds);
+/* The fill failed before anything of its answer was sent: with its status and detail, and this message unless
+ * there is a better one. */
+void respond_failure(exchange_t *exchange, object_failure_t failure, const char *message);
+/* The same as a refusal, with any body; both texts live as long as the request. */
 void respond_own(exchange_t *exchange, int status, const char *detail, text_t content_type, text_t body);
 
 #endif

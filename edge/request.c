@@ -10,6 +10,8 @@
 #include "origin_pull/fill_upstream.h"
 
 enum { STEPS_MAX = 4, SHORT_TARGET = 1024, RANGE_SKIP_BYTES = 1 << 20 };
+/* Without room for so much no fill begins: a head, and the first bytes of a body. */
+enum { MEMORY_TO_BEGIN = 32 << 10 };
 
 int64_t exchange_now_us(void)
 {
@@ -72,7 +74,7 @@ static waiter_t *waiter_of(object_reader_t *reader)
 static void start_fill(exchange_t *exchange, walk_step_t *step, http_fields_t fields)
 {
     const node_t *node = worker_node(exchange->worker);
-    bool room = memory_make_room(node->memory);
+    bool room = memory_make_room(node->memory, MEMORY_TO_BEGIN);
     guard_fills_t *slot = room ? guard_fill_begin(exchange->req) : NULL;
     fill_request_t request = {.memory = node->memory,
                               .method = exchange->is_get ? TEXT("GET") : text_from(exchange->req->method),
@@ -92,8 +94,6 @@ static void start_fill(exchange_t *exchange, walk_step_t *step, http_fields_t fi
         puller_submit(node->puller, &fill, exchange->term->configuration, exchange->site->settings);
         return;
     }
-    if (!room)
-        count_refusal(REFUSED_MEMORY);
     fill_fail(fill, (object_failure_t){503, room ? "too_many_fills" : "memory"});
     fill_free(&fill);
 }
@@ -146,8 +146,7 @@ static void begin_again(exchange_t *exchange, bool alone)
 static void answer_failure(exchange_t *exchange)
 {
     object_failure_t failure = object_failure(exchange->reader->object);
-    exchange->outcome = OUTCOME_ERROR;
-    respond_refusal(exchange, failure.status, failure.detail,
+    respond_failure(exchange, failure,
                     failure.status == 504 ? "The origin did not answer in time.\n"
                                           : "The origin could not be reached.\n");
 }
@@ -318,10 +317,7 @@ static bool is_too_often(exchange_t *exchange)
     if (seconds == 0)
         return false;
     count_refusal(REFUSED_REQUESTS);
-    char *digits = h2o_mem_alloc_pool(&req->pool, 12);
-    int length = snprintf(digits, 12, "%u", seconds);
-    h2o_add_header_by_str(&req->pool, &req->res.headers, H2O_STRLIT("retry-after"), 1, NULL, digits,
-                          (size_t)length);
+    respond_retry_after(exchange, seconds);
     respond_refusal(exchange, 429, "request_rate", "Too many requests from this address.\n");
     return true;
 }

@@ -347,16 +347,16 @@ static void fail_early(exchange_t *exchange, object_read_t how)
     if (how == READ_FAILED)
         failure = object_failure(exchange->reader->object);
     memset(&exchange->req->res.headers, 0, sizeof exchange->req->res.headers);
-    respond_refusal(exchange, failure.status, failure.detail, "The origin's answer broke off.\n");
+    respond_failure(exchange, failure, "The origin's answer broke off.\n");
 }
 
 static void fail(exchange_t *exchange, object_read_t how)
 {
-    exchange->outcome = OUTCOME_ERROR;
     if (exchange->first_byte_us == 0) {
         fail_early(exchange, how);
         return;
     }
+    exchange->outcome = OUTCOME_ERROR;
     exchange->finished = true;
     forbid_clean_close(exchange);
     h2o_send(exchange->req, NULL, 0, H2O_SEND_STATE_ERROR);
@@ -549,6 +549,25 @@ void respond_object(exchange_t *exchange, http_fields_t request)
 void respond_refusal(exchange_t *exchange, int status, const char *detail, const char *message)
 {
     respond_own(exchange, status, detail, TEXT("text/plain; charset=utf-8"), text_of(message));
+}
+
+void respond_retry_after(exchange_t *exchange, unsigned seconds)
+{
+    char *digits = h2o_mem_alloc_pool(&exchange->req->pool, 20);
+    add(exchange->req, &H2O_TOKEN_RETRY_AFTER->buf, decimal(seconds, digits));
+}
+
+void respond_failure(exchange_t *exchange, object_failure_t failure, const char *message)
+{
+    /* By then the slowest have been cut, or what is being fetched has come. */
+    enum { RETRY_SECONDS = 2 };
+    exchange->outcome = OUTCOME_ERROR;
+    if (text_equal(text_of(failure.detail), TEXT("memory"))) {
+        count_refusal(REFUSED_MEMORY);
+        respond_retry_after(exchange, RETRY_SECONDS);
+        message = "There is no memory for this now.\n";
+    }
+    respond_refusal(exchange, failure.status, failure.detail, message);
 }
 
 void respond_own(exchange_t *exchange, int status, const char *detail, text_t content_type, text_t body)

@@ -16,7 +16,7 @@ struct fill {
     http_fields_t fields;
     text_t body;
     bool ranged; /* fixed after creation */
-    bool indexed, needs_pauses, has_head, windowed, can_pause, ended;
+    bool indexed, needs_pauses, has_head, windowed, can_pause, starved, ended;
     uint64_t invalidations; /* of all keys, when it began */
     int64_t request_time_ms;
     int64_t content_length; /* -1: not known */
@@ -375,19 +375,50 @@ static void leave_base(fill_t *fill, const http_storing_t *storing, int status)
     drop_base(fill);
 }
 
+static const object_failure_t no_memory = {503, "memory"};
+
+/* Memory for the whole body when it is to be stored; else for a beginning, with which it streams through as
+ * readers take it. What cannot wait for them needs all of it, too. False: not even a beginning. */
+static bool reserve(fill_t *fill, http_storing_t *storing, size_t *bytes)
+{
+    bool fits = fill->content_length <= (int64_t)WINDOW_BLOCKS * BLOCK_BYTES;
+    bool whole = storing->storable || (!fill->can_pause && fits);
+    *bytes = body_cost(fill->content_length, whole);
+    if (memory_reserve(fill->memory, *bytes))
+        return true;
+    if (storing->storable)
+        storing->why = "memory";
+    storing->storable = false;
+    *bytes = body_cost(fill->content_length, false);
+    return memory_reserve(fill->memory, *bytes);
+}
+
+/* It would have to be paused, and cannot be. */
+static bool must_ask_again(const fill_t *fill, size_t reserved)
+{
+    bool fits = fill->content_length >= 0 && reserved >= body_cost(fill->content_length, true);
+    return fill->windowed && !fits && !fill->can_pause && is_get(fill) && !fill->needs_pauses;
+}
+
 static fill_action_t begin(fill_t *fill, const fill_answer_t *answer, int64_t now_ms)
 {
     char names[1024];
     http_vary_t vary = http_vary(answer->fields, names, sizeof names);
     fill->content_length = content_length_of(answer);
+    fill->can_pause = answer->can_pause;
     http_storing_t storing = judge(fill, answer, &vary, now_ms);
+    size_t reserved;
+    if (!reserve(fill, &storing, &reserved)) {
+        invalidate(fill, answer->status);
+        fill_fail(fill, no_memory);
+        return FILL_STOP;
+    }
     place(fill, &storing, &vary, now_ms);
     leave_base(fill, &storing, answer->status);
     invalidate(fill, answer->status);
     fill->windowed = !storing.storable;
-    fill->can_pause = answer->can_pause;
-    bool fits = fill->content_length >= 0 && fill->content_length <= (int64_t)WINDOW_BLOCKS * BLOCK_BYTES;
-    if (fill->windowed && !fits && !answer->can_pause && is_get(fill) && !fill->needs_pauses) {
+    if (must_ask_again(fill, reserved)) {
+        memory_unpromise(memory_account(fill->memory), reserved);
         fill->needs_pauses = true;
         return FILL_AGAIN;
     }
@@ -400,6 +431,7 @@ static fill_action_t begin(fill_t *fill, const fill_answer_t *answer, int64_t no
     if (fill->content_length == 0)
         tell_end(fill);
     object_begin(fill->object, &head, flags);
+    object_reserve(fill->object, reserved);
     return FILL_GO_ON;
 }
 
@@ -422,30 +454,50 @@ static void stop_keeping(fill_t *fill)
     object_make_windowed(fill->object);
 }
 
-static bool is_too_large(const fill_t *fill, size_t more)
+/* How many bytes of these may be appended now: by the window, and by what is reserved or can be. */
+static size_t find_room(fill_t *fill, size_t length)
 {
-    return fill->received + more > memory_max_object(fill->memory) || !memory_make_room(fill->memory);
+    size_t lacking, room = fill->windowed ? object_room(fill->object, length) : length;
+    size_t fits = object_fits(fill->object, room, &lacking);
+    while (lacking > 0 && memory_reserve(fill->memory, lacking)) {
+        object_reserve(fill->object, lacking);
+        fits = object_fits(fill->object, room, &lacking);
+    }
+    fill->starved = lacking > 0;
+    return fits;
+}
+
+/* What finds no memory is not kept, and waits; what cannot wait cuts off who holds it up. */
+static size_t make_room(fill_t *fill, size_t length)
+{
+    if (!fill->windowed && fill->received + length > memory_max_object(fill->memory))
+        stop_keeping(fill);
+    size_t room = find_room(fill, length);
+    if (room < length && !fill->windowed) {
+        stop_keeping(fill);
+        room = find_room(fill, length);
+    }
+    if (room < length && !fill->can_pause && object_cut_laggards(fill->object) > 0)
+        room = find_room(fill, length);
+    return room;
 }
 
 fill_action_t fill_bytes(fill_t *fill, const char *bytes, size_t length, size_t *taken)
 {
     MUST_BE(fill, FILL_MAGIC);
     *taken = length;
-    if (fill->ended)
+    if (fill->ended || length == 0)
         return FILL_GO_ON;
     if (fill->content_length >= 0 && fill->received + length > (uint64_t)fill->content_length) {
         fill_fail(fill, (object_failure_t){502, "http_protocol_error"});
         return FILL_STOP;
     }
-    if (!fill->windowed && is_too_large(fill, length))
-        stop_keeping(fill);
-    if (fill->windowed) {
-        size_t room = object_room(fill->object, length);
-        if (room < length && !fill->can_pause)
-            object_cut_laggards(fill->object);
-        else if (room < length)
-            *taken = room;
+    size_t room = make_room(fill, length);
+    if (room < length && !fill->can_pause) {
+        fill_fail(fill, no_memory);
+        return FILL_STOP;
     }
+    *taken = room;
     fill->received += *taken;
     if (fill->content_length >= 0 && fill->received == (uint64_t)fill->content_length)
         tell_end(fill);
@@ -478,9 +530,17 @@ fill_action_t fill_notified(fill_t *fill, unsigned events)
     return events & FILLER_ROOM ? FILL_RESUME : FILL_GO_ON;
 }
 
+bool fill_is_starved(const fill_t *fill)
+{
+    return fill->starved && !fill->ended;
+}
+
 unsigned fill_stalled(fill_t *fill)
 {
     if (fill->ended || !fill->windowed)
         return 0;
-    return object_cut_laggards(fill->object);
+    unsigned cut = object_cut_laggards(fill->object);
+    if (cut == 0 && fill->starved)
+        fill_fail(fill, no_memory);
+    return cut;
 }

@@ -74,7 +74,11 @@ void fill_complete(fill_t *fill);
 void fill_fail(fill_t *fill, object_failure_t failure);
 /* What object_filler_t.notify() said. */
 fill_action_t fill_notified(fill_t *fill, unsigned events);
-/* It has been paused for as long as readers may take: cuts off the slowest. How many. */
+/* It was paused not for its readers alone: there is no memory. To be tried again soon: nobody notifies it
+ * when others make room. */
+bool fill_is_starved(const fill_t *fill);
+/* It has been paused for as long as readers may take: cuts off the slowest. How many. One that is starved and
+ * has nobody to cut off ends. */
 unsigned fill_stalled(fill_t *fill);
 
 enum { FILL_FINISH_BYTES = 1 << 20, FILL_BYPASS_MS = 120000 };

@@ -208,13 +208,25 @@ static void take_results(puller_t *puller)
     }
 }
 
+/* Readers have held it up for as long as they may; or what found no memory is to be tried again. */
+static void pass_pause(puller_t *puller, transfer_t *transfer, int64_t now_ms)
+{
+    if (now_ms - transfer->paused_ms >= PAUSE_MS) {
+        transfer->paused_ms = now_ms;
+        for (unsigned cut = fill_stalled(transfer->fill); cut > 0; cut--)
+            count_reader_cut_off();
+    }
+    transfer->deadline_ms = now_ms + PAUSE_MS;
+    if (fill_ended(transfer->fill))
+        finish(puller, transfer);
+    else
+        resume(puller, transfer);
+}
+
 static void pass_deadline(puller_t *puller, transfer_t *transfer, int64_t now_ms)
 {
     if (transfer->paused) {
-        for (unsigned cut = fill_stalled(transfer->fill); cut > 0; cut--)
-            count_reader_cut_off();
-        transfer->deadline_ms = now_ms + PAUSE_MS;
-        resume(puller, transfer);
+        pass_pause(puller, transfer, now_ms);
         return;
     }
     fill_fail(transfer->fill, transfer_timeout(transfer));
@@ -227,6 +239,8 @@ static int check_deadlines(puller_t *puller)
     int64_t now_ms = monotonic_now_ms(), wait_ms = POLL_MS;
     for (transfer_t *transfer = puller->running, *next; transfer != NULL; transfer = next) {
         next = transfer->next;
+        bool starved = transfer->paused && fill_is_starved(transfer->fill);
+        wait_ms = starved && wait_ms > STARVED_MS ? STARVED_MS : wait_ms;
         if (transfer->deadline_ms <= now_ms)
             pass_deadline(puller, transfer, now_ms);
         else if (transfer->deadline_ms - now_ms < wait_ms)

@@ -116,12 +116,16 @@ static size_t on_bytes(char *data, size_t size, size_t count, void *context)
     }
     size_t skip = transfer->skip < length ? transfer->skip : length;
     transfer->skip -= skip;
-    transfer->deadline_ms = monotonic_now_ms() + transfer->site->between_bytes_timeout_ms;
+    int64_t now_ms = monotonic_now_ms();
+    transfer->deadline_ms = now_ms + transfer->site->between_bytes_timeout_ms;
+    bool was_starved = fill_is_starved(transfer->fill);
     fill_action_t action = fill_bytes(transfer->fill, data + skip, length - skip, &taken);
     if (action == FILL_PAUSE) {
         transfer->skip = skip + taken;
         transfer->paused = true;
-        transfer->deadline_ms = monotonic_now_ms() + PAUSE_MS;
+        if (taken > 0 || !was_starved)
+            transfer->paused_ms = now_ms;
+        transfer->deadline_ms = now_ms + (fill_is_starved(transfer->fill) ? STARVED_MS : PAUSE_MS);
         return CURL_WRITEFUNC_PAUSE;
     }
     return obey(transfer, action) ? length : 0;

@@ -12,6 +12,8 @@ typedef struct transfer transfer_t;
 
 /* Readers of a windowed body may hold it up for so long before the slowest are cut off. */
 enum { PAUSE_MS = 10000, SOCKETS_MAX = 8 };
+/* And what finds no memory is tried again so often. */
+enum { STARVED_MS = 50 };
 
 struct transfer {
     uint32_t magic;
@@ -31,6 +33,7 @@ struct transfer {
     const char *wrong;   /* why the callbacks ended it; NULL: they did not */
     size_t skip;         /* bytes that will be offered again after a pause and are taken already */
     int64_t deadline_ms; /* monotonic: first byte, between bytes, or how long readers may hold it paused */
+    int64_t paused_ms;   /* since when it has taken nothing */
     int sockets[SOCKETS_MAX]; /* opened for it, at most so many at once */
     unsigned socket_count;
     char error[CURL_ERROR_SIZE];

@@ -1,16 +1,14 @@
 #include "edge/cache/body.h"
 
-#include <malloc.h>
-
 enum { BLOCK_MAGIC = 0x5e1b10c, BODY_MAGIC = 0x5e1b0d1, FIRST_BLOCK_BYTES = 16 << 10 };
 
 struct block {
     uint32_t magic;
     _Atomic uint32_t refs; /* one by the map, one by each span */
     size_t capacity;
-    size_t charged; /* this header and its bytes */
-    memory_account_t *account;
-    char *bytes; /* apart from this header: 512 KiB is a size class of its own */
+    size_t charged;             /* this header and its bytes */
+    reservation_t *reservation; /* a reference */
+    char *bytes;                /* apart from this header: 512 KiB is a size class of its own */
 };
 
 typedef struct {
@@ -24,6 +22,7 @@ struct body {
     /* Fixed after creation. */
     version_id_t version;
     memory_account_t *account;
+    reservation_t *reservation; /* a reference */
     int64_t expected_length;
     size_t charged;
     /* Under the object's lock until sealed, then fixed. */
@@ -36,30 +35,23 @@ struct body {
     block_slot_t inline_slot; /* most bodies have one block */
 };
 
-void *memory_take(memory_account_t *account, size_t bytes, size_t *charged)
-{
-    void *memory = must_alloc(bytes);
-    *charged = malloc_usable_size(memory);
-    atomic_fetch_add_explicit(&account->bytes, (int64_t)*charged, memory_order_relaxed);
-    return memory;
-}
-
-void memory_give(memory_account_t *account, void *memory, size_t charged)
-{
-    free(memory);
-    atomic_fetch_sub_explicit(&account->bytes, (int64_t)charged, memory_order_relaxed);
-}
-
-static block_t *block_new(memory_account_t *account, size_t capacity)
+static block_t *block_new(reservation_t *reservation, size_t capacity)
 {
     size_t header, bytes;
-    block_t *block = memory_take(account, sizeof *block, &header);
-    *block = (block_t){.capacity = capacity, .account = account};
+    block_t *block = reservation_take(reservation, sizeof *block, &header);
+    *block = (block_t){.capacity = capacity, .reservation = reservation};
+    reservation_ref(reservation);
     block->magic = BLOCK_MAGIC;
     atomic_init(&block->refs, 1);
-    block->bytes = memory_take(account, capacity, &bytes);
+    block->bytes = reservation_take(reservation, capacity, &bytes);
     block->charged = header + bytes;
     return block;
+}
+
+/* What such a block is charged at most: more than the allocator adds. */
+static size_t block_cost(size_t capacity)
+{
+    return capacity + capacity / 64 + 256;
 }
 
 void block_unref(block_t **pointer)
@@ -72,8 +64,10 @@ void block_unref(block_t **pointer)
     if (atomic_fetch_sub_explicit(&block->refs, 1, memory_order_acq_rel) != 1)
         return;
     block->magic = 0;
+    reservation_t *reservation = block->reservation;
     free(block->bytes);
-    memory_give(block->account, block, block->charged);
+    reservation_give(reservation, block, block->charged);
+    reservation_unref(&reservation);
 }
 
 body_t *body_new(memory_account_t *account, version_id_t version, int64_t expected_length)
@@ -85,6 +79,7 @@ body_t *body_new(memory_account_t *account, version_id_t version, int64_t expect
     atomic_init(&body->refs, 1);
     body->version = version;
     body->account = account;
+    body->reservation = reservation_new(account);
     body->expected_length = expected_length;
     body->slots = &body->inline_slot;
     body->slot_capacity = 1;
@@ -107,6 +102,8 @@ void body_unref(body_t **pointer)
         block_unref(&body->slots[i].block);
     if (body->slots != &body->inline_slot)
         free(body->slots);
+    body_close(body);
+    reservation_unref(&body->reservation);
     body->magic = 0;
     memory_give(body->account, body, body->charged);
 }
@@ -168,16 +165,74 @@ static void add_slot(body_t *body, size_t needed)
     }
     size_t index = body->slot_count++;
     body->slots[index] =
-        (block_slot_t){BLOCK_IN_FLIGHT, block_new(body->account, block_capacity(body, index, needed))};
+        (block_slot_t){BLOCK_IN_FLIGHT, block_new(body->reservation, block_capacity(body, index, needed))};
 }
 
 /* Puts a block's first bytes into one of another size; readers of the old one keep it by their references. */
 static void move_block(block_slot_t *slot, size_t used, size_t capacity)
 {
-    block_t *moved = block_new(slot->block->account, capacity);
+    block_t *moved = block_new(slot->block->reservation, capacity);
     memcpy(moved->bytes, slot->block->bytes, used);
     block_unref(&slot->block);
     slot->block = moved;
+}
+
+static size_t larger_capacity(size_t capacity, size_t needed)
+{
+    while (capacity < needed)
+        capacity *= 4;
+    return capacity < BLOCK_BYTES ? capacity : BLOCK_BYTES;
+}
+
+/* What a step of append_to_block() would have to allocate; 0: nothing. */
+static size_t step_cost(const body_t *body, size_t index, size_t needed)
+{
+    if (index >= body->slot_count)
+        return block_cost(block_capacity(body, index, needed));
+    size_t capacity = body->slots[index].block->capacity;
+    return needed > capacity ? block_cost(larger_capacity(capacity, needed)) : 0;
+}
+
+/* What the block at this offset can take as it is; less than all that comes. */
+static size_t room_in_block(const body_t *body, uint64_t at)
+{
+    size_t index = (size_t)(at / BLOCK_BYTES), used = (size_t)(at % BLOCK_BYTES);
+    return index < body->slot_count ? body->slots[index].block->capacity - used : 0;
+}
+
+size_t body_fits(const body_t *body, size_t wanted, size_t *lacking)
+{
+    size_t left = reservation_left(body->reservation), fits = 0;
+    while (fits < wanted) {
+        uint64_t at = body->length + fits;
+        size_t used = (size_t)(at % BLOCK_BYTES), room = BLOCK_BYTES - used;
+        size_t part = wanted - fits < room ? wanted - fits : room;
+        size_t cost = step_cost(body, (size_t)(at / BLOCK_BYTES), used + part);
+        if (cost > left) {
+            *lacking = cost - left;
+            return fits + room_in_block(body, at);
+        }
+        left -= cost;
+        fits += part;
+    }
+    *lacking = 0;
+    return fits;
+}
+
+void body_reserve(body_t *body, size_t bytes)
+{
+    MUST(!body->sealed);
+    reservation_add(body->reservation, bytes);
+}
+
+size_t body_cost(int64_t expected_length, bool whole)
+{
+    if (expected_length < 0)
+        return block_cost(FIRST_BLOCK_BYTES);
+    size_t length = (size_t)expected_length, rest = length % BLOCK_BYTES;
+    if (!whole && length > BLOCK_BYTES)
+        return block_cost(BLOCK_BYTES);
+    return length / BLOCK_BYTES * block_cost(BLOCK_BYTES) + (rest > 0 ? block_cost(rest) : 0);
 }
 
 static size_t append_to_block(body_t *body, const char *bytes, size_t length)
@@ -187,12 +242,8 @@ static size_t append_to_block(body_t *body, const char *bytes, size_t length)
     if (index == body->slot_count)
         add_slot(body, part);
     block_slot_t *slot = &body->slots[index];
-    if (used + part > slot->block->capacity) {
-        size_t capacity = slot->block->capacity;
-        while (capacity < used + part)
-            capacity *= 4;
-        move_block(slot, used, capacity < BLOCK_BYTES ? capacity : BLOCK_BYTES);
-    }
+    if (used + part > slot->block->capacity)
+        move_block(slot, used, larger_capacity(slot->block->capacity, used + part));
     memcpy(slot->block->bytes + used, bytes, part);
     body->length += part;
     if (used + part == BLOCK_BYTES)
@@ -227,6 +278,11 @@ bool body_forget_before(body_t *body, uint64_t offset)
     return any;
 }
 
+void body_close(body_t *body)
+{
+    reservation_close(body->reservation);
+}
+
 void body_seal(body_t *body)
 {
     MUST_BE(body, BODY_MAGIC);
@@ -241,6 +297,7 @@ void body_seal(body_t *body)
             move_block(last, used, used);
         last->state = BLOCK_PRESENT;
     }
+    body_close(body);
     CHECKED(body_check(body));
 }
 

@@ -10,25 +10,13 @@
 #ifndef SELVEDGE_EDGE_CACHE_BODY_H
 #define SELVEDGE_EDGE_CACHE_BODY_H
 
-#include <stdatomic.h>
-
-#include "edge/base.h"
+#include "edge/cache/account.h"
 
 enum { BLOCK_BYTES = 512 << 10 };
 
 typedef struct {
     uint64_t low, high;
 } version_id_t;
-
-/* What the memory tier holds for bodies and heads, in bytes as the allocator rounds them. Charged until the
- * last reference is dropped, so that slow readers of evicted blocks count too. */
-typedef struct {
-    _Atomic int64_t bytes;
-} memory_account_t;
-
-/* Allocates and frees what is charged; `charged` is what memory_give() needs to know. */
-void *memory_take(memory_account_t *account, size_t bytes, size_t *charged);
-void memory_give(memory_account_t *account, void *memory, size_t charged);
 
 typedef struct block block_t;
 typedef struct body body_t;
@@ -61,11 +49,23 @@ size_t body_blocks_held(const body_t *body);
 /* The state of the block that holds this offset. */
 block_state_t body_block_state(const body_t *body, uint64_t offset);
 
-/* Appends all of it. May move the last block to a larger piece of memory; spans handed out stay valid. */
+/* What must be reserved at most for a body of so many bytes (-1: not known): all of it, or its beginning,
+ * with which it can go on as readers take it. */
+size_t body_cost(int64_t expected_length, bool whole);
+/* The body may take so many bytes, which memory_promise() has charged. */
+void body_reserve(body_t *body, size_t bytes);
+/* How many of `wanted` bytes can be appended with what is reserved; when fewer than all, *lacking is what has
+ * to be reserved to go on. */
+size_t body_fits(const body_t *body, size_t wanted, size_t *lacking);
+
+/* Appends all of it, reserved for or not. May move the last block to a larger piece of memory; spans handed
+ * out stay valid. */
 void body_append(body_t *body, const void *bytes, size_t length);
 /* Lets go of whole blocks that end at or before `offset`. True when any was. */
 bool body_forget_before(body_t *body, uint64_t offset);
-/* No more bytes will come: gives back what the last block does not use. */
+/* No more bytes will come: gives back what was reserved and not used. */
+void body_close(body_t *body);
+/* The same, and what the last block does not use: the map no longer changes. */
 void body_seal(body_t *body);
 
 /* The bytes from offset on, up to `most` and the end of their block; length 0 (no reference) when there are

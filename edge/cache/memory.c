@@ -229,7 +229,7 @@ bool memory_store(memory_t *memory, object_t *object)
     }
     shard_unlock(home->shard);
     leavings_release(memory, &left);
-    memory_make_room(memory);
+    memory_make_room(memory, 0);
     return ours;
 }
 
@@ -263,9 +263,9 @@ static bool evict_one(memory_t *memory, shard_t *shard)
     return victim != NULL;
 }
 
-static bool over_limit(const memory_t *memory)
+static bool has_room(const memory_t *memory, size_t bytes)
 {
-    return memory_bytes(memory) > memory->config.limit_bytes;
+    return memory_bytes(memory) + bytes <= memory->config.limit_bytes;
 }
 
 static uint64_t queued_bytes(const memory_t *memory)
@@ -287,12 +287,26 @@ static bool evict_next(memory_t *memory)
     return false;
 }
 
-bool memory_make_room(memory_t *memory)
+/* False: what is left is kept. */
+static bool evict_more(memory_t *memory)
 {
-    while (over_limit(memory) && queued_bytes(memory) > memory->config.limit_bytes / MEMORY_KEPT_PART)
-        if (!evict_next(memory))
-            break;
-    return !over_limit(memory);
+    return queued_bytes(memory) > memory->config.limit_bytes / MEMORY_KEPT_PART && evict_next(memory);
+}
+
+bool memory_make_room(memory_t *memory, size_t bytes)
+{
+    while (!has_room(memory, bytes))
+        if (!evict_more(memory))
+            return false;
+    return true;
+}
+
+bool memory_reserve(memory_t *memory, size_t bytes)
+{
+    while (!memory_promise(&memory->account, bytes, memory->config.limit_bytes))
+        if (!evict_more(memory))
+            return false;
+    return true;
 }
 
 void memory_evict_all(memory_t *memory)

@@ -94,9 +94,12 @@ uint64_t memory_sweep(memory_t *memory, const ledger_t *ledger, int64_t now_ms);
  * rest do not cost the others their hits. */
 enum { MEMORY_KEPT_PART = 2 };
 
-/* Evicts until the account is within its limit, or no more than the kept part of it is left to evict. False:
- * it is over its limit even so; nothing should be admitted, and no fill begin. */
-bool memory_make_room(memory_t *memory);
+/* Evicts until so many bytes more are within the limit, or no more than the kept part of it is left to evict.
+ * False: they are not, even so. 0: is the account within its limit? */
+bool memory_make_room(memory_t *memory, size_t bytes);
+/* Makes room and charges it, for a body's reservation (account.h). False: there is none. This is what keeps
+ * the account within its limit: what grows takes nothing that was not charged so before. */
+bool memory_reserve(memory_t *memory, size_t bytes);
 /* For tests, and for the end. */
 void memory_evict_all(memory_t *memory);
 

@@ -42,7 +42,7 @@ struct object {
     object_reader_t *readers;
     size_t reader_count;
     object_filler_t *filler;
-    bool windowed, filler_waits;
+    bool windowed, filler_waits, filler_lacks; /* for the window to move on; for memory that readers hold */
     /* After the last reference. */
     struct rcu_head reclaim;
 };
@@ -275,6 +275,14 @@ static bool is_reading(const object_reader_t *reader)
     return !reader->behind && reader->offset < reader->end;
 }
 
+/* What a reader let go of may be enough for the filler to go on. */
+static bool has_room_again(const object_t *object, bool moved_on)
+{
+    size_t lacking;
+    return (moved_on && object->filler_waits) ||
+           (object->filler_lacks && body_fits(object->body, 1, &lacking) > 0);
+}
+
 /* In a windowed object: lets go of what every reader has taken, and tells a filler that waits for it. */
 static void slide_window(object_t *object)
 {
@@ -284,8 +292,8 @@ static void slide_window(object_t *object)
     for (object_reader_t *reader = object->readers; reader != NULL; reader = reader->next)
         if (is_reading(reader) && reader->offset < slowest)
             slowest = reader->offset;
-    if (body_forget_before(object->body, slowest) && object->filler_waits) {
-        object->filler_waits = false;
+    if (has_room_again(object, body_forget_before(object->body, slowest))) {
+        object->filler_waits = object->filler_lacks = false;
         notify_filler(object, FILLER_ROOM);
     }
 }
@@ -361,6 +369,7 @@ static object_read_t read_open(object_reader_t *reader, size_t most, body_span_t
         break;
     }
     reader->waiting = true;
+    slide_window(object); /* it has given back what it read last */
     return READ_WAIT;
 }
 
@@ -423,7 +432,7 @@ void object_begin(object_t *object, head_t **head, unsigned flags)
     bool windowed = flags & OBJECT_WINDOWED;
     lock(object);
     MUST(object->body == NULL && object_end(object) == OBJECT_OPEN);
-    object->body = body_new(object->account, object->version, windowed ? -1 : (*head)->content_length);
+    object->body = body_new(object->account, object->version, (*head)->content_length);
     object->windowed = windowed;
     publish_head(object, head, flags);
     wake_all(object);
@@ -443,6 +452,7 @@ size_t object_room(object_t *object, size_t wanted)
     size_t room = wanted;
     lock(object);
     if (object->windowed) {
+        object->filler_waits = object->filler_lacks = false; /* it is here, and need not be told */
         slide_window(object);
         uint64_t end = body_start(object->body) + (uint64_t)WINDOW_BLOCKS * BLOCK_BYTES;
         uint64_t length = body_length(object->body), left = length < end ? end - length : 0;
@@ -451,6 +461,22 @@ size_t object_room(object_t *object, size_t wanted)
     }
     unlock(object);
     return room;
+}
+
+size_t object_fits(object_t *object, size_t wanted, size_t *lacking)
+{
+    lock(object);
+    size_t fits = body_fits(object->body, wanted, lacking);
+    object->filler_lacks = object->windowed && fits < wanted;
+    unlock(object);
+    return fits;
+}
+
+void object_reserve(object_t *object, size_t bytes)
+{
+    lock(object);
+    body_reserve(object->body, bytes);
+    unlock(object);
 }
 
 void object_append(object_t *object, const void *bytes, size_t length)
@@ -467,9 +493,10 @@ unsigned object_cut_laggards(object_t *object)
     unsigned cut = 0;
     lock(object);
     uint64_t edge = body_start(object->body) + BLOCK_BYTES;
-    bool held_back = object->filler_waits; /* else they made room in the meantime */
+    uint64_t length = body_length(object->body);
+    bool held_back = object->filler_waits || object->filler_lacks; /* else they made room in the meantime */
     for (object_reader_t *reader = object->readers; held_back && reader != NULL; reader = reader->next)
-        if (is_reading(reader) && reader->offset < edge) {
+        if (is_reading(reader) && reader->offset < edge && reader->offset < length) {
             reader->behind = true;
             cut++;
             wake_one(reader);
@@ -484,6 +511,8 @@ static void end_with(object_t *object, object_end_t end)
     MUST(object_end(object) == OBJECT_OPEN);
     atomic_store_explicit(&object->end, end, memory_order_release);
     object->filler = NULL;
+    if (object->body != NULL)
+        body_close(object->body);
     wake_all(object);
 }
 

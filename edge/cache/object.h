@@ -121,7 +121,7 @@ enum {
     OBJECT_ADMITTED = 2,  /* will be stored if it completes */
     OBJECT_WINDOWED = 4   /* no more than WINDOW_BLOCKS of the body are kept */
 };
-/* Takes over the head. flags: of the above. */
+/* Takes over the head. flags: of the above. Its body may be given its reservation from then on. */
 void object_begin(object_t *object, head_t **head, unsigned flags);
 /* From now on no more than a window of the body is kept. */
 void object_make_windowed(object_t *object);
@@ -129,6 +129,10 @@ enum { WINDOW_BLOCKS = 8 };
 /* How many of `wanted` bytes may be appended now. Fewer than all, as a window is full: FILLER_ROOM will be
  * notified. */
 size_t object_room(object_t *object, size_t wanted);
+/* How many of them fit into what is reserved, and what must be reserved for more (body_fits). Fewer than all
+ * of a window: FILLER_ROOM will be notified when readers have made room. */
+size_t object_fits(object_t *object, size_t wanted, size_t *lacking);
+void object_reserve(object_t *object, size_t bytes);
 void object_append(object_t *object, const void *bytes, size_t length);
 /* Cuts off the readers for which the filler waits (object_room() gave less than was wanted); how many. */
 unsigned object_cut_laggards(object_t *object);

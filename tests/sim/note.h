@@ -34,6 +34,7 @@
     X(PAUSES, "pauses")                                                                                      \
     X(RESUMES, "resumes")                                                                                    \
     X(STALLED, "pauses over their time")                                                                     \
+    X(NO_MEMORY, "refused, as there was no memory")                                                          \
     X(BEHIND, "readers cut off")                                                                             \
     X(ASKED_FOR_PAUSES, "asked again on a connection that can pause")                                        \
     X(INVALIDATED, "unsafe methods that invalidate")                                                         \

@@ -206,8 +206,25 @@ void referee_end(const exchange_t *exchange)
 void referee_failed(const exchange_t *exchange)
 {
     const transfer_t *transfer = transfer_of(exchange->reader.object);
-    if (!transfer->faulted)
+    object_failure_t failure = object_failure(exchange->reader.object);
+    bool no_memory = text_equal(text_of(failure.detail), TEXT("memory"));
+    if (no_memory)
+        note_count(NOTE_NO_MEMORY);
+    if (!transfer->faulted && !no_memory)
         note_violation("request %d failed with fill %d, which had no cause to", exchange->id, transfer->id);
+}
+
+/* Bodies take nothing that was not reserved within the limit. What may be over it is what each request that
+ * is under way brings with it: an object, its home, its head. */
+void referee_memory(void)
+{
+    enum { OF_EACH = 4096 };
+    uint64_t under_way = 1;
+    for (size_t i = 0; i < world.transfers.count; i++)
+        under_way += ((const transfer_t *)world.transfers.at[i])->fill != NULL;
+    uint64_t bytes = memory_bytes(world.node.memory), most = world.memory_limit + under_way * OF_EACH;
+    if (bytes > most)
+        note_violation("%llu bytes are held, and %llu allowed", (number_t)bytes, (number_t)most);
 }
 
 /* --- The ledger --- */

@@ -169,7 +169,10 @@ static void on_stalled(transfer_t *transfer)
 {
     note_count(NOTE_STALLED);
     fill_stalled(transfer->fill);
-    resume(transfer);
+    if (fill_ended(transfer->fill)) {
+        finish(transfer);
+    } else
+        resume(transfer);
 }
 
 static void on_end(transfer_t *transfer)
@@ -223,6 +226,7 @@ static void on_bytes(transfer_t *transfer)
     fill_action_t action = fill_bytes(transfer->fill, bytes + before, length, &taken);
     MUST(taken == length || action == FILL_PAUSE);
     transfer->offset += taken;
+    referee_memory();
     note_event("bytes", (uint64_t)transfer->id, length, taken);
     if (action == FILL_PAUSE)
         hold(transfer);

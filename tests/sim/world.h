@@ -222,6 +222,7 @@ void referee_head(exchange_t *exchange);
 void referee_bytes(exchange_t *exchange);
 void referee_end(const exchange_t *exchange);
 void referee_failed(const exchange_t *exchange);
+void referee_memory(void);
 void referee_handed_out(uint64_t sequence);
 void referee_acknowledged(purge_t *purge);
 void referee_rules_in_force(void);

@@ -223,6 +223,59 @@ static void a_window_costs_a_window(void **state)
     assert_int_equal(atomic_load(&account.bytes), 0);
 }
 
+/* What is promised is charged once, before and after it is used, and all that is left goes back at the end;
+ * what a window lets go of may be used again. */
+static void what_is_reserved_is_drawn_and_given_back(void **state)
+{
+    (void)state;
+    static const int64_t lengths[] = {1, 100000, BLOCK_BYTES, 3 * BLOCK_BYTES + 5};
+    for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
+        memory_account_t account = {0};
+        body_t *body = body_new(&account, version, lengths[i]);
+        size_t lacking, cost = body_cost(lengths[i], true), length = (size_t)lengths[i];
+        assert_int_equal(body_fits(body, length, &lacking), 0);
+        assert_true(lacking > 0 && lacking <= cost);
+        int64_t before = atomic_load(&account.bytes);
+        assert_false(memory_promise(&account, cost, (uint64_t)before + cost - 1));
+        assert_true(memory_promise(&account, cost, (uint64_t)before + cost));
+        body_reserve(body, cost);
+        assert_int_equal(body_fits(body, length, &lacking), length);
+        assert_int_equal(lacking, 0);
+        append(body, length);
+        assert_int_equal(atomic_load(&account.bytes), before + (int64_t)cost);
+        body_span_t span = body_span(body, 0, 1);
+        body_seal(body);
+        assert_in_range(atomic_load(&account.bytes), lengths[i], before + (int64_t)cost);
+        body_unref(&body);
+        assert_true(atomic_load(&account.bytes) > 0);
+        block_unref(&span.block);
+        assert_int_equal(atomic_load(&account.bytes), 0);
+    }
+}
+
+static void a_window_lives_on_one_block(void **state)
+{
+    (void)state;
+    memory_account_t account = {0};
+    body_t *body = body_new(&account, version, 20 * BLOCK_BYTES);
+    size_t cost = body_cost(20 * BLOCK_BYTES, false), lacking;
+    assert_true(memory_promise(&account, cost, SIZE_MAX / 2));
+    body_reserve(body, cost);
+    int64_t full = atomic_load(&account.bytes);
+    for (int i = 0; i < 20; i++) {
+        assert_int_equal(body_fits(body, 2 * BLOCK_BYTES, &lacking), BLOCK_BYTES);
+        append(body, BLOCK_BYTES);
+        assert_int_equal(body_fits(body, 1, &lacking), 0);
+        body_span_t span = body_span(body, body_length(body) - 1, 1);
+        body_forget_before(body, body_length(body));
+        assert_int_equal(body_fits(body, 1, &lacking), 0); /* a reader has it still */
+        block_unref(&span.block);
+        assert_int_equal(atomic_load(&account.bytes), full);
+    }
+    body_unref(&body);
+    assert_int_equal(atomic_load(&account.bytes), 0);
+}
+
 static void references_keep_a_body(void **state)
 {
     (void)state;
@@ -246,6 +299,8 @@ int main(void)
         cmocka_unit_test(a_span_outlives_everything),
         cmocka_unit_test(forgetting_takes_whole_blocks_only),
         cmocka_unit_test(a_window_costs_a_window),
+        cmocka_unit_test(what_is_reserved_is_drawn_and_given_back),
+        cmocka_unit_test(a_window_lives_on_one_block),
         cmocka_unit_test(references_keep_a_body),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
