@@ -1,5 +1,7 @@
 #include "edge/supervisor/supervisor.h"
 
+#include "edge/supervisor/notify.h"
+
 #include <errno.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -7,7 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { CHECKS_IN_A_LIMIT = 40, KILLED_AFTER_CHECKS = 36, TEXT_BYTES = 128 };
+enum { CHECKS_IN_A_LIMIT = 40, KILLED_AFTER_CHECKS = 36, LONGEST_WAIT_MS = 250, TEXT_BYTES = 128 };
 
 typedef struct {
     uint64_t ticks;
@@ -20,6 +22,8 @@ typedef struct {
     bool stopping;    /* TERM or INT has come */
     bool ever_served; /* a process has been ready: its followers are started until one is again */
     unsigned quick_deaths;
+    notify_t notify; /* the service manager */
+    bool ready_said; /* to it, once */
     /* Of the process that runs. */
     pid_t child;  /* 0: none */
     bool stopped; /* by SIGSTOP or the like */
@@ -157,21 +161,33 @@ static void pass_on(supervisor_t *supervisor, int number)
 {
     if (number != SIGUSR1 && !supervisor->stopping) {
         supervisor->stopping = true;
+        notify_say(&supervisor->notify, "STOPPING=1");
         supervisor->config->stopping(supervisor->config->context);
     }
     if (supervisor->child > 0)
         kill(supervisor->child, number);
 }
 
-/* Waits at most so long for a signal, and passes on what is to be. */
+static void notify_manager(supervisor_t *supervisor)
+{
+    notify_alive(&supervisor->notify, now_ms());
+    if (!supervisor->ready_said && atomic_load(&supervisor->heartbeats->ready_at_ms) != 0)
+        supervisor->ready_said = notify_say(&supervisor->notify, "READY=1");
+}
+
+/* Waits at most so long for a signal, and never longer than the service manager may be left without a word;
+ * passes on what is to be. */
 static void take_signal(supervisor_t *supervisor, int64_t timeout_ms)
 {
+    if (timeout_ms > LONGEST_WAIT_MS)
+        timeout_ms = LONGEST_WAIT_MS;
     sigset_t set = supervisor_signals();
     sigaddset(&set, SIGCHLD);
     struct timespec timeout = {timeout_ms / 1000, timeout_ms % 1000 * 1000000};
     int number = sigtimedwait(&set, NULL, &timeout);
     if (number > 0 && number != SIGCHLD)
         pass_on(supervisor, number);
+    notify_manager(supervisor);
 }
 
 /* True when the child has ended, with its status. */
@@ -285,7 +301,7 @@ static bool run_one(supervisor_t *supervisor, int *result)
 int supervisor_run(const supervisor_config_t *config)
 {
     static supervisor_t supervisor;
-    supervisor = (supervisor_t){.config = config};
+    supervisor = (supervisor_t){.config = config, .notify = notify_find()};
     supervisor.heartbeats =
         mmap(NULL, sizeof *supervisor.heartbeats, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     MUST(supervisor.heartbeats != MAP_FAILED);

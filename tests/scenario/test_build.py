@@ -45,7 +45,8 @@ def test_install_puts_everything_in_its_place(tmp_path):
     done = command("cmake", "--install", str(BIN_DIR), "--prefix", str(tmp_path))
     assert done.returncode == 0, done.stderr
     assert {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()} >= {
-        "bin/selvedge", "bin/selvedgectl", "share/doc/selvedge/README.md", "share/doc/selvedge/LICENSE"}
+        "bin/selvedge", "bin/selvedgectl", "share/doc/selvedge/README.md", "share/doc/selvedge/LICENSE",
+        "lib/systemd/system/selvedge.service", "lib/sysusers.d/selvedge.conf"}
     assert (tmp_path / "etc/selvedge").is_dir()
     assert run("--version", binary=tmp_path / "bin/selvedge").stdout == run("--version").stdout
 

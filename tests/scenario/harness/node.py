@@ -119,13 +119,14 @@ class AdminAnswer:
 
 
 class Node:
-    def __init__(self, origin=None, env=None, **options):
-        """origin: an Origin or a URL. Further options are the daemon's own, with _ for -."""
+    def __init__(self, origin=None, env=None, inside=(), **options):
+        """origin: an Origin or a URL. inside: a command that runs the daemon. Further options are the daemon's own, with _
+        for -."""
         url = getattr(origin, "url", origin)
         options = {"origin": url, **DEFAULTS, **options}
         command_lines.append(arguments(options))
         # setpriv: should the tests be killed, the node goes with them.
-        line = ["setpriv", "--pdeathsig", "KILL", str(SELVEDGE), *arguments(options)]
+        line = ["setpriv", "--pdeathsig", "KILL", *map(str, inside), str(SELVEDGE), *arguments(options)]
         self.process = subprocess.Popen(line, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                         env=environment(**(env or {})))
         self.out, self.err = Lines(self.process.stdout), Lines(self.process.stderr)
