@@ -309,6 +309,24 @@ static settings_outcome_t check_max_object(reading_t *reading)
     return locate(reading, "memory.max_object");
 }
 
+/* Clients can only be sent to https where it is answered. */
+static settings_outcome_t check_redirect(reading_t *reading)
+{
+    const settings_t *settings = reading->settings;
+    bool redirects = false, https = false;
+    for (size_t i = 0; i < settings->site_count; i++)
+        redirects = redirects || settings->sites[i].redirect_https == REDIRECT_TO_LISTENER;
+    for (size_t i = 0; i < settings->listener_count; i++)
+        https = https || settings->listeners[i].https;
+    if (https || !redirects)
+        return SETTINGS_START;
+    wrong(reading,
+          "%s on: there is no https listener to send clients to; give one with %s, or the port where "
+          "https is answered",
+          called(reading, "sites[].redirect_https"), called(reading, "listen[].url"));
+    return locate(reading, "sites[].redirect_https");
+}
+
 /* What no value shows alone. */
 static settings_outcome_t check_together(reading_t *reading)
 {
@@ -324,6 +342,8 @@ static settings_outcome_t check_together(reading_t *reading)
     }
     if (outcome == SETTINGS_START)
         outcome = check_max_object(reading);
+    if (outcome == SETTINGS_START)
+        outcome = check_redirect(reading);
     return outcome == SETTINGS_START ? check_addresses(reading) : outcome;
 }
 

@@ -37,6 +37,9 @@ typedef struct {
     socklen_t address_length;
 } settings_listener_t;
 
+/* settings_site_t.redirect_https: a port, or one of these. */
+enum { REDIRECT_OFF = -1, REDIRECT_TO_LISTENER = 0 };
+
 /* One site: the host names it answers for, and where its responses come from. */
 typedef struct {
     text_t name;
@@ -48,6 +51,8 @@ typedef struct {
     bool forwarded_https; /* X-Forwarded-Proto upstream */
     bool forward_all;     /* --forward all */
     bool purge_method;    /* clients may purge by the method PURGE, with the admin token */
+    int redirect_https;   /* where requests over http are sent: a port, or REDIRECT_OFF or _TO_LISTENER */
+    text_t hsts;          /* Strict-Transport-Security, ready to be sent; empty: none */
 } settings_site_t;
 
 typedef struct {

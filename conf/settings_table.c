@@ -9,6 +9,7 @@
 #define MIB (KIB * 1024)
 #define GIB (MIB * 1024)
 #define SECOND UINT64_C(1000)
+#define YEAR_S UINT64_C(31536000)
 
 const setting_t settings_table[] = {
     {.name = "sites[].name",
@@ -133,7 +134,8 @@ const setting_t settings_table[] = {
      .meaning =
          "A certificate shown to clients, PEM, with its chain behind it. Of several, a client is shown the "
          "one that has the host name it asks for (SNI) among its DNS names, exactly or by a wildcard for the "
-         "first label; else the first. The option, which goes with --key, is for one in place of the file's."},
+         "first label; else the first. The option, which goes with --key, is for one in place of the "
+         "file's."},
     {.name = "certificates[].key",
      .option = "--key",
      .placeholder = "FILE",
@@ -234,6 +236,32 @@ const setting_t settings_table[] = {
      .meaning =
          "May clients purge a URL by asking for it with the method PURGE? They must show the admin token as "
          "Bearer: turn it on only where clients' connections are encrypted."},
+    {.name = "sites[].redirect_https",
+     .option = "--redirect-https",
+     .placeholder = "on|off|PORT",
+     .type = SETTING_REDIRECT,
+     SITE_FIELD(redirect_https),
+     .minimum = 1,
+     .maximum = UINT16_MAX,
+     .standard = {"off"},
+     .reload = true,
+     .meaning =
+         "Are requests over http sent to https, with the same host, path and query? `on`: to the port of the "
+         "https listener, the first where none is 443; a number: to this port, where clients see another. "
+         "GET and HEAD are answered with 301, other methods with 308, which keeps the method; PURGE is not "
+         "redirected. What counts is the listener: not for a node behind a balancer that takes TLS off."},
+    {.name = "sites[].hsts",
+     .option = "--hsts",
+     .placeholder = "off|POLICY",
+     .type = SETTING_HSTS,
+     SITE_FIELD(hsts),
+     .maximum = 10 * YEAR_S,
+     .standard = {"off"},
+     .reload = true,
+     .meaning =
+         "The Strict-Transport-Security that every answer of the site over https has, in place of the "
+         "origin's own: how long browsers use nothing but https for its hosts. Over http there is none, not "
+         "even the origin's. 0 lets browsers forget."},
     {.name = "sites[].origin.host",
      .option = "--origin-host",
      .placeholder = "HOST",

@@ -19,6 +19,8 @@ typedef enum {
     SETTING_TOKEN,       /* field: const char *, a bearer token */
     SETTING_NAME,        /* a site's; field: text_t */
     SETTING_HOST_NAMES,  /* a list of a site's host names; field: its hosts in settings_t */
+    SETTING_REDIRECT,    /* field: int, see settings_site_t */
+    SETTING_HSTS,        /* field: text_t, a policy as it is sent, empty for `off` */
     SETTING_USER,        /* field: const char *, the name of a user */
     SETTING_TYPES
 } setting_type_t;
@@ -56,6 +58,9 @@ void setting_range_text(const setting_t *setting, char *text, size_t capacity);
  * what is allowed. */
 bool setting_put(const setting_t *setting, const char *value, settings_t *settings, size_t item, char *reason,
                  size_t capacity);
+/* The same for a policy of HSTS (RFC 6797), which it writes as it is sent. */
+bool setting_put_hsts(const setting_t *setting, const char *value, settings_t *settings, text_t *field,
+                      char *reason, size_t capacity);
 /* The field itself. */
 void *setting_field(const setting_t *setting, settings_t *settings, size_t item);
 /* The whole sentence: what the setting is called there, the value unless it is a secret, and the reason. */

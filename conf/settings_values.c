@@ -47,6 +47,10 @@ const char *setting_type_text(setting_type_t type)
         [SETTING_COUNT] = "a count is a whole number, such as 4",
         [SETTING_CHOICE] = "one of the words above",
         [SETTING_FILE] = "a path",
+        [SETTING_REDIRECT] = "on, off, or a port from 1 to 65535",
+        [SETTING_HSTS] =
+            "off, a number of seconds, or max-age=SECONDS with `; includeSubDomains` and `; preload` behind "
+            "it where wanted, such as max-age=31536000; includeSubDomains",
         [SETTING_USER] = "the name of a user of this machine",
         [SETTING_FILE_OR_OFF] = "a path, - for standard output, or off",
         [SETTING_TOKEN] =
@@ -397,6 +401,25 @@ void *setting_field(const setting_t *setting, settings_t *settings, size_t item)
     return base + setting->offset;
 }
 
+static bool put_redirect(const setting_t *setting, const char *value, int *field, char *reason,
+                         size_t capacity)
+{
+    unsigned port;
+    const setting_t number = {
+        .minimum = setting->minimum, .maximum = setting->maximum, .type = SETTING_COUNT};
+    if (strcmp(value, "off") == 0 || strcmp(value, "on") == 0) {
+        *field = value[1] == 'f' ? REDIRECT_OFF : REDIRECT_TO_LISTENER;
+        return true;
+    }
+    if (*value < '0' || *value > '9')
+        return refuse(reason, capacity, "not a word that it knows; allowed is %s",
+                      setting_type_text(SETTING_REDIRECT));
+    if (!put_count(&number, value, &port, reason, capacity))
+        return false;
+    *field = (int)port;
+    return true;
+}
+
 bool setting_put(const setting_t *setting, const char *value, settings_t *settings, size_t item, char *reason,
                  size_t capacity)
 {
@@ -418,6 +441,10 @@ bool setting_put(const setting_t *setting, const char *value, settings_t *settin
         return put_count(setting, value, field, reason, capacity);
     case SETTING_CHOICE:
         return put_choice(setting, value, field, reason, capacity);
+    case SETTING_REDIRECT:
+        return put_redirect(setting, value, field, reason, capacity);
+    case SETTING_HSTS:
+        return setting_put_hsts(setting, value, settings, field, reason, capacity);
     case SETTING_USER:
     case SETTING_FILE:
     case SETTING_FILE_OR_OFF:

@@ -68,6 +68,12 @@ static inline text_t text_from(h2o_iovec_t bytes)
     return (text_t){bytes.base, bytes.len};
 }
 
+/* Does it come over TLS? What counts is the listener. */
+static inline bool exchange_is_secure(const exchange_t *exchange)
+{
+    return worker_socket(exchange->req)->ssl != NULL;
+}
+
 /* Lets the request's end find its exchange; requests without one were refused before they came here. */
 void exchange_note(exchange_t *exchange);
 /* Gives back all that it holds: the request is over, and its pool is about to be cleared. */

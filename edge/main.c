@@ -253,6 +253,7 @@ static void start_rooms(process_t *process)
     uint32_t number;
     random_bytes(&number, sizeof number);
     snprintf(node->cdn_loop, sizeof node->cdn_loop, "selvedge; node=%08x", number);
+    node->https_port = sockets_https_port(process->sockets);
     memory_config_t memory = {settings->memory_bytes, settings->max_object_bytes, new_version, NULL};
     node->memory = memory_new(&memory);
     node->limits = make_limits(settings);

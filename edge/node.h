@@ -17,6 +17,7 @@ typedef struct {
     api_t *api;
     limits_t *limits;         /* of clients */
     heartbeats_t *heartbeats; /* NULL: nobody watches */
+    uint16_t https_port;      /* of the https listener, that at 443 if there is one; 0: there is none */
     char cdn_loop[32];        /* this process's member of CDN-Loop */
 } node_t;
 

@@ -7,6 +7,7 @@
 #include "edge/guard/guard.h"
 #include "edge/http/url.h"
 #include "edge/purge_method.h"
+#include "edge/redirect.h"
 #include "origin_pull/fill_upstream.h"
 
 enum { STEPS_MAX = 4, SHORT_TARGET = 1024, RANGE_SKIP_BYTES = 1 << 20 };
@@ -383,7 +384,8 @@ static int on_request(h2o_handler_t *handler, h2o_req_t *req)
         return 0;
     }
     exchange->is_get = exchange->is_head || is(req->method, TEXT("GET"));
-    decide(exchange);
+    if (!redirect_to_https(exchange))
+        decide(exchange);
     return 0;
 }
 

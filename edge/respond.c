@@ -7,7 +7,7 @@
 #include "edge/http/status.h"
 
 /* So much of a body is handed to the library at once: what TLS may hold of it encrypted, per connection. */
-enum { SEND_BYTES = 128 << 10, OWN_FIELDS = 5 };
+enum { SEND_BYTES = 128 << 10, OWN_FIELDS = 6 };
 
 /* --- Fields --- */
 
@@ -93,6 +93,15 @@ static text_t refusal_status(const exchange_t *exchange, char *buffer)
     return (text_t){buffer, length};
 }
 
+/* The site's policy, or else the origin's. Over http there is none (RFC 6797 section 7.2). */
+static void add_hsts(exchange_t *exchange, text_t origins)
+{
+    const site_t *site = exchange->site;
+    text_t policy = site != NULL && site->settings->hsts.length > 0 ? site->settings->hsts : origins;
+    if (policy.length > 0 && exchange_is_secure(exchange))
+        add(exchange->req, &H2O_TOKEN_STRICT_TRANSPORT_SECURITY->buf, policy);
+}
+
 static void add_own(exchange_t *exchange, size_t room, text_t (*status)(const exchange_t *, char *))
 {
     static const h2o_iovec_t cache_status = {(char *)"cache-status", 12};
@@ -121,6 +130,7 @@ typedef struct {
     uint32_t
         repeating; /* so many headers come first that an HTTP/2 connection says once and then points to */
     bool dated;
+    text_t hsts; /* the origin's, in the head's memory: the site's may take its place */
     char date[H2O_TIMESTR_RFC1123_LEN]; /* lent to the library, which writes a Date by itself */
     h2o_iovec_t coded;                  /* for HTTP/2: all other headers and the date; empty when not dated */
     h2o_header_t headers[];
@@ -137,15 +147,21 @@ static bool takes_ranges(const head_t *head)
     return head->status == 200 && head->storing.storable;
 }
 
-/* The fields to answer with; `fields` has room for one more than the head has. */
-static http_fields_t answer_fields(const head_t *head, http_field_t *fields)
+/* The fields to answer with, and the policy among them apart; `fields` has room for one more than the head
+ * has. */
+static http_fields_t answer_fields(const head_t *head, http_field_t *fields, text_t *hsts)
 {
     const http_field_t accept = {TEXT("accept-ranges"), TEXT("bytes")};
     bool ours = takes_ranges(head);
     size_t count = 0;
-    for (size_t i = 0; i < head->fields.count; i++)
-        if (!ours || !text_equal(head->fields.at[i].name, accept.name))
-            fields[count++] = head->fields.at[i];
+    *hsts = (text_t){NULL, 0};
+    for (size_t i = 0; i < head->fields.count; i++) {
+        const http_field_t *field = &head->fields.at[i];
+        if (text_equal(field->name, TEXT("strict-transport-security")))
+            *hsts = hsts->length > 0 ? *hsts : field->value;
+        else if (!ours || !text_equal(field->name, accept.name))
+            fields[count++] = *field;
+    }
     if (ours && head->content_length >= 0)
         fields[count++] = accept;
     return (http_fields_t){fields, count};
@@ -219,10 +235,12 @@ static void add_code(front_t *front, http_fields_t fields, char **at)
 static front_t *make_front(const head_t *head)
 {
     http_field_t *list = must_calloc(head->fields.count + 1, sizeof *list);
-    http_fields_t fields = answer_fields(head, list);
+    text_t hsts;
+    http_fields_t fields = answer_fields(head, list, &hsts);
     size_t size = names_at(fields);
     front_t *front = must_calloc_aligned(size + fields.count * sizeof(h2o_iovec_t));
     h2o_iovec_t *names = (h2o_iovec_t *)(void *)((char *)front + size);
+    front->hsts = hsts;
     char *at = (char *)(front->headers + fields.count);
     add_headers(front, fields, head->date, names, true, &at);
     front->repeating = front->count;
@@ -272,6 +290,7 @@ static void add_head(exchange_t *exchange, const head_t *head, int status)
         exchange->date = (text_t){front->date, front->dated ? sizeof front->date : 0};
         add_front(exchange->req, front, status);
     }
+    add_hsts(exchange, front->hsts);
     int64_t age_ms = head_age_ms(head, exchange->started_us / 1000);
     bool reused = exchange->kind == WALK_HIT || object_revalidated(exchange->reader->object);
     if (reused || age_ms >= 1000)
@@ -575,6 +594,7 @@ void respond_own(exchange_t *exchange, int status, const char *detail, text_t co
     h2o_req_t *req = exchange->req;
     exchange->detail = detail;
     add(req, &H2O_TOKEN_CONTENT_TYPE->buf, content_type);
+    add_hsts(exchange, (text_t){NULL, 0});
     add_own(exchange, STATUS_BYTES, refusal_status);
     req->res.content_length = body.length;
     set_status(exchange, status);

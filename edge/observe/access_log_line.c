@@ -311,6 +311,7 @@ static const piece_t cache_pieces[OUTCOMES] = {
     [OUTCOME_REVALIDATED] = PIECE(",\"cache\":\"revalidated\",\"tier\":"),
     [OUTCOME_PASS] = PIECE(",\"cache\":\"pass\",\"tier\":"),
     [OUTCOME_ERROR] = PIECE(",\"cache\":\"error\",\"tier\":"),
+    [OUTCOME_REDIRECT] = PIECE(",\"cache\":\"redirect\",\"tier\":"),
 };
 
 /* Copies the whole array, at a length known to the compiler; what follows in the line is longer than what is

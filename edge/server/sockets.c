@@ -157,6 +157,18 @@ void sockets_describe(const sockets_t *sockets, char *text, size_t capacity)
     }
 }
 
+uint16_t sockets_https_port(const sockets_t *sockets)
+{
+    enum { HTTPS_PORT = 443 };
+    uint16_t found = 0;
+    for (size_t i = 0; i < sockets->settings->listener_count; i++) {
+        const endpoint_t *endpoint = &sockets->endpoints[i];
+        if (endpoint->settings->https && (found == 0 || endpoint->port == HTTPS_PORT))
+            found = endpoint->port;
+    }
+    return found;
+}
+
 static void free_endpoint(endpoint_t *endpoint)
 {
     for (unsigned i = 0; endpoint->fds != NULL && i < endpoint->count; i++)

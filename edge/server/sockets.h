@@ -20,6 +20,9 @@ int sockets_take(sockets_t *sockets, const settings_listener_t *listener, unsign
  * chosen. */
 void sockets_describe(const sockets_t *sockets, char *text, size_t capacity);
 
+/* The port of the https listener, 443 if one of several has that, else the first one's; 0: there is none. */
+uint16_t sockets_https_port(const sockets_t *sockets);
+
 /* Closes those that were not taken. In the parent: nobody can connect once the serving process has closed
  * its own. */
 void sockets_close(sockets_t **sockets);

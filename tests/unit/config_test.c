@@ -87,9 +87,10 @@ static void a_file_fills_the_same_settings(void **state)
 static void a_listener_says_whether_a_balancer_is_before_it(void **state)
 {
     (void)state;
-    take("listen: [{url: http://127.0.0.1:80, proxy_protocol: true}, http://127.0.0.1:81,\n"
-         "  {proxy_protocol: yes, url: http://127.0.0.1:82}, {url: http://127.0.0.1:83, proxy_protocol: no},\n"
-         "  {url: http://127.0.0.1:84, proxy_protocol: on}, {url: http://127.0.0.1:85}]\n" SITE);
+    take(
+        "listen: [{url: http://127.0.0.1:80, proxy_protocol: true}, http://127.0.0.1:81,\n"
+        "  {proxy_protocol: yes, url: http://127.0.0.1:82}, {url: http://127.0.0.1:83, proxy_protocol: no},\n"
+        "  {url: http://127.0.0.1:84, proxy_protocol: on}, {url: http://127.0.0.1:85}]\n" SITE);
     static const bool expected[] = {true, false, true, false, true, false};
     assert_int_equal(settings.listener_count, 6);
     for (size_t i = 0; i < 6; i++) {
@@ -110,6 +111,60 @@ static void a_site_begins_with_the_defaults(void **state)
     assert_int_equal(site->first_byte_timeout_ms, 30000);
     assert_true(site->forwarded_https);
     assert_false(site->forward_all);
+}
+
+static void take_hsts(const char *value, const char *policy)
+{
+    char text[512];
+    snprintf(text, sizeof text, "sites: [{name: a, hosts: [a], origin: {url: http://o}, hsts: '%s'}]\n",
+             value);
+    take(text);
+    assert_text(settings.sites[0].hsts, policy);
+}
+
+static void refuse_hsts(const char *value, const char *why)
+{
+    char text[512], wanted[512];
+    snprintf(text, sizeof text, "sites: [{name: a, hosts: [a], origin: {url: http://o}, hsts: '%s'}]\n",
+             value);
+    snprintf(wanted, sizeof wanted, "1:62: sites[].hsts %s: %s\n", *value != 0 ? value : "''", why);
+    refuse(text, wanted);
+}
+
+static void a_policy_of_hsts_is_written_as_it_is_sent(void **state)
+{
+    (void)state;
+    static const char no[] =
+        "not a policy; allowed is off, a number of seconds, or max-age=SECONDS with `; includeSubDomains` "
+        "and "
+        "`; preload` behind it where wanted, such as max-age=31536000; includeSubDomains";
+    static const char *const wrong[] = {"",
+                                        "on",
+                                        "-1",
+                                        "1.5",
+                                        "max-age",
+                                        "max-age=",
+                                        "max-age=x",
+                                        "max-age=1;",
+                                        "max-age=1;;",
+                                        "max-age=1; max-age=1",
+                                        "preload",
+                                        "60; preload",
+                                        "max-age = 1",
+                                        "max-age=\"1\"",
+                                        "max-age=1; includesubdomains; includeSubDomains",
+                                        "max-age=1 2"};
+    take_hsts("off", "");
+    take_hsts("0", "max-age=0");
+    take_hsts("31536000", "max-age=31536000");
+    take_hsts("Max-Age=0060", "max-age=60");
+    take_hsts(" INCLUDESUBDOMAINS ;max-age=60 ", "max-age=60; includeSubDomains");
+    take_hsts("preload; max-age=31536000; includeSubDomains", "max-age=31536000; includeSubDomains; preload");
+    take_hsts("315360000", "max-age=315360000");
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
+        refuse_hsts(wrong[i], no);
+    refuse_hsts("315360001", "too long; allowed are at most ten years, 315360000");
+    refuse_hsts("99999999999999999999999999", "too long; allowed are at most ten years, 315360000");
 }
 
 static void nothing_written_is_nothing_said(void **state)
@@ -338,6 +393,7 @@ int main(void)
         cmocka_unit_test(a_file_fills_the_same_settings),
         cmocka_unit_test(a_listener_says_whether_a_balancer_is_before_it),
         cmocka_unit_test(a_site_begins_with_the_defaults),
+        cmocka_unit_test(a_policy_of_hsts_is_written_as_it_is_sent),
         cmocka_unit_test(nothing_written_is_nothing_said),
         cmocka_unit_test(keys_that_do_not_exist_are_told_with_the_nearest),
         cmocka_unit_test(a_key_is_given_once),
