@@ -16,11 +16,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scenario"))
 
+from harness.hostile import EXACT, MALFORMED, grow_windows_at_the_end  # noqa: E402,F401
 from harness.raw import (ACK, CONTINUATION, DATA, END_HEADERS, END_STREAM, HEADERS, PING, PREFACE, SETTINGS,  # noqa: E402
                          Raw, field, frame, get, headers, priority, request_block, rst_stream, settings,
                          string, window_update)
-
-EXACT = 1000  # the body of /exact
 
 
 class Attack:
@@ -47,7 +46,6 @@ class Attack:
 
     def window_after_end(self):
         """Every window grows while ends of streams are in flight."""
-        from test_three_quick_deaths import grow_windows_at_the_end
         while self.goes_on:
             self.connections += 1
             grow_windows_at_the_end(self.address)
@@ -70,15 +68,20 @@ class Attack:
         self.flood(b"".join(frame(kind, 0xff, kind, b"x" * (kind % 8)) for kind in range(0x10, 0x100)) * 16)
 
     def _reset(self, evil):
-        """Distinct cold URLs, each given up as it was asked for."""
+        """Distinct cold URLs, each given up: every other connection waits until they are asked of the origin."""
         while self.goes_on:
             with self.connect() as raw:
-                run = f"/cold/{os.getpid()}/{self.connections}/"
-                for start in range(1, 4000, 200):
-                    streams = range(start, start + 200, 2)
-                    if not raw.send(b"".join(get(stream, run + str(stream)) + evil(stream) for stream in streams)):
+                run, patient, stream = f"/cold/{os.getpid()}/{self.connections}/", self.connections % 2 == 1, 1
+                while self.goes_on and stream < 100_000:
+                    streams = range(stream, stream + 120, 2)
+                    asked = b"".join(get(number, run + str(number)) for number in streams)
+                    given_up = b"".join(map(evil, streams))
+                    if not (raw.send(asked + (b"" if patient else given_up)) and raw.ping()):
                         break
-                raw.ping()
+                    if patient:
+                        time.sleep(0.01)
+                        raw.send(given_up)
+                    stream += 120
 
     def rapid_reset(self):
         self._reset(rst_stream)
@@ -99,7 +102,6 @@ class Attack:
                     self.passed += found.kind == HEADERS
 
     def smuggling(self):
-        from test_three_quick_deaths import MALFORMED
         forms = sorted(MALFORMED.values())
         while self.goes_on:
             with self.connect(preface=b"") as raw:
@@ -114,7 +116,7 @@ class Attack:
 
     def setting_changes(self):
         self.flood((settings(initial_window_size=0) + settings(initial_window_size=65535)) * 5_000,
-                   b"".join(get(stream, "/large") for stream in range(1, 20, 2)))
+                   b"".join(get(stream, "/large") for stream in range(1, 200, 2)))
 
     def priorities(self):
         """The tree of a hundred open streams, turned over and over."""
