@@ -362,6 +362,7 @@ static bool stop_rooms(process_t *process)
     if (!ended)
         return complain("a worker did not end in time");
     server_free(&process->server);
+    puller_free(&node->puller);
     api_free(&node->api);
     if (node->access_log != NULL)
         access_log_close(&node->access_log);

@@ -19,6 +19,8 @@ struct puller {
     bool stopping;
 };
 
+static const object_failure_t shutting_down = {503, "shutting_down"};
+
 /* --- Any thread --- */
 
 static void wake(puller_t *puller)
@@ -26,20 +28,22 @@ static void wake(puller_t *puller)
     MUST(curl_multi_wakeup(puller->multi) == CURLM_OK);
 }
 
-static void post(transfer_t *transfer)
+/* False: the puller is stopping, and takes no more messages. */
+static bool post(transfer_t *transfer)
 {
     puller_t *puller = transfer->puller;
     pthread_mutex_lock(&puller->lock);
-    bool first = puller->inbox == NULL;
-    if (!transfer->queued) {
+    bool stopping = puller->stopping, first = puller->inbox == NULL;
+    if (!stopping && !transfer->queued) {
         transfer->queued = true;
         transfer->inbox_next = NULL;
         *puller->inbox_end = transfer;
         puller->inbox_end = &transfer->inbox_next;
     }
     pthread_mutex_unlock(&puller->lock);
-    if (first)
+    if (first && !stopping)
         wake(puller);
+    return !stopping;
 }
 
 static void on_notify(object_filler_t *filler, unsigned events)
@@ -48,6 +52,8 @@ static void on_notify(object_filler_t *filler, unsigned events)
     atomic_fetch_or_explicit(&transfer->events, events, memory_order_relaxed);
     post(transfer);
 }
+
+static void finish(puller_t *puller, transfer_t *transfer);
 
 void puller_submit(puller_t *puller, fill_t **fill, configuration_t *configuration,
                    const settings_site_t *site)
@@ -61,7 +67,10 @@ void puller_submit(puller_t *puller, fill_t **fill, configuration_t *configurati
     object_set_filler(fill_object(transfer->fill), &transfer->filler);
     if (object_unread(fill_object(transfer->fill)))
         atomic_fetch_or_explicit(&transfer->events, FILLER_ABANDONED, memory_order_relaxed);
-    post(transfer);
+    if (post(transfer))
+        return;
+    fill_fail(transfer->fill, shutting_down);
+    finish(puller, transfer);
 }
 
 /* --- The puller's thread --- */
@@ -106,7 +115,7 @@ static void detach(puller_t *puller, transfer_t *transfer)
         curl_multi_remove_handle(puller->multi, transfer->easy);
 }
 
-/* The fill has ended. */
+/* The fill has ended. On the puller's thread, unless it never had the transfer. */
 static void finish(puller_t *puller, transfer_t *transfer)
 {
     MUST(fill_ended(transfer->fill));
@@ -253,7 +262,7 @@ static void stop_all(puller_t *puller)
 {
     while (puller->running != NULL) {
         transfer_t *transfer = puller->running;
-        fill_fail(transfer->fill, (object_failure_t){503, "shutting_down"});
+        fill_fail(transfer->fill, shutting_down);
         finish(puller, transfer);
     }
 }
@@ -294,15 +303,19 @@ puller_t *puller_start(const puller_config_t *config)
     return puller;
 }
 
-void puller_stop(puller_t **pointer)
+void puller_stop(puller_t *puller)
 {
-    puller_t *puller = *pointer;
-    *pointer = NULL;
     pthread_mutex_lock(&puller->lock);
     puller->stopping = true;
     pthread_mutex_unlock(&puller->lock);
     wake(puller);
     MUST(pthread_join(puller->thread, NULL) == 0);
+}
+
+void puller_free(puller_t **pointer)
+{
+    puller_t *puller = *pointer;
+    *pointer = NULL;
     curl_multi_cleanup(puller->multi);
     pthread_mutex_destroy(&puller->lock);
     curl_global_cleanup();

@@ -24,7 +24,11 @@ puller_t *puller_start(const puller_config_t *config);
 void puller_submit(puller_t *puller, fill_t **fill, configuration_t *configuration,
                    const settings_site_t *site);
 
-/* Fails what still runs, ends the thread. No more submits may come. */
-void puller_stop(puller_t **puller);
+/* Fails what still runs, ends the thread. What is submitted from then on fails at once: workers that have not
+ * ended yet may still do it. */
+void puller_stop(puller_t *puller);
+
+/* Stopped, and no thread knows it any more. */
+void puller_free(puller_t **puller);
 
 #endif

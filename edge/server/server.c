@@ -134,7 +134,7 @@ bool server_stop(server_t *server, node_t *node, int64_t timeout_ms)
     for (unsigned i = 0; i < server->worker_count; i++)
         worker_drain(server->workers[i]);
     bool ended = all_end(server, timeout_ms);
-    puller_stop(&node->puller);
+    puller_stop(node->puller);
     for (unsigned i = 0; !ended && i < server->worker_count; i++)
         worker_cut_off(server->workers[i]);
     if (!ended)

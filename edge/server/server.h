@@ -19,7 +19,7 @@ void server_take(server_t *server, configuration_t *configuration, void (*done)(
                  void *context);
 
 /* Stops accepting and lets requests in flight end, for at most so long; then what waits for an origin is
- * failed (the node's puller is stopped and set to NULL) and what is left is cut off. False: a worker did not
+ * failed (the node's puller is stopped) and what is left is cut off. False: a worker did not
  * end even so, and the process must. */
 bool server_stop(server_t *server, node_t *node, int64_t timeout_ms);
 void server_free(server_t **server);
