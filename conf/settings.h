@@ -17,6 +17,8 @@ enum {
     SETTINGS_HOSTS_MAX = 4096,
     SETTINGS_CERTIFICATES_MAX = 1024,
     SETTINGS_WORKERS_MAX = 256,
+    SETTINGS_HEADER_BYTES_MAX = 128 * 1024,
+    SETTINGS_HEADER_FIELDS_MAX = 100, /* the library has room for no more */
     SETTINGS_ERROR_MAX = 2048
 };
 
@@ -87,6 +89,8 @@ typedef struct {
     uint64_t memory_bytes;
     uint64_t max_object_bytes; /* larger ones stream through and are not stored */
     uint64_t max_request_body_bytes;
+    uint64_t max_header_bytes, max_url_bytes;
+    unsigned max_header_fields;
     unsigned workers;
     unsigned http2_reset_budget; /* streams of one connection reset before their response was finished */
 

@@ -36,13 +36,6 @@ static int refuse(const parsed_t *parsed, size_t length, guard_verdict_t verdict
     return (int)length;
 }
 
-static guard_verdict_t too_large(size_t target_length)
-{
-    if (target_length > GUARD_TARGET_BYTES_MAX)
-        return (guard_verdict_t){414, GUARD_HEADER_TOO_LARGE, "the request target is too long"};
-    return (guard_verdict_t){431, GUARD_HEADER_TOO_LARGE, "the request's head is too large"};
-}
-
 /* White space around a value is not part of it (RFC 9112 section 5.1); the parser leaves what follows it. */
 static void trim_values(http_field_t *fields, size_t count)
 {
@@ -107,8 +100,8 @@ static int check_head(const parsed_t *parsed, const char *buffer, size_t head_le
         .minor_version = *parsed->minor_version,
         .fields = {parsed->fields, *parsed->field_count},
     });
-    if (verdict.status == 0 && head_length > GUARD_HEAD_BYTES_MAX)
-        verdict = too_large(*parsed->target_length);
+    if (verdict.status == 0)
+        verdict = guard_check_size(guard_limits(), head_length, *parsed->field_count, *parsed->target_length);
     if (verdict.status != 0)
         return refuse(parsed, length, verdict);
     drop_upgrade(parsed);
@@ -117,14 +110,17 @@ static int check_head(const parsed_t *parsed, const char *buffer, size_t head_le
 }
 
 /* A head that is too large is read to its end where that is near, since a close over unread bytes may cost
- * the client the answer. */
-static int refuse_at_end(const parsed_t *parsed, const char *buffer, size_t length)
+ * the client the answer. `bytes` and `fields` are what it has at least. */
+static int refuse_at_end(const parsed_t *parsed, const char *buffer, size_t length, size_t bytes,
+                         size_t fields)
 {
     enum { INCOMPLETE = -2 };
-    if (length <= GUARD_HEAD_BYTES_READ_MAX && memmem(buffer, length, "\r\n\r\n", 4) == NULL)
+    const guard_limits_t *limits = guard_limits();
+    if (length <= guard_bytes_read_max(limits) && memmem(buffer, length, "\r\n\r\n", 4) == NULL)
         return INCOMPLETE;
     const char *line_end = memchr(buffer, '\n', length);
-    return refuse(parsed, length, too_large(line_end == NULL ? length : (size_t)(line_end - buffer)));
+    size_t line = line_end == NULL ? length : (size_t)(line_end - buffer);
+    return refuse(parsed, length, guard_check_size(limits, bytes, fields, line));
 }
 
 static bool is_preface(const char *buffer, size_t length)
@@ -147,10 +143,12 @@ int phr_parse_request(const char *buffer, size_t length, const char **method, si
     if (result > 0)
         return check_head(&parsed, buffer, (size_t)result, length);
     if (result == -2)
-        return length > GUARD_HEAD_BYTES_READ_MAX ? refuse_at_end(&parsed, buffer, length) : result;
+        return length > guard_bytes_read_max(guard_limits())
+                   ? refuse_at_end(&parsed, buffer, length, length, 0)
+                   : result;
     if (*field_count ==
         capacity) /* it gives up at one field more than it has room for, and only then is it full */
-        return refuse_at_end(&parsed, buffer, length);
+        return refuse_at_end(&parsed, buffer, length, 0, capacity + 1);
     if (is_preface(buffer, length) || length <= EMPTY_LINES)
         return result; /* the library switches to HTTP/2, or closes quietly on empty lines */
     return refuse(&parsed, length, (guard_verdict_t){400, GUARD_BAD_FRAMING, "not a request of HTTP/1"});
@@ -165,23 +163,26 @@ static void answer(h2o_req_t *req, guard_verdict_t verdict)
                            H2O_SEND_ERROR_HTTP1_CLOSE_CONNECTION | H2O_SEND_ERROR_KEEP_HEADERS);
 }
 
-/* An HTTP/2 request may have to wait before it is processed: the mark goes with it, in the list of pairs that
- * the library keeps per request for whoever wants it. */
-static char too_large_mark;
+/* An HTTP/2 request may have to wait before it is processed: its verdict goes with it, in the list of pairs
+ * that the library keeps per request for whoever wants it. */
+static char early_mark;
 
-void guard_mark_too_large(h2o_req_t *req)
+void guard_answer_with(h2o_req_t *req, guard_verdict_t verdict)
 {
-    h2o_vector_reserve(&req->pool, &req->env, 1);
-    req->env.entries[0] = (h2o_iovec_t){&too_large_mark, 0};
-    req->env.size = 1;
+    guard_verdict_t *kept = h2o_mem_alloc_pool(&req->pool, sizeof *kept);
+    *kept = verdict;
+    h2o_vector_reserve(&req->pool, &req->env, 2);
+    req->env.entries[0] = (h2o_iovec_t){&early_mark, 0};
+    req->env.entries[1] = (h2o_iovec_t){(char *)kept, sizeof *kept};
+    req->env.size = 2;
 }
 
-static bool is_marked_too_large(h2o_req_t *req)
+static const guard_verdict_t *early_verdict(h2o_req_t *req)
 {
-    if (req->env.size == 0 || req->env.entries[0].base != &too_large_mark)
-        return false;
+    if (req->env.size == 0 || req->env.entries[0].base != &early_mark)
+        return NULL;
     req->env.size = 0;
-    return true;
+    return (const guard_verdict_t *)(const void *)req->env.entries[1].base;
 }
 
 void h2o_process_request(h2o_req_t *req)
@@ -191,8 +192,9 @@ void h2o_process_request(h2o_req_t *req)
         return;
     guard_verdict_t verdict = refused;
     refused.status = 0;
-    if (is_marked_too_large(req)) {
-        answer(req, (guard_verdict_t){.status = 413, .why = "The request body is too large.\n"});
+    const guard_verdict_t *early = early_verdict(req);
+    if (early != NULL) {
+        answer(req, *early);
     } else if (verdict.status == 0) {
         libh2o.process_request(req);
     } else {

@@ -101,7 +101,7 @@ static const char *check_fields(const guard_http2_request_t *request, size_t *by
     return NULL;
 }
 
-guard_verdict_t guard_http2_check(const guard_http2_request_t *request)
+guard_verdict_t guard_http2_check(const guard_http2_request_t *request, const guard_limits_t *limits)
 {
     size_t bytes = request->path.length + request->authority.length + request->method.length;
     const char *why = check_pseudo_fields(request);
@@ -111,9 +111,7 @@ guard_verdict_t guard_http2_check(const guard_http2_request_t *request)
         why = "Content-Length speaks of a body, and there is none";
     if (why != NULL)
         return (guard_verdict_t){400, GUARD_BAD_REQUEST, why};
-    if (bytes > GUARD_HEAD_BYTES_MAX || request->fields.count > GUARD_FIELDS_MAX)
-        return (guard_verdict_t){431, GUARD_HEADER_TOO_LARGE, "the head is too large"};
-    return (guard_verdict_t){0, GUARD_BAD_REQUEST, NULL};
+    return guard_check_size(limits, bytes, request->fields.count, request->path.length);
 }
 
 typedef struct {

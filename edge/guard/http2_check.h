@@ -15,7 +15,7 @@ typedef struct {
     bool authority_checked;         /* guard_authority_again() said that it is valid */
 } guard_http2_request_t;
 
-guard_verdict_t guard_http2_check(const guard_http2_request_t *request);
+guard_verdict_t guard_http2_check(const guard_http2_request_t *request, const guard_limits_t *limits);
 
 /* The authority that was valid last; starts as zeroes. */
 typedef struct {

@@ -19,12 +19,12 @@ static int refuse_block(guard_reason_t reason, int code, const char *why, const 
 static int bound_block(const uint8_t *block, size_t length, const char **error)
 {
     enum { PSEUDO_FIELDS = 4 };
-    if (length > GUARD_HEAD_BYTES_MAX)
+    if (length > guard_bytes_read_max(guard_limits()))
         return refuse_block(GUARD_HEADER_TOO_LARGE, H2O_HTTP2_ERROR_ENHANCE_YOUR_CALM,
                             "header block too large", error);
-    switch (guard_hpack_scan(block, length, GUARD_FIELDS_MAX + PSEUDO_FIELDS)) {
+    switch (guard_hpack_scan(block, length, GUARD_FIELDS_READ_MAX + PSEUDO_FIELDS)) {
     case HPACK_TOO_MANY:
-        return refuse_block(GUARD_HEADER_TOO_LARGE, H2O_HTTP2_ERROR_ENHANCE_YOUR_CALM, "too many fields",
+        return refuse_block(GUARD_TOO_MANY_FIELDS, H2O_HTTP2_ERROR_ENHANCE_YOUR_CALM, "too many fields",
                             error);
     case HPACK_EMPTY_NAME:
         return refuse_block(GUARD_BAD_REQUEST, H2O_HTTP2_ERROR_PROTOCOL, "empty field name", error);
@@ -48,24 +48,26 @@ static guard_verdict_t check_request(const h2o_http2_stream_t *stream, int pseud
 {
     static _Thread_local guard_authority_t last;
     const h2o_req_t *req = &stream->req;
-    http_field_t fields[GUARD_FIELDS_MAX + 4];
+    http_field_t fields[GUARD_FIELDS_READ_MAX + 4];
     MUST(req->headers.size <= sizeof(fields) / sizeof(fields[0]));
     for (size_t i = 0; i != req->headers.size; ++i) {
         const h2o_header_t *header = &req->headers.entries[i];
         fields[i] = (http_field_t){text_of_iovec(*header->name), text_of_iovec(header->value)};
     }
-    return guard_http2_check(&(guard_http2_request_t){
-        .method = text_of_iovec(req->input.method),
-        .path = text_of_iovec(req->input.path),
-        .authority = text_of_iovec(req->input.authority),
-        .scheme = (pseudo_fields & H2O_HPACK_PARSE_HEADERS_SCHEME_EXISTS) != 0,
-        .ends = stream->request_body == NULL,
-        .content_length = content_length == SIZE_MAX ? UINT64_MAX : content_length,
-        .fields = {fields, req->headers.size},
-        .decoder_checked =
-            true, /* it gave no soft error; guard_traps_test has each byte, plain and Huffman */
-        .authority_checked = guard_authority_again(&last, text_of_iovec(req->input.authority)),
-    });
+    return guard_http2_check(
+        &(guard_http2_request_t){
+            .method = text_of_iovec(req->input.method),
+            .path = text_of_iovec(req->input.path),
+            .authority = text_of_iovec(req->input.authority),
+            .scheme = (pseudo_fields & H2O_HPACK_PARSE_HEADERS_SCHEME_EXISTS) != 0,
+            .ends = stream->request_body == NULL,
+            .content_length = content_length == SIZE_MAX ? UINT64_MAX : content_length,
+            .fields = {fields, req->headers.size},
+            .decoder_checked =
+                true, /* it gave no soft error; guard_traps_test has each byte, plain and Huffman */
+            .authority_checked = guard_authority_again(&last, text_of_iovec(req->input.authority)),
+        },
+        guard_limits());
 }
 
 /* CONNECT is the handler's to answer, which needs what the library demands of every request; and at once, for
@@ -80,15 +82,16 @@ static void complete_connect(h2o_http2_stream_t *stream, int *pseudo_fields, siz
         h2o_buffer_dispose(&stream->request_body);
 }
 
-/* A body that says it is too large is answered with 413 now: the library would read up to the limit and then
- * reset the stream as if it might be tried again. What of it comes all the same meets a closed stream. */
-static void answer_early(h2o_http2_stream_t *stream, size_t *content_length)
+/* Answered now, whatever of a body is to come: that meets a closed stream. */
+static void answer_early(h2o_http2_stream_t *stream, size_t *content_length, guard_verdict_t verdict)
 {
     *content_length = SIZE_MAX;
-    h2o_buffer_dispose(&stream->request_body);
-    guard_mark_too_large(&stream->req);
+    if (stream->request_body != NULL)
+        h2o_buffer_dispose(&stream->request_body);
+    guard_answer_with(&stream->req, verdict);
 }
 
+/* The library would read up to the limit and then reset the stream as if it might be tried again. */
 static bool is_too_large(const h2o_http2_stream_t *stream, size_t content_length)
 {
     return stream->request_body != NULL && content_length != SIZE_MAX &&
@@ -97,21 +100,25 @@ static bool is_too_large(const h2o_http2_stream_t *stream, size_t content_length
 
 /* Decoded without a hard error; `soft` is the library's word for bytes that names or values must not hold. To
  * say that no pseudo-field was there makes the caller answer with RST_STREAM(PROTOCOL_ERROR)
- * (connection.c:354), which is what RFC 9113 section 8.1.1 wants for a malformed request. */
+ * (connection.c:354), which is what RFC 9113 section 8.1.1 wants for a malformed request. One that is well
+ * formed but over a limit is answered. */
 static void judge_request(h2o_http2_stream_t *stream, bool soft, int *pseudo_fields, size_t *content_length)
 {
     guard_verdict_t verdict = {400, GUARD_BAD_REQUEST, "bytes that a field must not hold"};
     if (!soft)
         verdict = check_request(stream, *pseudo_fields, *content_length);
-    if (verdict.status != 0) {
+    bool is_connect = text_equal(text_of_iovec(stream->req.input.method), TEXT("CONNECT"));
+    if (verdict.status != 0)
         count_guard_stopped(verdict.reason);
+    if (verdict.status == 400 || (verdict.status != 0 && is_connect))
         *pseudo_fields = 0;
-        return;
-    }
-    if (text_equal(text_of_iovec(stream->req.input.method), TEXT("CONNECT")))
+    else if (verdict.status != 0)
+        answer_early(stream, content_length, verdict);
+    else if (is_connect)
         complete_connect(stream, pseudo_fields, content_length);
     else if (is_too_large(stream, *content_length))
-        answer_early(stream, content_length);
+        answer_early(stream, content_length,
+                     (guard_verdict_t){.status = 413, .why = "The request body is too large.\n"});
 }
 
 /* Trailers (pseudo_fields NULL) are read, for the decoder's table must follow the client's, and dropped:

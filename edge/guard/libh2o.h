@@ -9,6 +9,7 @@
 #define SELVEDGE_EDGE_GUARD_LIBH2O_H
 
 #include "edge/guard/budget.h"
+#include "edge/guard/guard.h"
 #include "edge/http/fields.h"
 
 #include <assert.h>
@@ -50,8 +51,8 @@ bool guard_takes_settings(const struct st_h2o_http2_conn_t *conn);
 /* True when the request, which is about to be processed, will be so later (http2_hooks.c). */
 bool guard_defer_request(h2o_req_t *req);
 
-/* Has the request answered with 413 when its turn comes. */
-void guard_mark_too_large(h2o_req_t *req);
+/* Has the request answered so when its turn comes. */
+void guard_answer_with(h2o_req_t *req, guard_verdict_t verdict);
 
 typedef struct st_h2o_http2_stream_t {
     uint32_t stream_id;

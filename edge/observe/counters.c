@@ -102,7 +102,7 @@ static const char *const mode_names[PURGE_MODES] = {"hard", "soft"};
 static const char *const reason_names[GUARD_REASONS] = {
     "window_after_end", "unknown_frame",    "bad_framing",     "bad_request",
     "bad_url",          "header_too_large", "too_many_resets", "too_many_settings", "too_many_frames", "too_many_fills",
-    "unknown_host"};
+    "too_many_fields",  "url_too_long",     "unknown_host"};
 
 static const char *const cut_names[CUTS] = {"idle", "header", "stall", "memory"};
 

@@ -20,6 +20,8 @@ typedef enum {
     GUARD_TOO_MANY_SETTINGS,
     GUARD_TOO_MANY_FRAMES, /* that bring nothing: the connection ended */
     GUARD_TOO_MANY_FILLS,  /* in flight for one connection: it ended */
+    GUARD_TOO_MANY_FIELDS, /* of one request: 431 */
+    GUARD_URL_TOO_LONG,    /* 414 */
     GUARD_UNKNOWN_HOST,    /* no site has the host that was asked for: 421 */
     GUARD_REASONS
 } guard_reason_t;

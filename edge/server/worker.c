@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "edge/guard/budget.h"
+#include "edge/guard/guard.h"
 #include "edge/observe/counters.h"
 #include "edge/server/connection.h"
 #include "edge/server/stalled.h"
@@ -214,6 +215,8 @@ static void apply(worker_t *worker)
     worker->watch_limits =
         (watch_limits_t){settings->idle_timeout_ms, settings->header_timeout_ms, settings->stall_timeout_ms};
     worker->library.max_request_entity_size = settings->max_request_body_bytes;
+    guard_set_limits(
+        &(guard_limits_t){settings->max_header_bytes, settings->max_header_fields, settings->max_url_bytes});
     for (size_t i = 0; i < worker->listener_count; i++) {
         listener_t *listener = &worker->listeners[i];
         listener->accept.ssl_ctx = listener->https ? configuration->tls : NULL;

@@ -77,7 +77,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (!(flags & NO_AUTHORITY))
         request.authority = authority;
     request.fields = (http_fields_t){fields, read_fields(rest, fields)};
-    guard_verdict_t verdict = guard_http2_check(&request);
+    guard_verdict_t verdict = guard_http2_check(&request, guard_limits());
     MUST((verdict.status == 0) == (verdict.why == NULL));
     if (verdict.status == 0)
         check_passed(&request);

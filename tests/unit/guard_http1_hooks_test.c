@@ -72,6 +72,7 @@ static void http1_sizes(void **state)
         {"GET /small HTTP/1.1\r\nHost: a\r\nX: ", 120000, "\r\n\r\n", 431},
         {"GET /small HTTP/1.1\r\nHost: a\r\nX: ", 132000, "", 431},
         {"GET /small?", 15000, " HTTP/1.1\r\nHost: a\r\n\r\n", 200},
+        {"GET /small?", 17000, " HTTP/1.1\r\nHost: a\r\n\r\n", 414},
         {"GET /small?", 33000, " HTTP/1.1\r\nHost: a\r\n\r\n", 414},
         {"GET /small?", 132000, "", 414},
     };

@@ -25,7 +25,8 @@ static guard_verdict_t check(const case_t *c, bool scheme)
                                                       .scheme = scheme,
                                                       .ends = c->ends,
                                                       .content_length = c->content_length,
-                                                      .fields = {&c->field, c->field.name.data != NULL}});
+                                                      .fields = {&c->field, c->field.name.data != NULL}},
+                             guard_limits());
 }
 
 static void run(const case_t *cases, size_t count)
@@ -158,7 +159,7 @@ static void content_length(void **state)
 static void sizes(void **state)
 {
     (void)state;
-    static char value[GUARD_HEAD_BYTES_MAX];
+    static char value[GUARD_HEAD_BYTES];
     memset(value, 'a', sizeof(value));
     http_field_t many[GUARD_FIELDS_MAX + 1];
     for (size_t i = 0; i != GUARD_FIELDS_MAX + 1; ++i)
@@ -170,15 +171,28 @@ static void sizes(void **state)
                                      .ends = true,
                                      .content_length = UINT64_MAX,
                                      .fields = {many, GUARD_FIELDS_MAX}};
-    assert_int_equal(guard_http2_check(&request).status, 0);
+    assert_int_equal(guard_http2_check(&request, guard_limits()).status, 0);
     request.fields.count = GUARD_FIELDS_MAX + 1;
-    assert_int_equal(guard_http2_check(&request).status, 431);
+    assert_int_equal(guard_http2_check(&request, guard_limits()).status, 431);
+    assert_int_equal(guard_http2_check(&request, guard_limits()).reason, GUARD_TOO_MANY_FIELDS);
     many[0].value = (text_t){value, sizeof(value)};
     request.fields.count = 1;
-    assert_int_equal(guard_http2_check(&request).status, 431);
-    assert_int_equal(guard_http2_check(&request).reason, GUARD_HEADER_TOO_LARGE);
+    assert_int_equal(guard_http2_check(&request, guard_limits()).status, 431);
+    assert_int_equal(guard_http2_check(&request, guard_limits()).reason, GUARD_HEADER_TOO_LARGE);
     many[0].value.length -= 100;
-    assert_int_equal(guard_http2_check(&request).status, 0);
+    assert_int_equal(guard_http2_check(&request, guard_limits()).status, 0);
+    guard_limits_t limits = {1000, 2, 10};
+    many[0].value = TEXT("b");
+    request.fields.count = 2;
+    request.path = TEXT("/123456789");
+    assert_int_equal(guard_http2_check(&request, &limits).status, 0);
+    request.path = TEXT("/1234567890");
+    assert_int_equal(guard_http2_check(&request, &limits).status, 414);
+    assert_int_equal(guard_http2_check(&request, &limits).reason, GUARD_URL_TOO_LONG);
+    request.fields.count = 3;
+    assert_int_equal(guard_http2_check(&request, &limits).status, 414);
+    request.path = TEXT("/");
+    assert_int_equal(guard_http2_check(&request, &limits).status, 431);
 }
 
 #define SCAN(bytes, most) guard_hpack_scan((const uint8_t *)(bytes), sizeof(bytes) - 1, most)
@@ -396,7 +410,7 @@ static void every_byte_of_a_path(void **state)
             for (int byte = 0; byte != 256; ++byte) {
                 path[place] = (char)byte;
                 bool good = byte > ' ' && byte != 0x7f;
-                assert_int_equal(guard_http2_check(&request).status, good ? 0 : 400);
+                assert_int_equal(guard_http2_check(&request, guard_limits()).status, good ? 0 : 400);
             }
             path[place] = 'x';
         }
@@ -425,7 +439,7 @@ static void every_byte_of_a_value(void **state)
                 value[place] = (char)byte;
                 bool blank = byte == ' ' || byte == '\t', at_end = place == 0 || place == length - 1;
                 bool good = blank ? !at_end : byte > ' ' && byte != 0x7f;
-                assert_int_equal(guard_http2_check(&request).status, good ? 0 : 400);
+                assert_int_equal(guard_http2_check(&request, guard_limits()).status, good ? 0 : 400);
             }
             value[place] = 'x';
         }
