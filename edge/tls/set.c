@@ -198,8 +198,7 @@ static SSL_CTX *conclude(making_t *making, bool good)
 {
     set_t *set = making->set;
     SSL_CTX *first = set->count > 0 ? set->contexts[0] : NULL;
-    if (first != NULL && SSL_CTX_set_ex_data(first, set_place(), set) != 1)
-        MUST(!"memory");
+    MUST(first == NULL || SSL_CTX_set_ex_data(first, set_place(), set) == 1);
     if (first == NULL)
         free_set(set);
     if (good)
