@@ -31,13 +31,14 @@ PARSERS = {
     "http1": ["edge/guard/http1_check.c", "edge/guard/syntax.c"],
     "http2": ["edge/guard/http2_check.c"],
     "proxy": ["edge/limits/proxy_line.c"],
+    "sni": ["edge/tls/names.c"],
     "url": ["edge/http/url.c"],
     "response": ["origin_pull/fill_lines.c", "edge/http/fields.c", "edge/http/storing.c", "edge/http/cache_control.c",
                  "edge/http/vary.c", "edge/http/conditional.c", "edge/http/range.c", "edge/http/date.c"],
     "purge": ["purge/api_purge.c"],
     "trace": ["purge/api_trace.c"],
     "journal": ["purge/journal_format.c"],
-    "config": ["conf/config.c", "conf/settings_values.c"],
+    "config": ["conf/config.c", "conf/settings_values.c", "conf/settings_hsts.c"],
 }
 
 
