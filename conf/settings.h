@@ -104,6 +104,8 @@ typedef struct {
     bool access_log_combined; /* in the combined format, not in JSON */
     /* Of clients; per address: 0 is no limit. */
     unsigned max_connections, max_connections_per_address, max_opens_per_second, max_requests_per_second;
+    /* Fetched and thrown away, per minute; 0: no limit. */
+    uint64_t address_waste_bytes, key_waste_bytes;
     int64_t idle_timeout_ms, header_timeout_ms, stall_timeout_ms;
     int64_t shutdown_timeout_ms;
     const char *user;           /* whose rights the serving process has; NULL: the starter's */

@@ -408,6 +408,33 @@ const setting_t settings_table[] = {
      .meaning = "How many requests a client address may make per second, after a burst of as many as come in "
                 "ten seconds; others are answered with 429 and Retry-After. 0, the default: any number, as a "
                 "hit costs next to nothing and thousands of people may share an address."},
+    {.name = "limits.address_waste",
+     .option = "--max-address-waste",
+     .placeholder = "SIZE",
+     .type = SETTING_SIZE,
+     FIELD(address_waste_bytes),
+     .minimum = 0,
+     .maximum = 65536 * GIB,
+     .standard = {"256M"},
+     .reload = true,
+     .meaning =
+         "How many bytes a client address may make the node fetch and throw away within a minute, by "
+         "leaving before the end or by asking for heads alone; its requests that would go to the origin "
+         "are then answered with 429 and Retry-After, hits are not. 0: any number. The default is "
+         "thousands of pages left while they load."},
+    {.name = "limits.key_waste",
+     .option = "--max-key-waste",
+     .placeholder = "SIZE",
+     .type = SETTING_SIZE,
+     FIELD(key_waste_bytes),
+     .minimum = 0,
+     .maximum = 65536 * GIB,
+     .standard = {"4G"},
+     .reload = true,
+     .meaning =
+         "The same for one URL, whoever asks for it. Much above the former, so that one client cannot make "
+         "a URL be refused to others. What may be stored is fetched to its end long before. 0: any "
+         "number."},
     {.name = "timeouts.idle",
      .option = "--idle-timeout",
      .placeholder = "SECONDS",

@@ -44,8 +44,9 @@ struct exchange {
     h2o_iovec_t note;                  /* by which the log finds the exchange of a request */
     walk_kind_t kind;
     forward_t forward;
-    unsigned steps;     /* how often it had to begin again */
-    const char *detail; /* for Cache-Status of refusals */
+    unsigned steps;         /* how often it had to begin again */
+    const char *detail;     /* for Cache-Status of refusals */
+    unsigned retry_seconds; /* for the refusal of its own fill; 0: not known */
     /* All above starts as zero; what follows is set before it is read. */
     object_reader_t hit;
     h2o_req_t *req;

@@ -236,6 +236,13 @@ static limits_t *make_limits(const settings_t *settings)
     return limits_new(&config, seed);
 }
 
+static waste_t *make_waste(void)
+{
+    uint64_t seed;
+    random_bytes(&seed, sizeof seed);
+    return waste_new(seed);
+}
+
 static void *trace(void *context, const site_t *site, text_t target, int64_t now_ms)
 {
     return trace_target(context, site, target, now_ms);
@@ -257,6 +264,8 @@ static void start_rooms(process_t *process)
     memory_config_t memory = {settings->memory_bytes, settings->max_object_bytes, new_version, NULL};
     node->memory = memory_new(&memory);
     node->limits = make_limits(settings);
+    node->waste_by_address = make_waste();
+    node->waste_of_key = make_waste();
     process->publisher = publisher_start(&process->journal, node->ledger, wall_now_ms);
     puller_config_t puller = {
         .cdn_loop = text_of(node->cdn_loop), .now_ms = wall_now_ms, .heart = heart_claim(node->heartbeats)};
@@ -368,6 +377,8 @@ static bool stop_rooms(process_t *process)
         access_log_close(&node->access_log);
     memory_free(&node->memory);
     limits_free(&node->limits);
+    waste_free(&node->waste_by_address);
+    waste_free(&node->waste_of_key);
     memory_detach_thread();
     return true;
 }

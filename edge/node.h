@@ -4,6 +4,7 @@
 
 #include "edge/cache/memory.h"
 #include "edge/limits/table.h"
+#include "edge/limits/waste.h"
 #include "edge/observe/access_log.h"
 #include "edge/supervisor/heartbeat.h"
 #include "origin_pull/puller.h"
@@ -15,10 +16,11 @@ typedef struct {
     puller_t *puller;
     access_log_t *access_log; /* NULL: off */
     api_t *api;
-    limits_t *limits;         /* of clients */
-    heartbeats_t *heartbeats; /* NULL: nobody watches */
-    uint16_t https_port;      /* of the https listener, that at 443 if there is one; 0: there is none */
-    char cdn_loop[32];        /* this process's member of CDN-Loop */
+    limits_t *limits;                         /* of clients */
+    waste_t *waste_by_address, *waste_of_key; /* what was fetched and thrown away */
+    heartbeats_t *heartbeats;                 /* NULL: nobody watches */
+    uint16_t https_port; /* of the https listener, that at 443 if there is one; 0: there is none */
+    char cdn_loop[32];   /* this process's member of CDN-Loop */
 } node_t;
 
 #endif

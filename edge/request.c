@@ -3,6 +3,7 @@
 #include <time.h>
 
 #include "edge/exchange.h"
+#include "edge/fill_owner.h"
 #include "edge/guard/budget.h"
 #include "edge/guard/guard.h"
 #include "edge/http/url.h"
@@ -71,12 +72,21 @@ static waiter_t *waiter_of(object_reader_t *reader)
     return CONTAINER_OF(reader, waiter_t, reader);
 }
 
-/* A connection that has too many fills in flight gets no more: whoever waits for this one sees it fail. */
+/* Why this request may not go to the origin; detail NULL: it may. */
+static object_failure_t refuse_fill(exchange_t *exchange)
+{
+    refusal_t refusal = fill_owner_judge(exchange, &exchange->retry_seconds);
+    if (refusal != REFUSALS)
+        return (object_failure_t){429, refusal_name(refusal)};
+    if (!memory_make_room(worker_node(exchange->worker)->memory, MEMORY_TO_BEGIN))
+        return (object_failure_t){503, "memory"};
+    return (object_failure_t){0, NULL};
+}
+
+/* What may not begin fails, and whoever waits for it sees that. */
 static void start_fill(exchange_t *exchange, walk_step_t *step, http_fields_t fields)
 {
     const node_t *node = worker_node(exchange->worker);
-    bool room = memory_make_room(node->memory, MEMORY_TO_BEGIN);
-    guard_fills_t *slot = room ? guard_fill_begin(exchange->req) : NULL;
     fill_request_t request = {.memory = node->memory,
                               .method = exchange->is_get ? TEXT("GET") : text_from(exchange->req->method),
                               .key = exchange->key,
@@ -86,16 +96,17 @@ static void start_fill(exchange_t *exchange, walk_step_t *step, http_fields_t fi
                               .object = exchange->reader->object,
                               .base = step->base,
                               .indexed = step->kind == WALK_FILL,
-                              .ranged = exchange->is_ranged,
-                              .on_end = slot != NULL ? guard_fill_end : NULL,
-                              .on_end_context = slot};
+                              .ranged = exchange->is_ranged};
     step->base = NULL;
+    object_failure_t failure = refuse_fill(exchange);
+    if (failure.detail == NULL && !fill_owner_begin(exchange, &request))
+        failure = (object_failure_t){503, "too_many_fills"};
     fill_t *fill = fill_new(&request);
-    if (slot != NULL) {
+    if (failure.detail == NULL) {
         puller_submit(node->puller, &fill, exchange->term->configuration, exchange->site->settings);
         return;
     }
-    fill_fail(fill, (object_failure_t){503, room ? "too_many_fills" : "memory"});
+    fill_fail(fill, failure);
     fill_free(&fill);
 }
 
@@ -190,6 +201,13 @@ static void serve(exchange_t *exchange, const walk_t *walk)
     respond_object(exchange, walk->fields);
 }
 
+/* The one who started the fill was refused for what it did before. */
+static bool is_of_another(const exchange_t *exchange)
+{
+    const object_reader_t *reader = exchange->reader;
+    return !reader->owner && object_failure(reader->object).status == 429;
+}
+
 /* The head has arrived, or the fill ended without. */
 static void at_head(exchange_t *exchange)
 {
@@ -207,7 +225,10 @@ static void at_head(exchange_t *exchange)
         begin_again(exchange, true);
         return;
     case HEAD_FAILED:
-        answer_failure(exchange);
+        if (is_of_another(exchange))
+            begin_again(exchange, false);
+        else
+            answer_failure(exchange);
         return;
     }
 }

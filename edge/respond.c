@@ -576,16 +576,29 @@ void respond_retry_after(exchange_t *exchange, unsigned seconds)
     add(exchange->req, &H2O_TOKEN_RETRY_AFTER->buf, decimal(seconds, digits));
 }
 
+/* What the node itself refuses, by the token that says why. */
+static const struct {
+    const char *detail;
+    refusal_t refusal;
+    unsigned seconds; /* 0: the exchange knows */
+    const char *message;
+} own_failures[] = {
+    /* By then the slowest have been cut, or what is being fetched has come. */
+    {"memory", REFUSED_MEMORY, 2, "There is no memory for this now.\n"},
+    {"address_waste", REFUSED_ADDRESS_WASTE, 0, "This address leaves too much that was fetched for it.\n"},
+    {"key_waste", REFUSED_KEY_WASTE, 0, "Too much of this was fetched and left.\n"},
+};
+
 void respond_failure(exchange_t *exchange, object_failure_t failure, const char *message)
 {
-    /* By then the slowest have been cut, or what is being fetched has come. */
-    enum { RETRY_SECONDS = 2 };
     exchange->outcome = OUTCOME_ERROR;
-    if (text_equal(text_of(failure.detail), TEXT("memory"))) {
-        count_refusal(REFUSED_MEMORY);
-        respond_retry_after(exchange, RETRY_SECONDS);
-        message = "There is no memory for this now.\n";
-    }
+    for (size_t i = 0; i < sizeof own_failures / sizeof *own_failures; i++)
+        if (text_equal(text_of(failure.detail), text_of(own_failures[i].detail))) {
+            unsigned seconds = own_failures[i].seconds;
+            count_refusal(own_failures[i].refusal);
+            respond_retry_after(exchange, seconds != 0 ? seconds : exchange->retry_seconds);
+            message = own_failures[i].message;
+        }
     respond_refusal(exchange, failure.status, failure.detail, message);
 }
 

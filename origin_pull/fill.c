@@ -23,6 +23,10 @@ struct fill {
     uint64_t received;
     void (*on_end)(void *context); /* NULL: none, or called */
     void *on_end_context;
+    void (*on_over)(void *context, uint64_t wasted); /* NULL: none */
+    void *on_over_context;
+    uint64_t worth_bytes;
+    bool kept, given_up;
     char bytes[]; /* what the texts above point into */
 };
 
@@ -72,6 +76,9 @@ fill_t *fill_new(const fill_request_t *request)
     fill->content_length = -1;
     fill->on_end = request->on_end;
     fill->on_end_context = request->on_end_context;
+    fill->on_over = request->on_over;
+    fill->on_over_context = request->on_over_context;
+    fill->worth_bytes = request->worth_bytes;
     return fill;
 }
 
@@ -179,10 +186,22 @@ static void tell_end(fill_t *fill)
     fill->on_end = NULL;
 }
 
+/* What has come and was taken by nobody, unless somebody has yet to take it. */
+static uint64_t wasted_bytes(const fill_t *fill)
+{
+    if (fill->kept || !object_unread(fill->object))
+        return 0;
+    uint64_t taken = object_taken(fill->object), left = fill->received - taken;
+    bool on_its_way = fill->given_up && fill->received != (uint64_t)fill->content_length;
+    return (taken < fill->received ? left : 0) + (on_its_way ? FILL_GIVEN_UP_BYTES : 0);
+}
+
 static void end(fill_t *fill)
 {
     MUST(fill->on_end == NULL);
     fill->ended = true;
+    if (fill->on_over != NULL)
+        fill->on_over(fill->on_over_context, wasted_bytes(fill));
     drop_base(fill);
 }
 
@@ -199,7 +218,7 @@ static void keep(fill_t *fill)
     if (is_overtaken(fill))
         withdraw(fill, 0);
     if (fill->indexed)
-        memory_store(fill->memory, fill->object);
+        fill->kept = memory_store(fill->memory, fill->object);
 }
 
 void fill_fail(fill_t *fill, object_failure_t failure)
@@ -512,7 +531,7 @@ static bool worth_finishing(const fill_t *fill)
 {
     if (!fill->indexed || !fill->has_head || fill->content_length < 0)
         return false;
-    return (uint64_t)fill->content_length - fill->received <= FILL_FINISH_BYTES;
+    return (uint64_t)fill->content_length - fill->received <= FILL_FINISH_BYTES + fill->worth_bytes;
 }
 
 fill_action_t fill_notified(fill_t *fill, unsigned events)
@@ -522,6 +541,7 @@ fill_action_t fill_notified(fill_t *fill, unsigned events)
         return FILL_GO_ON;
     if ((events & FILLER_ABANDONED) && !worth_finishing(fill) &&
         object_fail_if_unread(fill->object, (object_failure_t){503, "abandoned"})) {
+        fill->given_up = true;
         withdraw(fill, 0);
         tell_end(fill);
         end(fill);

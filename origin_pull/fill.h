@@ -25,6 +25,12 @@ typedef struct {
     /* Called once, on the fill's thread, before readers get the last byte or the failure; or NULL. */
     void (*on_end)(void *context);
     void *on_end_context;
+    /* Called once, when it is over, with the bytes that were fetched for nobody; or NULL. */
+    void (*on_over)(void *context, uint64_t wasted);
+    void *on_over_context;
+    /* So many missing bytes more than FILL_FINISH_BYTES are worth fetching when nobody waits for them: as
+     * many as were thrown away of this key before, so that it costs at most twice what it weighs. */
+    uint64_t worth_bytes;
 } fill_request_t;
 
 fill_t *fill_new(const fill_request_t *request);
@@ -81,6 +87,8 @@ bool fill_is_starved(const fill_t *fill);
  * has nobody to cut off ends. */
 unsigned fill_stalled(fill_t *fill);
 
-enum { FILL_FINISH_BYTES = 1 << 20, FILL_BYPASS_MS = 120000 };
+/* FILL_GIVEN_UP_BYTES: what a fill that is given up wastes beside what has come: about what is on its way by
+ * then. */
+enum { FILL_FINISH_BYTES = 1 << 20, FILL_BYPASS_MS = 120000, FILL_GIVEN_UP_BYTES = 64 << 10 };
 
 #endif

@@ -48,10 +48,15 @@ static block_t *block_new(reservation_t *reservation, size_t capacity)
     return block;
 }
 
-/* What such a block is charged at most: more than the allocator adds. */
+/* What such a block is charged at most. Allocators round up to one of four sizes between two powers of two, and
+ * to pages; the rest is for headers. */
 static size_t block_cost(size_t capacity)
 {
-    return capacity + capacity / 64 + 256;
+    size_t step = 16;
+    while (step * 8 < capacity)
+        step *= 2;
+    size_t rounded = (capacity + step - 1) / step * step;
+    return rounded + rounded / 64 + 256;
 }
 
 void block_unref(block_t **pointer)

@@ -41,6 +41,7 @@ struct object {
     /* Under the lock. */
     object_reader_t *readers;
     size_t reader_count;
+    uint64_t taken; /* by who took most of those who left */
     object_filler_t *filler;
     bool windowed, filler_waits, filler_lacks; /* for the window to move on; for memory that readers hold */
     /* After the last reference. */
@@ -312,6 +313,8 @@ void object_leave(object_reader_t *reader)
     if (reader->next != NULL)
         reader->next->link = reader->link;
     reader->joined = reader->waiting = false;
+    uint64_t taken = reader->offset - reader->first;
+    object->taken = taken > object->taken ? taken : object->taken;
     if (--object->reader_count == 0 && object_end(object) == OBJECT_OPEN)
         notify_filler(object, FILLER_ABANDONED);
     else
@@ -335,12 +338,12 @@ void object_seek(object_reader_t *reader, uint64_t first, uint64_t end)
     object_t *object = reader->object;
     MUST(reader->offset == 0 && first < end);
     if (!reader->joined) {
-        reader->offset = first;
+        reader->first = reader->offset = first;
         reader->end = end;
         return;
     }
     lock(object);
-    reader->offset = first;
+    reader->first = reader->offset = first;
     reader->end = end;
     slide_window(object);
     unlock(object);
@@ -569,6 +572,14 @@ bool object_unread(object_t *object)
     bool unread = object->reader_count == 0;
     unlock(object);
     return unread;
+}
+
+uint64_t object_taken(object_t *object)
+{
+    lock(object);
+    uint64_t taken = object->taken;
+    unlock(object);
+    return taken;
 }
 
 size_t object_weight(const object_t *object)

@@ -37,8 +37,8 @@ struct object_reader {
         object_reader_t *reader); /* any thread, under the object's lock: must only carry a message */
     /* Under the object's lock while the object is open; then the reader's own. */
     object_reader_t *next, **link;
-    uint64_t offset,
-        end; /* in bytes: where it reads next, and where it stops; UINT64_MAX: at the body's end */
+    uint64_t first, offset, end; /* in bytes: where it began, where it reads next, and where it stops;
+                                    UINT64_MAX: at the body's end */
     bool joined, waiting, behind;
 };
 
@@ -143,6 +143,8 @@ void object_fail(object_t *object, object_failure_t failure);
 /* Fails it when nobody reads it, so that nobody joins what is about to be cancelled. */
 bool object_fail_if_unread(object_t *object, object_failure_t failure);
 bool object_unread(object_t *object);
+/* The most bytes that one of those who left had taken. */
+uint64_t object_taken(object_t *object);
 
 /* What a complete object weighs in memory, in bytes. */
 size_t object_weight(const object_t *object);

@@ -109,7 +109,8 @@ static const char *const cut_names[CUTS] = {"idle", "header", "stall", "memory"}
 static const char *const refusal_names[REFUSALS] = {
     "connections", "address_connections",  "address_connection_rate",
     "addresses",   "address_request_rate", "memory",
-    "proxy_line"};
+    "proxy_line",
+    "address_waste", "key_waste"};
 
 static const struct {
     const char *name;
@@ -290,6 +291,12 @@ const char *outcome_name(outcome_t outcome)
 {
     MUST(outcome < OUTCOMES);
     return outcome_names[outcome];
+}
+
+const char *refusal_name(refusal_t refusal)
+{
+    MUST(refusal < REFUSALS);
+    return refusal_names[refusal];
 }
 
 const char *protocol_name(protocol_t protocol)

@@ -40,6 +40,8 @@ typedef enum {
     REFUSED_REQUESTS,    /* a request: too many per second of one client address */
     REFUSED_MEMORY,      /* a request: what is being sent and fetched leaves no memory for a further fill */
     REFUSED_PROXY_LINE,  /* a connection that did not begin with a line of the PROXY protocol where it must */
+    REFUSED_ADDRESS_WASTE, /* a request that would go to the origin: the address made the node throw away too much */
+    REFUSED_KEY_WASTE,     /* the same: too much was thrown away of what it asks for */
     REFUSALS
 } refusal_t;
 typedef enum { GAUGE_FILLS, GAUGE_OBJECTS, GAUGE_MEMORY_BYTES, GAUGE_MEMORY_LIMIT_BYTES, GAUGE_MEMORY_PINNED_BYTES, GAUGE_CONNECTIONS_H1, GAUGE_CONNECTIONS_H2,
@@ -70,5 +72,6 @@ char *counters_page(size_t *length);
 
 const char *outcome_name(outcome_t outcome);
 const char *protocol_name(protocol_t protocol);
+const char *refusal_name(refusal_t refusal);
 
 #endif

@@ -72,8 +72,9 @@ static void serve(connection_t *connection, const struct sockaddr *client)
 {
     limits_t *limits = connection->all->limits;
     refusal_t refusal = REFUSALS;
+    connection->address = limits_address(client);
     if (limits != NULL)
-        refusal = limits_identify(limits, limits_address(client), now_us(), &connection->slot);
+        refusal = limits_identify(limits, connection->address, now_us(), &connection->slot);
     if (refusal != REFUSALS) {
         refuse(connection->socket, refusal);
         return;

@@ -29,7 +29,8 @@ struct connection {
     h2o_accept_ctx_t *accept; /* whom the library will serve it for, once its client is known */
     limits_slot_t *slot;      /* its address's; NULL without limits, and until its client is known */
     SSL_CTX
-        *tls; /* a reference from then on: the library has a pointer until the first byte; NULL: cleartext */
+    *tls; /* a reference from then on: the library has a pointer until the first byte; NULL: cleartext */
+    limits_address_t address; /* its client's, as it counts for limits */
     size_t client_length;
     char client[INET6_ADDRSTRLEN]; /* its address as text */
     /* The sweep's. */

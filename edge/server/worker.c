@@ -88,6 +88,11 @@ text_t worker_client(const h2o_req_t *req)
     return (text_t){connection->client, connection->client_length};
 }
 
+limits_address_t worker_client_address(const h2o_req_t *req)
+{
+    return connection_of(worker_socket(req))->address;
+}
+
 unsigned worker_seconds_to_wait(const h2o_req_t *req, int64_t now_us)
 {
     const worker_t *worker = worker_of(req);

@@ -89,6 +89,8 @@ void worker_let_go(worker_t *worker, worker_term_t *term);
 access_log_buffer_t *worker_log(const worker_t *worker);
 /* The client's address as text; lives as long as the connection. */
 text_t worker_client(const h2o_req_t *req);
+/* The same as it counts for limits. */
+limits_address_t worker_client_address(const h2o_req_t *req);
 /* 0: one more request of this client's address is within its limit; else after how many seconds it will be.
  */
 unsigned worker_seconds_to_wait(const h2o_req_t *req, int64_t now_us);

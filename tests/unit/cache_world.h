@@ -21,6 +21,7 @@ typedef struct {
     _Atomic uint64_t versions;
     uint64_t sequence; /* of the last rule */
     int64_t now_ms;
+    uint64_t wasted, worth_bytes; /* by all fills that are over; of those to come */
 } world_t;
 
 static inline version_id_t world_version(void *context)
@@ -99,6 +100,11 @@ static inline http_fields_t fields_of(http_field_t *list, const char *const *lin
     return (http_fields_t){list, count};
 }
 
+static inline void client_fill_over(void *context, uint64_t wasted)
+{
+    ((world_t *)context)->wasted += wasted;
+}
+
 static inline void client_start_fill(world_t *world, client_t *client)
 {
     fill_request_t request = {.memory = world->memory,
@@ -107,7 +113,10 @@ static inline void client_start_fill(world_t *world, client_t *client)
                               .fields = client->walk.fields,
                               .object = client->reader.object,
                               .base = client->step.base,
-                              .indexed = client->step.kind == WALK_FILL};
+                              .indexed = client->step.kind == WALK_FILL,
+                              .on_over = client_fill_over,
+                              .on_over_context = world,
+                              .worth_bytes = world->worth_bytes};
     client->step.base = NULL;
     client->fill = fill_new(&request);
     client->filler.notify = client_notified;

@@ -390,6 +390,52 @@ static void an_abandoned_fill_is_finished_when_little_is_missing(void **state)
     }
 }
 
+/* What came, was not kept, and was taken by nobody; and something for what was on its way. */
+static void what_nobody_took_is_counted(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *cache;
+        size_t sent, read, skipped;
+        uint64_t worth, wasted;
+    } rows[] = {
+        {FRESH, 0, 0, 0, 0, FILL_GIVEN_UP_BYTES},
+        {FRESH, 100000, 0, 0, 0, 100000 + FILL_GIVEN_UP_BYTES},
+        {FRESH, 100000, 40000, 0, 0, 60000 + FILL_GIVEN_UP_BYTES},
+        {FRESH, 100000, 40000, 30000, 0,
+         60000 + FILL_GIVEN_UP_BYTES},     /* what a part left out was not taken */
+        {FRESH, 100000, 0, 0, 3 * MIB, 0}, /* it is worth the rest: kept */
+        {"cache-control: no-store", 4 * MIB, 4 * MIB, 0, 0, 0},
+        {"cache-control: no-store", 4 * MIB, MIB, 0, 0, 3 * MIB},
+    };
+    static char bytes[4 * MIB];
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        client_t client;
+        world.wasted = 0;
+        world.worth_bytes = rows[i].worth;
+        client_ask(&world, &client, "/x", NULL);
+        fill_t *fill = client.fill;
+        client_head(&world, &client, 200, LINES(rows[i].cache, "content-length: 4194304"));
+        if (rows[i].skipped > 0)
+            object_seek(&client.reader, rows[i].skipped, 4 * MIB);
+        size_t taken, read = 0;
+        assert_int_equal(fill_bytes(fill, bytes, rows[i].sent, &taken), FILL_GO_ON);
+        for (body_span_t span; read < rows[i].read; block_unref(&span.block)) {
+            assert_int_equal(object_read(&client.reader, rows[i].read - read, &span), READ_BYTES);
+            read += span.length;
+        }
+        object_leave(&client.reader);
+        fill_notified(fill, FILLER_ABANDONED);
+        if (!fill_ended(fill)) {
+            assert_int_equal(fill_bytes(fill, bytes, 4 * MIB - rows[i].sent, &taken), FILL_GO_ON);
+            fill_complete(fill);
+        }
+        assert_int_equal(world.wasted, rows[i].wasted);
+        fill_free(&client.fill);
+        world_evict_all(&world);
+    }
+}
+
 static void who_comes_before_the_cancel_keeps_it_going(void **state)
 {
     (void)state;
@@ -480,6 +526,7 @@ int main(void)
         STORY(unpausable_and_larger_than_thought),
         STORY(stalled_readers_are_cut_off),
         STORY(an_abandoned_fill_is_finished_when_little_is_missing),
+        STORY(what_nobody_took_is_counted),
         STORY(who_comes_before_the_cancel_keeps_it_going),
         STORY(unsafe_methods_invalidate),
         STORY(a_fill_keeps_copies),
