@@ -17,6 +17,7 @@ struct fill {
     text_t body;
     bool ranged; /* fixed after creation */
     bool indexed, needs_pauses, has_head, windowed, can_pause, starved, ended;
+    bool kept, given_up;
     uint64_t invalidations; /* of all keys, when it began */
     int64_t request_time_ms;
     int64_t content_length; /* -1: not known */
@@ -26,8 +27,7 @@ struct fill {
     void (*on_over)(void *context, uint64_t wasted); /* NULL: none */
     void *on_over_context;
     uint64_t worth_bytes;
-    bool kept, given_up;
-    char bytes[]; /* what the texts above point into */
+    _Alignas(http_field_t) char bytes[]; /* what the texts above point into */
 };
 
 static text_t copy_text(char **at, text_t text)
