@@ -135,8 +135,8 @@ static void unknown_key(loading_t *loading, const char *path, const char *key, c
 static const char *take_text(loading_t *loading, const setting_t *setting, const yaml_node_t *node)
 {
     config_place_t place = place_of(node->start_mark);
-    const char *form =
-        setting->type == SETTING_CHOICE ? "one of its words" : setting_type_text(setting->type);
+    bool has_words = setting->type == SETTING_CHOICE || setting->type == SETTING_WORD;
+    const char *form = has_words ? "one of its words" : setting_type_text(setting->type);
     if (node->type != YAML_SCALAR_NODE) {
         mistake(loading, place, "%s is %s; allowed is a single value: %s", setting->name, kind_of(node),
                 form);

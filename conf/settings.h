@@ -42,6 +42,13 @@ typedef struct {
 /* settings_site_t.redirect_https: a port, or one of these. */
 enum { REDIRECT_OFF = -1, REDIRECT_TO_LISTENER = 0 };
 
+/* How an origin is told the client's address. */
+typedef enum {
+    CLIENT_ADDRESS_OFF,
+    CLIENT_ADDRESS_X_FORWARDED_FOR,
+    CLIENT_ADDRESS_FORWARDED
+} client_address_t;
+
 /* One site: the host names it answers for, and where its responses come from. */
 typedef struct {
     text_t name;
@@ -50,11 +57,12 @@ typedef struct {
     text_t origin_host;  /* the Host sent upstream */
     const char *ca_file; /* further authorities for the origin's certificate, PEM; NULL: the system's only */
     int64_t connect_timeout_ms, first_byte_timeout_ms, between_bytes_timeout_ms;
-    bool forwarded_https; /* X-Forwarded-Proto upstream */
-    bool forward_all;     /* --forward all */
-    bool purge_method;    /* clients may purge by the method PURGE, with the admin token */
-    int redirect_https;   /* where requests over http are sent: a port, or REDIRECT_OFF or _TO_LISTENER */
-    text_t hsts;          /* Strict-Transport-Security, ready to be sent; empty: none */
+    unsigned client_address; /* a client_address_t */
+    bool forwarded_https;    /* X-Forwarded-Proto upstream */
+    bool forward_all;        /* --forward all */
+    bool purge_method;       /* clients may purge by the method PURGE, with the admin token */
+    int redirect_https;      /* where requests over http are sent: a port, or REDIRECT_OFF or _TO_LISTENER */
+    text_t hsts;             /* Strict-Transport-Security, ready to be sent; empty: none */
 } settings_site_t;
 
 typedef struct {

@@ -98,7 +98,7 @@ void settings_explain(FILE *out, const setting_t *setting)
              setting->option != NULL ? setting->placeholder : "");
     explain_line(out, "option", text);
     setting_range_text(setting, text, sizeof text);
-    if (setting->type != SETTING_CHOICE)
+    if (setting->type != SETTING_CHOICE && setting->type != SETTING_WORD)
         explain_line(out, "value", setting_type_text(setting->type));
     if (*text != 0)
         explain_line(out, "allowed", text);

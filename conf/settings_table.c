@@ -210,10 +210,11 @@ const setting_t settings_table[] = {
      .choices = {"safe", "all"},
      .standard = {"safe"},
      .reload = true,
-     .meaning = "Request fields that the origin sees: `safe` is a short list that cannot change what others "
-                "get; `all` "
-                "is every end-to-end field except Cookie and X-Forwarded-* from clients, for origins that "
-                "need them."},
+     .meaning =
+         "Request fields that the origin sees: `safe` is a short list that cannot change what others "
+         "get; `all` "
+         "is every end-to-end field except Cookie, Forwarded and X-Forwarded-* from clients, for origins "
+         "that need them."},
     {.name = "sites[].forwarded_proto",
      .option = "--forwarded-proto",
      .placeholder = "http|https",
@@ -271,6 +272,19 @@ const setting_t settings_table[] = {
      .reload = true,
      .example = "assets.example.com",
      .meaning = "The Host field that the origin sees."},
+    {.name = "sites[].origin.client_address",
+     .option = "--client-address",
+     .placeholder = "off|x-forwarded-for|forwarded",
+     .type = SETTING_WORD,
+     SITE_FIELD(client_address),
+     .choices = {"off", "x-forwarded-for", "forwarded"},
+     .standard = {"off"},
+     .reload = true,
+     .meaning =
+         "The field in which the origin is told the client's address: X-Forwarded-For, or Forwarded "
+         "(RFC 7239). It is that address alone; what the client itself says in these fields never goes "
+         "upstream. An answer that is stored is for everybody: where it depends on the address, the "
+         "origin says so with Vary, or forbids to store it."},
     {.name = "sites[].origin.ca_file",
      .option = "--ca-file",
      .placeholder = "FILE",

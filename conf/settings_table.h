@@ -14,6 +14,7 @@ typedef enum {
     SETTING_COUNT,     /* field: unsigned */
     SETTING_CHOICE, /* one of two words; field: bool, true for the second. Of off and on, YAML's others, too
                      */
+    SETTING_WORD,   /* one of up to three words; field: unsigned, its place among them */
     SETTING_FILE,   /* field: const char * */
     SETTING_FILE_OR_OFF, /* field: const char *, NULL for `off` */
     SETTING_TOKEN,       /* field: const char *, a bearer token */
@@ -25,17 +26,19 @@ typedef enum {
     SETTING_TYPES
 } setting_type_t;
 
+enum { SETTING_CHOICES_MAX = 3 };
+
 typedef struct {
     const char *name;        /* its path in the file: group.word; `[]` behind what is a list of such */
     const char *option;      /* with its two dashes; NULL: only the file has it */
     const char *placeholder; /* the value's name in the help */
     setting_type_t type;
-    bool of_site;               /* one for each site; as an option it is for all of them */
-    bool of_listener;           /* one for each of listen[] */
-    bool of_certificate;        /* one for each certificate; as an option it is of the only one */
-    size_t offset;              /* of the field in settings_t, or in its site's, listener's or certificate's */
-    uint64_t minimum, maximum;  /* bytes, milliseconds or a number, by type */
-    const char *choices[2];     /* SETTING_CHOICE */
+    bool of_site;              /* one for each site; as an option it is for all of them */
+    bool of_listener;          /* one for each of listen[] */
+    bool of_certificate;       /* one for each certificate; as an option it is of the only one */
+    size_t offset;             /* of the field in settings_t, or in its site's, listener's or certificate's */
+    uint64_t minimum, maximum; /* bytes, milliseconds or a number, by type */
+    const char *choices[SETTING_CHOICES_MAX]; /* SETTING_CHOICE, SETTING_WORD */
     const char *standard[2];    /* the default as one would write it; several where several may be given */
     const char *standard_words; /* the default in words where it is no fixed value */
     bool required;              /* in the file: wherever its list has an item */

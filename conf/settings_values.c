@@ -46,6 +46,7 @@ const char *setting_type_text(setting_type_t type)
         [SETTING_SECONDS] = "a time is a number of seconds with at most three decimals, such as 30 or 0.5",
         [SETTING_COUNT] = "a count is a whole number, such as 4",
         [SETTING_CHOICE] = "one of the words above",
+        [SETTING_WORD] = "one of the words above",
         [SETTING_FILE] = "a path",
         [SETTING_REDIRECT] = "on, off, or a port from 1 to 65535",
         [SETTING_HSTS] =
@@ -85,8 +86,10 @@ void setting_range_text(const setting_t *setting, char *text, size_t capacity)
 {
     char low[32] = "", high[32] = "";
     *text = 0;
-    if (setting->type == SETTING_CHOICE) {
-        snprintf(text, capacity, "%s or %s", setting->choices[0], setting->choices[1]);
+    if (setting->type == SETTING_CHOICE || setting->type == SETTING_WORD) {
+        bool three = setting->choices[2] != NULL;
+        snprintf(text, capacity, "%s%s%s or %s", setting->choices[0], three ? ", " : "",
+                 three ? setting->choices[1] : "", setting->choices[three ? 2 : 1]);
         return;
     }
     if (setting->type == SETTING_SIZE) {
@@ -196,7 +199,7 @@ static bool put_count(const setting_t *setting, const char *value, unsigned *fie
 /* The word that was meant, where one is near. */
 static const char *meant(const setting_t *setting, const char *value)
 {
-    for (int i = 0; i < 2; i++)
+    for (int i = 0; i < SETTING_CHOICES_MAX && setting->choices[i] != NULL; i++)
         if (setting_distance(value, setting->choices[i]) <= strlen(setting->choices[i]) / 3)
             return setting->choices[i];
     return NULL;
@@ -212,20 +215,31 @@ static const char *plain_word(const setting_t *setting, const char *value)
     return strcmp(value, "false") == 0 || strcmp(value, "no") == 0 ? "off" : value;
 }
 
-static bool put_choice(const setting_t *setting, const char *value, bool *field, char *reason,
-                       size_t capacity)
+static bool put_word(const setting_t *setting, const char *value, unsigned *field, char *reason,
+                     size_t capacity)
 {
     const char *word = plain_word(setting, value);
-    for (int i = 0; i < 2; i++) {
+    for (unsigned i = 0; i < SETTING_CHOICES_MAX && setting->choices[i] != NULL; i++) {
         if (strcmp(word, setting->choices[i]) == 0) {
-            *field = i == 1;
+            *field = i;
             return true;
         }
     }
+    char allowed[80];
     const char *near = meant(setting, value);
-    return refuse(reason, capacity, "not a word that it knows; allowed is %s or %s%s%s%s",
-                  setting->choices[0], setting->choices[1], near != NULL ? "; did you mean " : "",
-                  near != NULL ? near : "", near != NULL ? "?" : "");
+    setting_range_text(setting, allowed, sizeof allowed);
+    return refuse(reason, capacity, "not a word that it knows; allowed is %s%s%s%s", allowed,
+                  near != NULL ? "; did you mean " : "", near != NULL ? near : "", near != NULL ? "?" : "");
+}
+
+static bool put_choice(const setting_t *setting, const char *value, bool *field, char *reason,
+                       size_t capacity)
+{
+    unsigned place;
+    bool good = put_word(setting, value, &place, reason, capacity);
+    if (good)
+        *field = place == 1;
+    return good;
 }
 
 static bool put_file(const setting_t *setting, const char *value, const char **field, char *reason,
@@ -439,6 +453,8 @@ bool setting_put(const setting_t *setting, const char *value, settings_t *settin
         return put_seconds(setting, value, field, reason, capacity);
     case SETTING_COUNT:
         return put_count(setting, value, field, reason, capacity);
+    case SETTING_WORD:
+        return put_word(setting, value, field, reason, capacity);
     case SETTING_CHOICE:
         return put_choice(setting, value, field, reason, capacity);
     case SETTING_REDIRECT:

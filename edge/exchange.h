@@ -5,6 +5,7 @@
 #define SELVEDGE_EDGE_EXCHANGE_H
 
 #include "edge/cache/walk.h"
+#include "edge/guard/guard.h"
 #include "edge/http/range.h"
 #include "edge/server/worker.h"
 
@@ -61,8 +62,11 @@ struct exchange {
 /* Wall clock, microseconds. */
 int64_t exchange_now_us(void);
 
-/* The request's fields as a list; `fields` has room for GUARD_FIELDS_MAX. */
-http_fields_t exchange_fields(const h2o_req_t *req, http_field_t *fields);
+enum { EXCHANGE_FIELDS_MAX = GUARD_FIELDS_MAX + 1 };
+/* The request's fields as a list; `fields` has room for EXCHANGE_FIELDS_MAX. Where its site's origin is told
+ * the client's address, the field that does so is among them, in place of what the client said in it: so what
+ * is stored by that field (Vary) is matched by it. */
+http_fields_t exchange_fields(const exchange_t *exchange, http_field_t *fields);
 
 static inline text_t text_from(h2o_iovec_t bytes)
 {

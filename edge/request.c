@@ -22,13 +22,39 @@ int64_t exchange_now_us(void)
     return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
 }
 
-http_fields_t exchange_fields(const h2o_req_t *req, http_field_t *fields)
+/* As RFC 7239 section 6 has it. */
+static text_t forwarded_for(h2o_req_t *req, text_t client)
 {
-    size_t count = req->headers.size < GUARD_FIELDS_MAX ? req->headers.size : GUARD_FIELDS_MAX;
-    for (size_t i = 0; i < count; i++) {
+    bool ipv6 = memchr(client.data, ':', client.length) != NULL;
+    size_t capacity = client.length + sizeof "for=\"[]\"";
+    char *text = h2o_mem_alloc_pool(&req->pool, capacity);
+    int length =
+        snprintf(text, capacity, ipv6 ? "for=\"[%.*s]\"" : "for=%.*s", (int)client.length, client.data);
+    return (text_t){text, (size_t)length};
+}
+
+static text_t client_value(const exchange_t *exchange)
+{
+    text_t client = worker_client(exchange->req);
+    if (client.length == 0)
+        client = TEXT("unknown");
+    bool forwarded = exchange->site->settings->client_address == CLIENT_ADDRESS_FORWARDED;
+    return forwarded ? forwarded_for(exchange->req, client) : client;
+}
+
+http_fields_t exchange_fields(const exchange_t *exchange, http_field_t *fields)
+{
+    const h2o_req_t *req = exchange->req;
+    text_t ours = site_client_field(exchange->site->settings);
+    size_t count = 0;
+    for (size_t i = 0; i < req->headers.size && count < GUARD_FIELDS_MAX; i++) {
         const h2o_header_t *header = &req->headers.entries[i];
-        fields[i] = (http_field_t){text_from(*header->name), text_from(header->value)};
+        text_t name = text_from(*header->name);
+        if (ours.length == 0 || !text_equal(name, ours))
+            fields[count++] = (http_field_t){name, text_from(header->value)};
     }
+    if (ours.length > 0)
+        fields[count++] = (http_field_t){ours, client_value(exchange)};
     return (http_fields_t){fields, count};
 }
 
@@ -145,8 +171,8 @@ static void take_step(exchange_t *exchange, walk_step_t *step, http_fields_t fie
 
 static void begin_again(exchange_t *exchange, bool alone)
 {
-    http_field_t list[GUARD_FIELDS_MAX];
-    http_fields_t fields = exchange_fields(exchange->req, list);
+    http_field_t list[EXCHANGE_FIELDS_MAX];
+    http_fields_t fields = exchange_fields(exchange, list);
     walk_t walk = walk_of(exchange, fields, exchange_now_us());
     object_leave(exchange->reader);
     walk_step_t step = alone || ++exchange->steps > STEPS_MAX
@@ -211,8 +237,8 @@ static bool is_of_another(const exchange_t *exchange)
 /* The head has arrived, or the fill ended without. */
 static void at_head(exchange_t *exchange)
 {
-    http_field_t list[GUARD_FIELDS_MAX];
-    http_fields_t fields = exchange_fields(exchange->req, list);
+    http_field_t list[EXCHANGE_FIELDS_MAX];
+    http_fields_t fields = exchange_fields(exchange, list);
     walk_t walk = walk_of(exchange, fields, exchange_now_us());
     switch (walk_at_head(&walk, exchange->reader)) {
     case HEAD_SERVE:
@@ -362,8 +388,8 @@ static bool is_refused(exchange_t *exchange)
 
 static void decide(exchange_t *exchange)
 {
-    http_field_t list[GUARD_FIELDS_MAX];
-    http_fields_t fields = exchange_fields(exchange->req, list);
+    http_field_t list[EXCHANGE_FIELDS_MAX];
+    http_fields_t fields = exchange_fields(exchange, list);
     if (upstream_is_loop(fields, text_of(worker_node(exchange->worker)->cdn_loop))) {
         respond_refusal(exchange, 508, "proxy_loop_detected",
                         "This request has come back to where it was.\n");

@@ -28,8 +28,8 @@ static bool is_range(text_t name)
 /* Written by the node itself, or never sent on. */
 static bool is_ours(const upstream_request_t *request, text_t name)
 {
-    static const char *const ours[] = {"host",           "accept-encoding", "via",    "cdn-loop",
-                                       "content-length", "expect",          "cookie", NULL};
+    static const char *const ours[] = {"host",   "accept-encoding", "via",       "cdn-loop", "content-length",
+                                       "expect", "cookie",          "forwarded", NULL};
     static const char *const conditions[] = {"if-match", "if-none-match", "if-modified-since",
                                              "if-unmodified-since", NULL};
     if (is_one_of(name, ours) || begins(name, TEXT("x-forwarded-")))
@@ -75,8 +75,12 @@ void upstream_fields(const upstream_request_t *request, void (*add)(void *contex
     add(context, TEXT("Host"), request->host);
     for (size_t i = 0; i < request->fields.count; i++) {
         const http_field_t *field = &request->fields.at[i];
-        if (!is_ours(request, field->name) && is_allowed(request, field->name) &&
-            !http_fields_hop_by_hop(request->fields, field->name))
+        /* Whatever the client's Connection field says: it is not the client's. */
+        bool tells_client =
+            request->client_field.length > 0 && text_equal(field->name, request->client_field);
+        bool passes = !is_ours(request, field->name) && is_allowed(request, field->name) &&
+                      !http_fields_hop_by_hop(request->fields, field->name);
+        if (tells_client || passes)
             add(context, field->name, field->value);
     }
     for (size_t i = 0; i < request->conditions.count; i++)

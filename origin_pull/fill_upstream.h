@@ -1,7 +1,7 @@
 /* The fields that go upstream. Pure.
  *
  * By an allow-list, so that nothing the client sends and the key does not hold changes what is stored; with
- * `forward_all` every end-to-end field but Cookie and the client's own X-Forwarded-*. */
+ * `forward_all` every end-to-end field but Cookie and the client's own Forwarded and X-Forwarded-*. */
 #ifndef SELVEDGE_ORIGIN_PULL_FILL_UPSTREAM_H
 #define SELVEDGE_ORIGIN_PULL_FILL_UPSTREAM_H
 
@@ -13,6 +13,8 @@ typedef struct {
     bool forwarded_https; /* X-Forwarded-Proto: the site's constant */
     bool forward_all;
     bool forward_range;       /* the client's Range and If-Range are for the origin */
+    text_t client_field;      /* what of `fields` the node itself has put in, to tell the client's address; or
+                                 absent */
     text_t cdn_loop;          /* this node's member of CDN-Loop */
     http_fields_t fields;     /* the client's, end to end */
     http_fields_t conditions; /* the node's own */

@@ -217,6 +217,7 @@ static void set_fields(transfer_t *transfer)
                                   .forwarded_https = site->forwarded_https,
                                   .forward_all = site->forward_all,
                                   .forward_range = fill_is_ranged(fill),
+                                  .client_field = site_client_field(site),
                                   .cdn_loop = transfer->config->cdn_loop,
                                   .fields = fill_fields(fill),
                                   .conditions = {conditions, fill_conditions(fill, conditions)}};

@@ -77,6 +77,19 @@ const site_t *sites_named(const sites_t *sites, text_t name)
     return NULL;
 }
 
+text_t site_client_field(const settings_site_t *site)
+{
+    switch ((client_address_t)site->client_address) {
+    case CLIENT_ADDRESS_OFF:
+        break;
+    case CLIENT_ADDRESS_X_FORWARDED_FOR:
+        return TEXT("x-forwarded-for");
+    case CLIENT_ADDRESS_FORWARDED:
+        return TEXT("forwarded");
+    }
+    return (text_t){NULL, 0};
+}
+
 void sites_describe(const sites_t *sites, char *text, size_t capacity)
 {
     size_t used = 0;

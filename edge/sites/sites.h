@@ -26,6 +26,8 @@ const site_t *sites_of_url(const sites_t *sites, const url_parts_t *parts);
 const site_t *sites_named(const sites_t *sites, text_t name);
 /* The one that answers for every host name; NULL where each has its own. */
 const site_t *sites_only(const sites_t *sites);
+/* The name of the field that tells the origin the client's address; absent: it is not told. */
+text_t site_client_field(const settings_site_t *site);
 /* The names of all, for a message. */
 void sites_describe(const sites_t *sites, char *text, size_t capacity);
 

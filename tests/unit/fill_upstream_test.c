@@ -61,6 +61,7 @@ static void which_fields_go(void **state)
         {"content-length: 5", false, false, false, false},
         {"expect: 100-continue", false, false, false, false},
         {"x-forwarded-for: 1.2.3.4", false, false, false, false},
+        {"forwarded: for=1.2.3.4", false, false, false, false},
         {"x-forwarded-host: evil", false, false, false, false},
         {"connection: keep-alive", false, false, false, false},
         {"transfer-encoding: chunked", false, false, false, false},
@@ -142,12 +143,34 @@ static void loops(void **state)
     }
 }
 
+/* A client that names the field in Connection does not get rid of it. */
+static void the_clients_address_is_the_nodes_to_say(void **state)
+{
+    (void)state;
+    const http_field_t fields[] = {{TEXT("connection"), TEXT("x-forwarded-for")},
+                                   {TEXT("forwarded"), TEXT("for=192.0.2.66")},
+                                   {TEXT("x-forwarded-for"), TEXT("203.0.113.7")}};
+    for (int all = 0; all < 2; all++) {
+        upstream_request_t request = {.method = TEXT("GET"),
+                                      .host = TEXT("origin.test"),
+                                      .forward_all = all == 1,
+                                      .client_field = TEXT("x-forwarded-for"),
+                                      .cdn_loop = TEXT("selvedge; node=1"),
+                                      .fields = {fields, 3}};
+        sent[0] = '\0';
+        upstream_fields(&request, note, NULL);
+        assert_true(has_line("X-Forwarded-For: 203.0.113.7"));
+        assert_null(strstr(sent, "192.0.2.66"));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(which_fields_go),
         cmocka_unit_test(what_the_node_says_itself),
         cmocka_unit_test(loops),
+        cmocka_unit_test(the_clients_address_is_the_nodes_to_say),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
