@@ -5,12 +5,15 @@
 #include <sys/socket.h>
 #include <time.h>
 
+#include "edge/guard/guard.h"
 #include "edge/guard/http2_view.h"
 
 enum { LIBRARY_TIMER_MS = 24 * 3600 * 1000 };
 
 void stalled_configure(h2o_globalconf_t *library)
 {
+    if (guard_is_off())
+        return;
     library->handshake_timeout = LIBRARY_TIMER_MS;
     library->http1.req_timeout = LIBRARY_TIMER_MS;
     library->http2.idle_timeout = LIBRARY_TIMER_MS;
@@ -21,6 +24,8 @@ void stalled_limit_socket(int fd, const watch_limits_t *limits)
     /* Twice, so that what the sweep sees is ended and counted by the sweep. */
     int64_t twice_ms = 2 * limits->stall_ms;
     unsigned ms = twice_ms < INT32_MAX ? (unsigned)twice_ms : INT32_MAX;
+    if (guard_is_off())
+        return;
     MUST(setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &ms, sizeof ms) == 0);
 }
 
@@ -151,6 +156,8 @@ static void cut_slowest(h2o_context_t *context, connections_t *connections, int6
 void stalled_sweep(h2o_context_t *context, connections_t *connections, const watch_limits_t *limits,
                    bool is_pressed)
 {
+    if (guard_is_off())
+        return;
     look_at_all(context, connections);
     int64_t now = now_ms();
     for (connection_t *connection = connections->first, *next; connection != NULL; connection = next) {

@@ -42,9 +42,9 @@ def start_bare(tmp_path):
 
 
 def pytest_terminal_summary(terminalreporter, config):
-    from neighbour import COLUMNS
+    from neighbour import COLUMNS, SEED
     rows = [tuple(map(str, row)) for row in (COLUMNS, *config.stash[ROWS])]
     widths = [max(map(len, column)) for column in zip(*rows)]
-    terminalreporter.section("attacks")
+    terminalreporter.section(f"attacks, SELVEDGE_FAULT_SEED={SEED}")
     for row in rows:
         terminalreporter.line("  ".join(text.ljust(width) for text, width in zip(row, widths)).rstrip())

@@ -20,11 +20,12 @@ from harness.hostile import EXACT, MALFORMED, grow_windows_at_the_end  # noqa: E
 from harness.raw import (ACK, CONTINUATION, DATA, END_HEADERS, END_STREAM, HEADERS, PING, PREFACE, SETTINGS,  # noqa: E402
                          Raw, field, frame, get, headers, priority, request_block, rst_stream, settings,
                          string, window_update)
+from harness.stalling import Stalling, run  # noqa: E402
 
 
 class Attack:
     def __init__(self, port, seconds, seed):
-        self.address, self.until, self.random = ("127.0.0.1", port), time.monotonic() + seconds, random.Random(seed)
+        self.address, self.until, self.seed = ("127.0.0.1", port), time.monotonic() + seconds, seed
         self.connections = self.passed = self.bytes = 0
 
     @property
@@ -32,7 +33,9 @@ class Attack:
         return time.monotonic() < self.until
 
     def connect(self, **more):
+        """What a connection does is a matter of the seed and its number, so that each can be had again."""
         self.connections += 1
+        self.random = random.Random(f"{self.seed} {self.connections}")
         return Raw(self.address, seconds=10, **more)
 
     def flood(self, data, before=b""):
@@ -109,6 +112,20 @@ class Attack:
                 answers = re.findall(rb"^HTTP/1\.1 (\d+)", raw.rest(), re.M)
                 self.passed += answers not in ([], [b"400"], [b"501"], [b"505"])
 
+    def stalled_clients(self):
+        """A hundred whose window is nothing, a hundred that do not read, a hundred that give or take a byte a second."""
+        kinds = [lambda: Stalling(PREFACE + settings(initial_window_size=0) + get(1, "/large")),
+                 lambda: Stalling(b"GET /large HTTP/1.1\r\nHost: a\r\n\r\n", reads=0),
+                 lambda: Stalling(b"POST /hot HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n", each_second=b"x"),
+                 lambda: Stalling(PREFACE + settings(initial_window_size=0) + get(1, "/large")),
+                 lambda: Stalling(PREFACE + settings(initial_window_size=1 << 30) + window_update(0, 1 << 30) +
+                                  get(1, "/large"), reads=0),
+                 lambda: Stalling(PREFACE + settings(initial_window_size=0) + get(1, "/large"),
+                                  each_second=window_update(1, 1))]
+        clients = [kinds[number % len(kinds)]() for number in range(300)]
+        run(clients, self.address, self.until - time.monotonic())
+        self.connections, self.passed = len(clients), sum(not client.ended for client in clients)
+
     # ---- floods
 
     def pings(self):
@@ -172,7 +189,7 @@ NAMES = [name for name, value in vars(Attack).items() if callable(value) and not
 def main():
     name, port, seconds, *seed = sys.argv[1:]
     os.nice(19)
-    attack = Attack(int(port), float(seconds), int(seed[0]) if seed else 1)
+    attack = Attack(int(port), float(seconds), int(seed[0]) if seed else 0)
     try:
         getattr(attack, name)()
     except (ConnectionError, TimeoutError, socket.timeout) as error:  # a node that has died, or stands still

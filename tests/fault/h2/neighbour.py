@@ -2,6 +2,7 @@
 an attack (Run), or of a program that only burns the processor (control), for what else runs on the machine slows it too."""
 import json
 import os
+import random
 import subprocess
 import sys
 import time
@@ -17,6 +18,7 @@ sys.path.insert(0, str(HERE))
 import attacks  # noqa: E402
 
 RATE, P99_MS, GAUGE_BYTES, RSS_BYTES = 200, 50, 1 << 20, 32 << 20
+SEED = int(os.environ.get("SELVEDGE_FAULT_SEED", random.randrange(1 << 32)))
 BURN = "import os, sys, time; os.nice(19)\nwhile time.monotonic() < float(sys.argv[1]): pass"
 
 
@@ -71,13 +73,13 @@ def serve_all(node, origin):
 class Run:
     """One attack on one node."""
 
-    def __init__(self, node, origin, name, seconds, seed=1):
+    def __init__(self, node, origin, name, seconds):
         self.node, self.origin, self.name = node, origin, name
         serve_all(node, origin)
         self.pid, self.lines = node.serving_pid, len(node.err.lines)
         self.memory, self.rss = node.metric("selvedge_memory_bytes"), rss(self.pid)
         before = origin.count()
-        line = [str(HERE / "attacks.py"), name, str(node.http_port), str(seconds), str(seed)]
+        line = [str(HERE / "attacks.py"), name, str(node.http_port), str(seconds), str(SEED)]
         self.latencies, self.failed, out = beside(node, line, seconds)
         self.result, self.origin_requests = json.loads(out), origin.count() - before
         self.p99_ms = p99_ms(self.latencies)
