@@ -1,12 +1,12 @@
 #include "edge/cache/memory_private.h"
 
 #if defined(__SANITIZE_THREAD__)
-/* What liburcu allocates on one of its threads and frees on another. */
+/* Both libraries count references by instructions that ThreadSanitizer does not see. */
 const char *__tsan_default_suppressions(void);
 const char *__tsan_default_suppressions(void)
 {
-    return "called_from_lib:liburcu-memb.so\n"
-           "called_from_lib:liburcu-cds.so\n";
+    return "called_from_lib:liburcu-memb.so\n" /* what a barrier leaves, freed by the last of two threads */
+           "called_from_lib:liburcu-cds.so\n"; /* what a wait leaves, freed by the last of two threads */
 }
 #endif
 

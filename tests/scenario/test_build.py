@@ -1,6 +1,7 @@
 """What the build promises: presets, what is installed where, and a missing library told by its package."""
 import json
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -38,6 +39,18 @@ def test_presets_and_jemalloc_in_release_only():
 
 def test_a_sanitized_program_has_its_own_allocator():
     assert not SANITIZED or "jemalloc" not in command("ldd", str(SELVEDGE)).stdout
+
+
+def test_suppressions_are_of_libraries_and_each_has_its_reason():
+    """Of reports by sanitizers: nothing that is ours is looked over."""
+    named = []
+    for path in (path for room in ("conf", "edge", "origin_pull", "purge") for path in (ROOT / room).rglob("*.c")):
+        function = re.search(r"_default_suppressions\(void\)\n{(.*?)\n}", path.read_text(), re.S)
+        for line in function[1].splitlines() if function else []:
+            rule = re.fullmatch(r'\s*(?:return )?"called_from_lib:(lib[\w-]+)\.so\\n";? /\* .{20,} \*/', line)
+            named += [rule[1]] if rule else [] if not line.strip() else [line]
+    assert sorted(named) == ["liburcu-cds", "liburcu-memb"]
+    assert not any("suppressions=" in path.read_text() for path in (ROOT / "tests/run", ROOT / "tests/scenario/harness/node.py"))
 
 
 @pytest.mark.skipif(not (BIN_DIR / "cmake_install.cmake").exists(), reason=f"{BIN_DIR} is no build directory")
