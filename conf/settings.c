@@ -3,11 +3,10 @@
 #include "conf/settings.h"
 
 #include "conf/config.h"
-#include "conf/config_file.h"
 #include "conf/host.h"
 
+#include <errno.h>
 #include <stdarg.h>
-#include <unistd.h>
 
 /* One run over the command line. */
 typedef struct {
@@ -18,7 +17,9 @@ typedef struct {
     settings_t *settings;
     bool given[SETTINGS_TABLE_MAX]; /* as an option; by place in the table */
     const char *file;               /* NULL: none */
+    files_t *files;
     bool check;
+    bool again; /* for a node that runs: mistakes are told as with --check, and nothing else is */
     config_place_t places[SETTINGS_TABLE_MAX]; /* of what the file says, and no option */
     size_t mistakes;
     char *error;
@@ -373,20 +374,18 @@ static settings_outcome_t refuse_file(reading_t *reading)
 
 static settings_outcome_t load_file(reading_t *reading)
 {
-    char *bytes;
-    size_t length;
+    text_t bytes;
     reading->settings->file = reading->file;
-    const char *reason = config_read(reading->file, &bytes, &length);
-    if (reason != NULL) {
-        wrong(reading, "%.500s: the file cannot be read: %s; --config names a file", reading->file, reason);
+    if (!files_get(reading->files, reading->file, &bytes)) {
+        wrong(reading, "%.500s: the file cannot be read: %s; --config names a file", reading->file,
+              strerror(errno));
         if (!reading->check)
             return SETTINGS_WRONG;
         fprintf(reading->out, "%s\n", reading->error);
         return SETTINGS_MISTAKES;
     }
     config_report_t report = {reading, on_mistake};
-    config_load((text_t){bytes, length}, reading->settings, reading->places, &report);
-    free(bytes);
+    config_load(bytes, reading->settings, reading->places, &report);
     return reading->mistakes == 0 ? SETTINGS_START : refuse_file(reading);
 }
 
@@ -442,7 +441,10 @@ static settings_outcome_t read_file(reading_t *reading)
 static bool find_file(reading_t *reading, const char *default_file)
 {
     bool origin = reading->given[index_of("sites[].origin.url")];
-    if (reading->file == NULL && (reading->check || (!origin && access(default_file, F_OK) == 0)))
+    text_t bytes;
+    bool check = reading->check && !reading->again;
+    if (reading->file == NULL &&
+        (check || (!origin && (files_get(reading->files, default_file, &bytes) || errno != ENOENT))))
         reading->file = default_file;
     return reading->file != NULL;
 }
@@ -460,6 +462,8 @@ static settings_outcome_t conclude(reading_t *reading, settings_outcome_t outcom
 {
     if (!reading->check || outcome == SETTINGS_MISTAKES)
         return outcome;
+    if (outcome == SETTINGS_START && reading->again)
+        return SETTINGS_START;
     if (outcome == SETTINGS_START) {
         fprintf(reading->out, "%s: nothing is wrong\n", reading->file);
         return SETTINGS_ANSWERED;
@@ -483,14 +487,35 @@ static settings_outcome_t read_all(reading_t *reading, const char *default_file)
     return conclude(reading, check_together(reading));
 }
 
-settings_outcome_t settings_parse(int argc, char *const argv[], const char *default_file, FILE *out,
-                                  settings_t *settings, char *error, size_t capacity)
+static reading_t reading_of(const settings_source_t *source, FILE *out, settings_t *settings)
 {
-    MUST(settings_table_count <= SETTINGS_TABLE_MAX && capacity >= SETTINGS_ERROR_MAX);
+    MUST(settings_table_count <= SETTINGS_TABLE_MAX);
     memset(settings, 0, sizeof *settings);
-    reading_t reading = {
-        .argc = argc, .argv = argv, .out = out, .settings = settings, .error = error, .capacity = capacity};
-    return read_all(&reading, default_file);
+    return (reading_t){
+        .argc = source->argc, .argv = source->argv, .files = source->files, .out = out, .settings = settings};
+}
+
+settings_outcome_t settings_parse(const settings_source_t *source, FILE *out, settings_t *settings,
+                                  char *error, size_t capacity)
+{
+    MUST(capacity >= SETTINGS_ERROR_MAX);
+    reading_t reading = reading_of(source, out, settings);
+    reading.error = error;
+    reading.capacity = capacity;
+    return read_all(&reading, source->default_file);
+}
+
+bool settings_parse_again(const settings_source_t *source, FILE *out, settings_t *settings)
+{
+    char error[SETTINGS_ERROR_MAX];
+    reading_t reading = reading_of(source, out, settings);
+    reading.check = reading.again = true;
+    reading.error = error;
+    reading.capacity = sizeof error;
+    settings_outcome_t outcome = read_all(&reading, source->default_file);
+    if (outcome == SETTINGS_WRONG)
+        outcome = conclude(&reading, outcome);
+    return outcome == SETTINGS_START;
 }
 
 /* --- Texts of the file --- */

@@ -8,6 +8,7 @@
 
 #include <netinet/in.h>
 
+#include "conf/files.h"
 #include "edge/base.h"
 #include "edge/http/url.h"
 
@@ -130,12 +131,31 @@ typedef enum {
     SETTINGS_WRONG     /* `error` says what, why, and what is allowed; exit 2 */
 } settings_outcome_t;
 
+/* What settings are read from; more than once, when the files are. */
+typedef struct {
+    int argc;
+    char *const *argv;
+    const char *default_file; /* read when neither a file nor an origin is named and it exists */
+    files_t *files;           /* where the configuration file is found */
+} settings_source_t;
+
 /* Reads the command line, and the file that it names, into *settings, defaults filled in and everything
- * checked that can be without opening further files. default_file is read when neither a file nor an origin
- * is named and it exists. error: at least SETTINGS_ERROR_MAX bytes; a sentence without "selvedge: " and
- * without a line end. Whatever the outcome, settings_free() gives back what *settings holds. */
-settings_outcome_t settings_parse(int argc, char *const argv[], const char *default_file, FILE *out,
-                                  settings_t *settings, char *error, size_t capacity);
+ * checked that can be without opening further files. error: at least SETTINGS_ERROR_MAX bytes; a sentence
+ * without "selvedge: " and without a line end. Whatever the outcome, settings_free() gives back what
+ * *settings holds. */
+settings_outcome_t settings_parse(const settings_source_t *source, FILE *out, settings_t *settings,
+                                  char *error, size_t capacity);
+/* The same for a node that runs: every mistake is a line of `out`, as --check has it. False: there are some.
+ */
+bool settings_parse_again(const settings_source_t *source, FILE *out, settings_t *settings);
+/* Has the other files read whose content belongs to the configuration. */
+void settings_gather(const settings_t *settings, files_t *files);
+
+/* Puts what no reload takes back to what the node was started with, and names each setting that is another:
+ * of those a reload takes, than it was `before`; of the others, than at the start. A site's are called
+ * sites[NAME].key. The texts of `start` must outlive *settings. */
+void settings_compare(const settings_t *start, const settings_t *before, settings_t *settings,
+                      void (*differs)(void *context, const char *name, bool needs_restart), void *context);
 void settings_free(settings_t *settings);
 
 #endif

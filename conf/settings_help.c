@@ -102,6 +102,7 @@ void settings_explain(FILE *out, const setting_t *setting)
         explain_line(out, "value", setting_type_text(setting->type));
     if (*text != 0)
         explain_line(out, "allowed", text);
+    explain_line(out, "reload", setting->reload ? "a running node takes a new value" : "needs a restart");
     setting_default_text(setting, text, sizeof text);
     explain_line(out, "default", text);
     fputc('\n', out);

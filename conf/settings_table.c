@@ -18,6 +18,7 @@ const setting_t settings_table[] = {
      SITE_FIELD(name),
      .required = true,
      .example = "example",
+     .reload = true,
      .meaning = "What purges, metrics and the access log call the site. With --origin it is `default`."},
     {.name = "sites[].hosts",
      .placeholder = "HOST",
@@ -25,6 +26,7 @@ const setting_t settings_table[] = {
      FIELD(hosts),
      .required = true,
      .example = "www.example.com",
+     .reload = true,
      .meaning = "The host names that the site answers for, all alike: they share what is stored. A request "
                 "for any other "
                 "host is answered with 421."},
@@ -35,6 +37,7 @@ const setting_t settings_table[] = {
      SITE_FIELD(origin),
      .required = true,
      .example = "http://127.0.0.1:8000",
+     .reload = true,
      .meaning = "Where responses come from. The option makes one site, which answers for every host name, in "
                 "place of the "
                 "file's."},
@@ -89,6 +92,7 @@ const setting_t settings_table[] = {
      .standard_words = "none",
      .reload = true,
      .example = "/etc/selvedge/admin-token",
+     .content = true,
      .meaning = "A file whose first line is the bearer token that purges must show."},
     {.name = "memory.size",
      .option = "--memory",
@@ -131,6 +135,7 @@ const setting_t settings_table[] = {
      .reload = true,
      .required = true,
      .example = "/etc/selvedge/example.crt",
+     .content = true,
      .meaning =
          "A certificate shown to clients, PEM, with its chain behind it. Of several, a client is shown the "
          "one that has the host name it asks for (SNI) among its DNS names, exactly or by a wildcard for the "
@@ -145,6 +150,7 @@ const setting_t settings_table[] = {
      .reload = true,
      .required = true,
      .example = "/etc/selvedge/example.key",
+     .content = true,
      .meaning = "The certificate's private key, PEM. Goes with --cert."},
     {.name = "certificates[].ocsp_staple",
      .option = "--ocsp-staple",
@@ -154,6 +160,7 @@ const setting_t settings_table[] = {
      .standard_words = "none",
      .reload = true,
      .example = "/etc/selvedge/example.ocsp",
+     .content = true,
      .meaning = "What the certificate's authority says of it, an OCSP response in DER, shown to clients "
                 "that ask. Once its time is over it is not shown any more. Goes with --cert."},
     {.name = "state_dir",
@@ -190,7 +197,6 @@ const setting_t settings_table[] = {
      .type = SETTING_FILE_OR_OFF,
      FIELD(access_log),
      .standard = {"off"},
-     .reload = true,
      .meaning = "One line for each request, to a file (opened anew on SIGUSR1) or to standard output."},
     {.name = "access_log.format",
      .option = "--access-log-format",
@@ -386,6 +392,7 @@ const setting_t settings_table[] = {
      .minimum = 1,
      .maximum = 1000000,
      .standard = {"10000"},
+     .reload = true,
      .meaning =
          "How many connections of clients may be open. Further ones are closed at once. Lowered at the "
          "start where the system allows the process fewer files."},
@@ -397,6 +404,7 @@ const setting_t settings_table[] = {
      .minimum = 0,
      .maximum = 1000000,
      .standard = {"2000"},
+     .reload = true,
      .meaning = "How many of them one client address may have (IPv6: one /64); 0: any number. A thousand "
                 "people behind a provider's one address open few at once each: the default hurts none of "
                 "them, and leaves four fifths of the connections to others."},
@@ -408,6 +416,7 @@ const setting_t settings_table[] = {
      .minimum = 0,
      .maximum = 1000000,
      .standard = {"1000"},
+     .reload = true,
      .meaning = "How many connections a client address may open per second, after a burst of as many as come "
                 "in five seconds; 0: any number. The default is about what one processor can do in TLS "
                 "handshakes."},
@@ -419,6 +428,7 @@ const setting_t settings_table[] = {
      .minimum = 0,
      .maximum = 1000000,
      .standard = {"0"},
+     .reload = true,
      .meaning = "How many requests a client address may make per second, after a burst of as many as come in "
                 "ten seconds; others are answered with 429 and Retry-After. 0, the default: any number, as a "
                 "hit costs next to nothing and thousands of people may share an address."},

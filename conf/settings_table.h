@@ -43,8 +43,9 @@ typedef struct {
     const char *standard_words; /* the default in words where it is no fixed value */
     bool required;              /* in the file: wherever its list has an item */
     const char *example;        /* for the sample, where there is no default to show */
-    bool reload;         /* may a running node take a new value? For the reload to come; not shown yet */
-    const char *meaning; /* documentation: a sentence or two */
+    bool reload;                /* a running node takes a new value */
+    bool content;               /* a path: what the file holds belongs to the configuration */
+    const char *meaning;        /* documentation: a sentence or two */
 } setting_t;
 
 extern const setting_t settings_table[];

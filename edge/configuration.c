@@ -1,6 +1,8 @@
 #include "edge/configuration.h"
 
+#include <errno.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "edge/tls/set.h"
 
@@ -36,29 +38,48 @@ static bool open_tls(configuration_t *configuration, const configuration_t *befo
         MUST(SSL_CTX_up_ref(before->tls) == 1);
         configuration->tls = before->tls;
     } else {
-        configuration->tls = tls_set_new(settings, configuration->tickets, error, capacity);
+        configuration->tls =
+            tls_set_new(settings, configuration->files, configuration->tickets, error, capacity);
     }
     return configuration->tls != NULL;
 }
 
-static bool take_token(configuration_t *configuration, char *error, size_t capacity)
+static bool take_token_file(configuration_t *configuration, const char *path, char reason[TOKEN_ERROR_MAX])
+{
+    text_t bytes;
+    if (files_get(configuration->files, path, &bytes))
+        return token_in(path, bytes, configuration->token, reason);
+    snprintf(reason, TOKEN_ERROR_MAX, "%.300s cannot be read: %s", path, strerror(errno));
+    return false;
+}
+
+static bool take_token(configuration_t *configuration, const char *default_file, char *error, size_t capacity)
 {
     const settings_t *settings = &configuration->settings;
     char reason[TOKEN_ERROR_MAX];
     if (settings->admin_token != NULL) {
         snprintf(configuration->token, sizeof configuration->token, "%s", settings->admin_token);
-        if (token_is_valid(text_of(settings->admin_token)))
-            return true;
-        snprintf(error, capacity,
-                 "--admin-token: a token is at most 512 letters, digits and - . _ ~ + /, with = at the end "
-                 "only");
-        return false;
+        return true;
     }
-    if (settings->admin_token_file == NULL ||
-        token_read(settings->admin_token_file, configuration->token, reason))
+    if (settings->admin_token_file != NULL
+            ? take_token_file(configuration, settings->admin_token_file, reason)
+            : token_read_or_make(default_file, configuration->token, reason))
         return true;
     snprintf(error, capacity, "%s", reason);
     return false;
+}
+
+/* They are read for each transfer, with the rights that there are by then. */
+static bool find_ca_files(const settings_t *settings, char *error, size_t capacity)
+{
+    for (size_t i = 0; i < settings->site_count; i++) {
+        const char *file = settings->sites[i].ca_file;
+        if (file == NULL || access(file, R_OK) == 0)
+            continue;
+        snprintf(error, capacity, "--ca-file %s: cannot be read: %s", file, strerror(errno));
+        return false;
+    }
+    return true;
 }
 
 static void free_all(configuration_t *configuration)
@@ -68,23 +89,29 @@ static void free_all(configuration_t *configuration)
     if (configuration->tickets != NULL)
         tls_tickets_unref(&configuration->tickets);
     settings_free(&configuration->settings);
+    files_free(&configuration->files);
     explicit_bzero(configuration->token, sizeof configuration->token);
     configuration->magic = 0;
     free(configuration);
 }
 
-configuration_t *configuration_new(settings_t *settings, const configuration_t *before,
-                                   char error[CONFIGURATION_ERROR_MAX])
+configuration_t *configuration_new(settings_t *settings, files_t **files,
+                                   const configuration_origin_t *origin, char error[CONFIGURATION_ERROR_MAX])
 {
     configuration_t *configuration = must_calloc(1, sizeof *configuration);
     configuration->magic = CONFIGURATION_MAGIC;
     atomic_init(&configuration->references, 1);
     configuration->settings = *settings;
     *settings = (settings_t){.texts = NULL};
+    configuration->files = *files;
+    *files = NULL;
     configuration->sites = sites_new(&configuration->settings);
-    if (open_tls(configuration, before, error, CONFIGURATION_ERROR_MAX) &&
-        take_token(configuration, error, CONFIGURATION_ERROR_MAX))
+    if (find_ca_files(&configuration->settings, error, CONFIGURATION_ERROR_MAX) &&
+        open_tls(configuration, origin->before, error, CONFIGURATION_ERROR_MAX) &&
+        take_token(configuration, origin->token_file, error, CONFIGURATION_ERROR_MAX)) {
+        files_forget(configuration->files);
         return configuration;
+    }
     free_all(configuration);
     return NULL;
 }

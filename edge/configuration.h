@@ -22,15 +22,20 @@ typedef struct configuration {
     tls_tickets_t *tickets; /* NULL: the same */
     bool self_signed;       /* none was given */
     char token[TOKEN_LENGTH_MAX + 1];
+    files_t *files; /* what it was made of, to be compared with what comes next */
 } configuration_t;
 
 enum { CONFIGURATION_MAGIC = 0x5e1c0f1, CONFIGURATION_ERROR_MAX = 1024 };
 
-/* Takes the settings over, whatever comes of it, and reads the files that they name: certificates, the token.
- * The token is empty when none is given. before: the configuration in force, whose self-signed certificate
- * goes on; NULL: none is. One reference. NULL and a sentence in *error when a file is wrong. */
-configuration_t *configuration_new(settings_t *settings, const configuration_t *before,
-                                   char error[CONFIGURATION_ERROR_MAX]);
+typedef struct {
+    const configuration_t *before; /* in force, whose self-signed certificate goes on; NULL: none is */
+    const char *token_file;        /* where the token is, or is made, when the settings name none */
+} configuration_origin_t;
+
+/* Takes over, whatever comes of it, the settings and the files in which what they name is found: certificates
+ * and the token. One reference. NULL and a sentence in *error when a file is wrong. */
+configuration_t *configuration_new(settings_t *settings, files_t **files,
+                                   const configuration_origin_t *origin, char error[CONFIGURATION_ERROR_MAX]);
 
 configuration_t *configuration_ref(configuration_t *configuration);
 void configuration_unref(configuration_t **configuration);

@@ -12,6 +12,7 @@
 #include "edge/guard/self_test.h"
 #include "edge/housekeeping.h"
 #include "edge/node.h"
+#include "edge/reload.h"
 #include "edge/server/server.h"
 #include "edge/supervisor/sandbox.h"
 #include "edge/supervisor/supervisor.h"
@@ -22,7 +23,6 @@ enum {
     EXACT_SLOTS = 1 << 17,
     FOLDED_SLOTS = 1 << 16,
     JOURNAL_COMPACT_BYTES = 16 << 20,
-    OTHER_FILES = 512, /* listeners, origins, logs, the journal */
     ERROR_BYTES = 1024,
     PATH_BYTES = 4096
 };
@@ -34,9 +34,12 @@ typedef struct {
     bool state_is_ours; /* made by us: removed at exit */
     sockets_t *sockets;
     sandbox_user_t user;
-    pid_t parent; /* the node's id */
+    pid_t parent;             /* the node's id */
+    settings_source_t source; /* of the settings */
+    handover_t *handover;
     /* The serving process's. */
-    configuration_t *configuration; /* in force */
+    char token_path[PATH_BYTES + 64]; /* of the token that the node makes itself */
+    reload_t *reload;
     server_t *server;
     journal_io_t journal_io;
     journal_t *journal; /* until the publisher has it */
@@ -137,19 +140,6 @@ static void remove_state_dir(const process_t *process)
         fprintf(stderr, "selvedge: %s could not be removed: %s\n", process->state_dir, strerror(errno));
 }
 
-/* The one in the state directory where none is given. */
-static bool find_token(const process_t *process, configuration_t *configuration)
-{
-    char path[PATH_BYTES + 64], error[TOKEN_ERROR_MAX];
-    if (configuration->token[0] != '\0')
-        return true;
-    path_in_state(process, "admin-token", path);
-    if (!token_read_or_make(path, configuration->token, error))
-        return complain(error);
-    fprintf(stderr, "selvedge: the admin token is in %s\n", path);
-    return true;
-}
-
 /* --- The journal --- */
 
 static void report_opening(const process_t *process, const journal_opening_t *opening)
@@ -207,30 +197,9 @@ static bool open_log(process_t *process)
     return process->node.access_log != NULL;
 }
 
-/* As many connections as there are files for, but for those that are needed otherwise. */
-static unsigned connections_possible(unsigned wanted)
-{
-    struct rlimit files;
-    MUST(getrlimit(RLIMIT_NOFILE, &files) == 0);
-    files.rlim_cur = files.rlim_max;
-    if (setrlimit(RLIMIT_NOFILE, &files) != 0)
-        MUST(getrlimit(RLIMIT_NOFILE, &files) == 0);
-    if (files.rlim_cur >= (rlim_t)wanted + OTHER_FILES)
-        return wanted;
-    unsigned possible = files.rlim_cur > 2 * OTHER_FILES ? (unsigned)files.rlim_cur - OTHER_FILES
-                                                         : (unsigned)files.rlim_cur / 2;
-    fprintf(stderr,
-            "selvedge: --max-connections %u: this process may open %llu files, so at most %u connections\n",
-            wanted, (unsigned long long)files.rlim_cur, possible);
-    return possible;
-}
-
 static limits_t *make_limits(const settings_t *settings)
 {
-    limits_config_t config = {.connections = connections_possible(settings->max_connections),
-                              .connections_per_address = settings->max_connections_per_address,
-                              .opens_per_second = settings->max_opens_per_second,
-                              .requests_per_second = settings->max_requests_per_second};
+    limits_config_t config = server_limits(settings);
     uint64_t seed;
     random_bytes(&seed, sizeof seed);
     return limits_new(&config, seed);
@@ -270,22 +239,11 @@ static void start_rooms(process_t *process)
     puller_config_t puller = {
         .cdn_loop = text_of(node->cdn_loop), .now_ms = wall_now_ms, .heart = heart_claim(node->heartbeats)};
     node->puller = puller_start(&puller);
-    api_config_t api = {process->publisher,   node->ledger, wall_now_ms, wall_now_ms(),
-                        (int)process->parent, trace,        node};
+    api_config_t api = {process->publisher,   node->ledger,   wall_now_ms, wall_now_ms(),
+                        (int)process->parent, trace,          node,        reload_ask,
+                        reload_status,        process->reload};
     node->api = api_new(&api);
     process->housekeeping = housekeeping_start(node, wall_now_ms);
-}
-
-static bool find_ca_files(const settings_t *settings)
-{
-    for (size_t i = 0; i < settings->site_count; i++) {
-        const char *file = settings->sites[i].ca_file;
-        if (file == NULL || access(file, R_OK) == 0)
-            continue;
-        fprintf(stderr, "selvedge: --ca-file %s: cannot be read: %s\n", file, strerror(errno));
-        return false;
-    }
-    return true;
 }
 
 /* A build of libh2o that nobody has looked at may do: its own behaviour says so. */
@@ -305,19 +263,6 @@ static bool prove_guard(void)
     return guard_self_test(error, sizeof error) || complain(error);
 }
 
-/* What only the user who starts the node may be able to read. */
-static bool read_secrets(process_t *process)
-{
-    char error[CONFIGURATION_ERROR_MAX];
-    settings_t settings = process->settings;
-    process->configuration = configuration_new(&settings, NULL, error);
-    if (process->configuration == NULL)
-        return complain(error);
-    if (process->configuration->self_signed)
-        complain("no --cert given: https answers with a self-signed certificate for localhost");
-    return true;
-}
-
 static bool give_up_rights(const process_t *process)
 {
     char error[SANDBOX_ERROR_MAX];
@@ -329,14 +274,33 @@ static bool give_up_rights(const process_t *process)
            complain(error);
 }
 
+/* Of what the parent has gathered with the rights that are given up here. */
+static bool load(process_t *process)
+{
+    path_in_state(process, "admin-token", process->token_path);
+    reload_config_t config = {.source = process->source,
+                              .start = &process->settings,
+                              .handover = process->handover,
+                              .token_file = process->token_path,
+                              .now_ms = wall_now_ms};
+    process->reload = reload_new(&config);
+    if (process->reload == NULL)
+        return false;
+    const configuration_t *configuration = reload_newest(process->reload);
+    if (configuration->self_signed)
+        complain("no --cert given: https answers with a self-signed certificate for localhost");
+    if (configuration->settings.admin_token == NULL && configuration->settings.admin_token_file == NULL)
+        fprintf(stderr, "selvedge: the admin token is in %s\n", process->token_path);
+    return true;
+}
+
 /* What can be wrong is tried first: certificates, the token, the journal. */
 static bool prepare(process_t *process)
 {
-    if (!prove_guard() || !read_secrets(process) || !give_up_rights(process) ||
-        !find_ca_files(&process->settings))
+    if (!prove_guard() || !give_up_rights(process) || !load(process))
         return false;
     process->node.ledger = ledger_new(EXACT_SLOTS, FOLDED_SLOTS);
-    return find_token(process, process->configuration) && open_journal(process) && open_log(process);
+    return open_journal(process) && open_log(process);
 }
 
 static void say_ready(const process_t *process)
@@ -355,9 +319,11 @@ static void serve_signals(const process_t *process)
         int number;
         if (sigwait(&set, &number) != 0)
             continue;
-        if (number != SIGUSR1)
+        if (number == SIGHUP)
+            reload_take(process->reload);
+        else if (number != SIGUSR1)
             return;
-        if (process->node.access_log != NULL)
+        else if (process->node.access_log != NULL)
             access_log_reopen(process->node.access_log);
     }
 }
@@ -365,7 +331,9 @@ static void serve_signals(const process_t *process)
 static bool stop_rooms(process_t *process)
 {
     node_t *node = &process->node;
-    bool ended = server_stop(process->server, node, process->settings.shutdown_timeout_ms);
+    reload_stop(process->reload);
+    const settings_t *settings = &reload_newest(process->reload)->settings;
+    bool ended = server_stop(process->server, node, settings->shutdown_timeout_ms);
     housekeeping_stop(&process->housekeeping);
     publisher_stop(&process->publisher);
     if (!ended)
@@ -388,8 +356,8 @@ static void clean_up(process_t *process)
     if (process->journal != NULL)
         journal_close(&process->journal);
     journal_io_posix_close(&process->journal_io);
-    if (process->configuration != NULL)
-        configuration_unref(&process->configuration);
+    if (process->reload != NULL)
+        reload_free(&process->reload);
     if (process->node.ledger != NULL)
         ledger_free(&process->node.ledger);
     sockets_close(&process->sockets);
@@ -402,7 +370,8 @@ static bool run(process_t *process)
         return false;
     start_rooms(process);
     process->server =
-        server_start(&process->settings, process->sockets, &process->node, process->configuration);
+        server_start(&process->settings, process->sockets, &process->node, reload_newest(process->reload));
+    reload_serve(process->reload, process->server, &process->node);
     supervisor_ready(process->node.heartbeats);
     say_ready(process);
     serve_signals(process);
@@ -441,15 +410,39 @@ static bool open_node(process_t *process)
     return make_state_dir(process) && give_state(process);
 }
 
+/* In the parent the first time, then in a process of its own for each reload; with the starter's rights. What
+ * is wrong in the files is for the serving process to say. */
+static bool gather(void *context, int fd)
+{
+    process_t *process = context;
+    settings_source_t source = process->source;
+    if (process->handover == NULL) { /* they have just been read */
+        settings_gather(&process->settings, source.files);
+    } else {
+        settings_t *settings = must_calloc(1, sizeof *settings);
+        FILE *nowhere = fopen("/dev/null", "we");
+        source.files = files_new();
+        if (nowhere != NULL && settings_parse_again(&source, nowhere, settings))
+            settings_gather(settings, source.files);
+    }
+    if (files_write(source.files, fd))
+        return true;
+    fprintf(stderr, "selvedge: the configuration cannot be handed over: %s\n", strerror(errno));
+    return false;
+}
+
 static int run_node(process_t *process)
 {
     int status = EXIT_FAILURE;
-    supervisor_config_t config = {.serve = serve,
-                                  .stopping = let_go,
-                                  .context = process,
-                                  .heartbeat_limit_ms = process->settings.heartbeat_limit_ms};
-    if (open_node(process))
+    if (open_node(process) && (process->handover = handover_new(gather, process)) != NULL) {
+        files_free(&process->source.files);
+        supervisor_config_t config = {.serve = serve,
+                                      .stopping = let_go,
+                                      .context = process,
+                                      .handover = process->handover,
+                                      .heartbeat_limit_ms = process->settings.heartbeat_limit_ms};
         status = supervisor_run(&config);
+    }
     if (process->sockets != NULL)
         sockets_close(&process->sockets);
     remove_state_dir(process);
@@ -461,7 +454,8 @@ int main(int argc, char *argv[])
 {
     static process_t process;
     char error[SETTINGS_ERROR_MAX];
-    switch (settings_parse(argc, argv, SETTINGS_FILE, stdout, &process.settings, error, sizeof error)) {
+    process.source = (settings_source_t){argc, argv, SETTINGS_FILE, files_new()};
+    switch (settings_parse(&process.source, stdout, &process.settings, error, sizeof error)) {
     case SETTINGS_ANSWERED:
         return 0;
     case SETTINGS_MISTAKES:

@@ -55,11 +55,12 @@ static void answer_status(const exchange_t *exchange)
 {
     const api_config_t *config = &exchange->api->config;
     json_t *body = json_pack(
-        "{s:s,s:i,s:i,s:I,s:I,s:I,s:I,s:I}", "version", SELVEDGE_VERSION, "pid", config->pid, "serving_pid",
+        "{s:s,s:i,s:i,s:I,s:I,s:I,s:I,s:I,s:o}", "version", SELVEDGE_VERSION, "pid", config->pid, "serving_pid",
         (int)getpid(), "uptime_s", (json_int_t)((config->now_ms() - config->started_ms) / 1000), "sequence",
         (json_int_t)ledger_sequence(config->ledger), "objects", (json_int_t)gauge_get(GAUGE_OBJECTS),
         "memory_bytes", (json_int_t)gauge_get(GAUGE_MEMORY_BYTES), "memory_limit_bytes",
-        (json_int_t)gauge_get(GAUGE_MEMORY_LIMIT_BYTES));
+        (json_int_t)gauge_get(GAUGE_MEMORY_LIMIT_BYTES), "configuration",
+        config->configuration(config->reload_context));
     send_answer(exchange, api_answer_json(200, &body));
 }
 
@@ -107,6 +108,31 @@ static void answer_trace(const exchange_t *exchange)
     send_answer(exchange, answer);
 }
 
+/* --- Reload --- */
+
+/* Who asked for one. Allocated apart: its answer may come on another thread. */
+typedef struct {
+    answer_fn *answer;
+    void *context;
+} reload_call_t;
+
+static void on_reloaded(void *asked, bool in_force, void *report)
+{
+    reload_call_t *call = asked;
+    json_t *body = report;
+    api_answer_t answer = api_answer_json(in_force ? 200 : 422, &body);
+    call->answer(call->context, &answer);
+    free(call);
+}
+
+static void answer_reload(const exchange_t *exchange)
+{
+    const api_config_t *config = &exchange->api->config;
+    reload_call_t *call = must_alloc(sizeof *call);
+    *call = (reload_call_t){exchange->answer, exchange->context};
+    config->reload(config->reload_context, on_reloaded, call);
+}
+
 static const struct {
     const char *path;
     const char *allow;
@@ -114,7 +140,7 @@ static const struct {
     void (*answer)(const exchange_t *exchange);
 } routes[] = {
     {"/v1/purge", "POST", true, answer_purge},        {"/v1/status", "GET, HEAD", true, answer_status},
-    {"/v1/trace", "GET, HEAD", true, answer_trace},   {"/healthz", "GET, HEAD", false, answer_health},
+    {"/v1/reload", "POST", true, answer_reload},      {"/v1/trace", "GET, HEAD", true, answer_trace},   {"/healthz", "GET, HEAD", false, answer_health},
     {"/metrics", "GET, HEAD", false, answer_metrics},
 };
 
@@ -209,7 +235,7 @@ void api_handle(api_t *api, const api_rules_t *rules, const api_request_t *reque
     send_answer(&exchange,
                 api_answer_error(
                     API_NOT_FOUND, NULL,
-                    "there is nothing at this path; there is /v1/purge, /v1/status, /v1/trace, /healthz and "
+                    "there is nothing at this path; there is /v1/purge, /v1/reload, /v1/status, /v1/trace, /healthz and "
                     "/metrics"));
 }
 

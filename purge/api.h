@@ -2,6 +2,7 @@
  *
  *   POST /v1/purge   Authorization: Bearer TOKEN      200, 400, 401, 403, 413, 415, 500
  *   GET  /v1/trace?url=URL (percent-encoded), the same token
+ *   POST /v1/reload  the same token                    200, 401, 403, 422
  *   GET  /v1/status  Authorization: Bearer TOKEN
  *   GET  /healthz, GET /metrics                       no token
  */
@@ -14,6 +15,9 @@
 
 typedef struct api api_t;
 
+/* What came of a reload: a json_t *, an object, taken over. */
+typedef void api_reloaded_t(void *asked, bool in_force, void *report);
+
 /* What the API asks of the node it belongs to. */
 typedef struct {
     publisher_t *publisher;
@@ -24,6 +28,11 @@ typedef struct {
     /* How the node would treat a site's normalised target; a new json_t *. */
     void *(*trace)(void *context, const site_t *site, text_t target, int64_t now_ms);
     void *trace_context;
+    /* Has the configuration read anew; calls `reloaded` once, on any thread, when it is in force or refused. */
+    void (*reload)(void *context, api_reloaded_t *reloaded, void *asked);
+    /* Which configuration is in force, and how the last reload went; a new json_t *. */
+    void *(*configuration)(void *context);
+    void *reload_context;
 } api_config_t;
 
 /* What holds for one request: of the configuration that its worker has. */
@@ -54,7 +63,7 @@ enum { API_BODY_MAX = 1 << 20 };
 api_t *api_new(const api_config_t *config);
 void api_free(api_t **api);
 
-/* Calls `answer` exactly once: before returning for everything but a purge, for that on the publisher's thread. Neither
+/* Calls `answer` exactly once: before returning for everything but a purge, for that on the publisher's thread, and a reload. Neither
  * the rules nor the texts in the request are needed after api_handle returns. `context` is handed back. */
 void api_handle(api_t *api, const api_rules_t *rules, const api_request_t *request, void (*answer)(void *context, api_answer_t *answer), void *context);
 

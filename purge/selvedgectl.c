@@ -1,6 +1,8 @@
 /* selvedgectl: the command line of the admin API. */
 #include "purge/selvedgectl.h"
 
+#include "conf/settings.h"
+
 /* The token, from where the most explicit word about it says. False: *code is the exit code. */
 static bool find_token(const ctl_options_t *options, char token[TOKEN_LENGTH_MAX + 1], ctl_exit_t *code)
 {
@@ -69,18 +71,37 @@ static char *trace_path(const char *url)
     return path;
 }
 
+/* Of a file on this machine; no node is asked. */
+static ctl_exit_t check(const char *file)
+{
+    char *line[] = {"selvedgectl", "--config", (char *)(uintptr_t)file, "--check", NULL};
+    char error[SETTINGS_ERROR_MAX];
+    settings_source_t source = {4, line, SETTINGS_FILE, files_new()};
+    settings_t *settings = must_calloc(1, sizeof *settings);
+    settings_outcome_t outcome = settings_parse(&source, stdout, settings, error, sizeof error);
+    settings_free(settings);
+    free(settings);
+    files_free(&source.files);
+    return outcome == SETTINGS_ANSWERED ? CTL_DONE : CTL_FAILED;
+}
+
 static ctl_exit_t run(const ctl_options_t *options)
 {
     char token[TOKEN_LENGTH_MAX + 1], *body = NULL;
     ctl_exit_t code;
     ctl_answer_t answer;
+    if (options->command == CTL_CHECK)
+        return check(options->urls[0]);
     if (!find_token(options, token, &code))
         return code;
     if (options->command == CTL_PURGE && (body = purge_body(options)) == NULL)
         return ctl_complain(options->json, CTL_USAGE, "usage", "a URL, site or reason is not UTF-8");
     char *path = options->command == CTL_TRACE ? trace_path(options->urls[0]) : NULL;
-    const char *fixed = options->command == CTL_PURGE ? "/v1/purge" : "/v1/status";
-    ctl_exchange(options, path != NULL ? path : fixed, token, body, &answer);
+    const char *fixed = options->command == CTL_PURGE    ? "/v1/purge"
+                        : options->command == CTL_RELOAD ? "/v1/reload"
+                                                         : "/v1/status";
+    const char *sent = options->command == CTL_RELOAD ? "" : body;
+    ctl_exchange(options, path != NULL ? path : fixed, token, sent, &answer);
     free(path);
     free(body);
     code = ctl_report(options, &answer);

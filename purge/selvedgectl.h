@@ -1,4 +1,4 @@
-/* selvedgectl: purges and status from the command line, over the admin API. For purge/selvedgectl*.c only. */
+/* selvedgectl: the admin API from the command line. For purge/selvedgectl*.c only. */
 #ifndef SELVEDGE_PURGE_SELVEDGECTL_H
 #define SELVEDGE_PURGE_SELVEDGECTL_H
 
@@ -22,8 +22,8 @@ typedef struct {
     const char *token_file;
     bool json;
     long timeout_ms;
-    enum { CTL_NO_COMMAND, CTL_PURGE, CTL_STATUS, CTL_TRACE } command;
-    /* Of a purge; one URL of a trace. */
+    enum { CTL_NO_COMMAND, CTL_PURGE, CTL_STATUS, CTL_TRACE, CTL_RELOAD, CTL_CHECK } command;
+    /* Of a purge; one URL of a trace; one file of a check. */
     char *const *urls;
     int url_count;
     const char *site, *reason;
@@ -44,7 +44,7 @@ typedef struct {
     char error[256]; /* not answered: why */
 } ctl_answer_t;
 
-/* body NULL: GET, else POST of JSON. */
+/* body NULL: GET, else POST of JSON, or of nothing when it is empty. */
 void ctl_exchange(const ctl_options_t *options, const char *path, const char *token, const char *body,
                   ctl_answer_t *answer);
 

@@ -44,7 +44,7 @@ static struct curl_slist *fields_of(const char *token, const char *body)
     struct curl_slist *fields = curl_slist_append(NULL, authorization);
     fields = curl_slist_append(fields, "Expect:");
     if (body != NULL)
-        fields = curl_slist_append(fields, "Content-Type: application/json");
+        fields = curl_slist_append(fields, *body != 0 ? "Content-Type: application/json" : "Content-Type:");
     MUST(fields != NULL);
     return fields;
 }

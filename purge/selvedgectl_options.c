@@ -9,7 +9,11 @@ static const char help[] =
     "       selvedgectl [OPTION]... purge --site NAME | --everything\n"
     "       selvedgectl [OPTION]... status\n"
     "       selvedgectl [OPTION]... trace URL\n"
-    "Purges responses from a Selvedge node, shows how it is, and how it would treat a URL.\n"
+    "       selvedgectl [OPTION]... reload\n"
+    "       selvedgectl check FILE\n"
+    "Purges responses from a Selvedge node, shows how it is and how it would treat a URL, and has it read "
+    "its\n"
+    "configuration anew.\n"
     "\n"
     "  --admin URL        The node's admin listener. Default: $SELVEDGE_ADMIN, else http://127.0.0.1:8081.\n"
     "  --token-file FILE  The file with the admin token. Default: the token in $SELVEDGE_TOKEN, else the "
@@ -24,6 +28,17 @@ static const char help[] =
     "  --everything       Everything.\n"
     "  --soft             Mark as stale rather than forget: the origin is asked whether it has changed.\n"
     "  --reason TEXT      Why, at most 1024 bytes.\n"
+    "\n"
+    "reload               Ends with 0 when the new configuration is in force: no request that arrives from "
+    "then "
+    "on is\n"
+    "                     served by the one before. What changed is said, and what needs a restart; or, with "
+    "1, "
+    "the\n"
+    "                     mistakes that keep the one before in force.\n"
+    "check FILE           The mistakes of a configuration file, as `selvedge --config FILE --check` tells "
+    "them; 0 "
+    "or 1.\n"
     "\n"
     "When purge ends with 0, no request that arrives from then on gets what was stored before.\n"
     "\n"
@@ -144,34 +159,47 @@ static const char *wrong_status(const ctl_options_t *options)
 {
     if (options->url_count > 0 || options->site != NULL || options->everything || options->soft ||
         options->reason != NULL)
-        return "status takes neither URLs nor the options of purge";
+        return "status and reload take neither URLs nor the options of purge";
     return NULL;
 }
+
+static const char *wrong_check(const ctl_options_t *options)
+{
+    return options->url_count == 1 ? NULL : "check takes one file";
+}
+
+typedef const char *wrong_t(const ctl_options_t *options);
+
+static const struct {
+    const char *name;
+    int command;
+    wrong_t *wrong;
+} commands[] = {{"purge", CTL_PURGE, wrong_purge},
+                {"status", CTL_STATUS, wrong_status},
+                {"trace", CTL_TRACE, wrong_trace},
+                {"reload", CTL_RELOAD, wrong_status},
+                {"check", CTL_CHECK, wrong_check}};
 
 /* The command and what follows it. */
 static bool take_command(int argc, char **argv, ctl_options_t *options, ctl_exit_t *code)
 {
-    const char *wrong;
     if (optind == argc) {
-        *code = wrong_usage(options, "the command is missing: purge, status or trace", "");
+        *code = wrong_usage(options, "the command is missing: purge, status, trace, reload or check", "");
         return false;
     }
-    const char *command = argv[optind];
+    const char *name = argv[optind];
+    size_t i = 0, count = sizeof commands / sizeof *commands;
+    while (i < count && strcmp(commands[i].name, name) != 0)
+        i++;
+    if (i == count) {
+        *code =
+            wrong_usage(options, " is not a command; there are purge, status, trace, reload and check", name);
+        return false;
+    }
+    options->command = commands[i].command;
     options->urls = argv + optind + 1;
     options->url_count = argc - optind - 1;
-    if (strcmp(command, "purge") == 0) {
-        options->command = CTL_PURGE;
-        wrong = wrong_purge(options);
-    } else if (strcmp(command, "status") == 0) {
-        options->command = CTL_STATUS;
-        wrong = wrong_status(options);
-    } else if (strcmp(command, "trace") == 0) {
-        options->command = CTL_TRACE;
-        wrong = wrong_trace(options);
-    } else {
-        *code = wrong_usage(options, " is not a command; there are purge, status and trace", command);
-        return false;
-    }
+    const char *wrong = commands[i].wrong(options);
     if (wrong != NULL)
         *code = wrong_usage(options, wrong, "");
     return wrong == NULL;

@@ -54,6 +54,12 @@ static void print_status(json_t *body)
     printf("sequence  %lld\n", json_integer_value(json_object_get(body, "sequence")));
     printf("objects   %lld\n", json_integer_value(json_object_get(body, "objects")));
     printf("memory    %.1f of %.1f MiB\n", (double)used / 1048576, (double)limit / 1048576);
+    json_t *configuration = json_object_get(body, "configuration");
+    const char *loaded = json_string_value(json_object_get(configuration, "loaded"));
+    const char *refused = json_string_value(json_object_get(configuration, "last_reload_refused"));
+    printf("loaded    %s\n", loaded != NULL ? loaded : "?");
+    if (refused != NULL)
+        printf("refused   %s: the configuration of before is in force\n", refused);
 }
 
 static json_int_t number(json_t *object, const char *name)
@@ -92,6 +98,31 @@ static void print_trace(json_t *body)
     if (json_is_object(purge))
         printf("purge      %s, %s, sequence %lld\n", word(purge, "rule"), word(purge, "mode"),
                number(purge, "sequence"));
+}
+
+static void print_list(FILE *out, const char *label, json_t *list)
+{
+    size_t index;
+    json_t *text;
+    json_array_foreach(list, index, text)
+        fprintf(out, "%s%s\n", label, json_is_string(text) ? json_string_value(text) : "?");
+}
+
+static ctl_exit_t report_reload(const ctl_options_t *options, json_t *body)
+{
+    bool in_force = json_is_true(json_object_get(body, "in_force"));
+    if (options->json) {
+        json_dumpf(body, stdout, JSON_COMPACT);
+        putchar('\n');
+    } else if (in_force) {
+        puts("reloaded: the new configuration is in force");
+        print_list(stdout, "changed          ", json_object_get(body, "changed"));
+        print_list(stdout, "needs a restart  ", json_object_get(body, "needs_restart"));
+    } else {
+        print_list(stderr, "selvedgectl: ", json_object_get(body, "mistakes"));
+        fputs("selvedgectl: not reloaded: the configuration before stays in force\n", stderr);
+    }
+    return in_force ? CTL_DONE : CTL_FAILED;
 }
 
 static ctl_exit_t report_success(const ctl_options_t *options, const ctl_answer_t *answer, json_t *body)
@@ -139,7 +170,7 @@ static ctl_exit_t report_error(const ctl_options_t *options, const ctl_answer_t 
 static bool is_success(const ctl_options_t *options, const ctl_answer_t *answer, json_t *body)
 {
     static const char *const told[] = {
-        [CTL_PURGE] = "id", [CTL_STATUS] = "version", [CTL_TRACE] = "treatment"};
+        [CTL_PURGE] = "id", [CTL_STATUS] = "version", [CTL_TRACE] = "treatment", [CTL_RELOAD] = "in_force"};
     return answer->status >= 200 && answer->status < 300 &&
            json_is_string(json_object_get(body, told[options->command]));
 }
@@ -151,7 +182,9 @@ ctl_exit_t ctl_report(const ctl_options_t *options, const ctl_answer_t *answer)
     json_t *body = json_loads(answer->body, JSON_REJECT_DUPLICATES, NULL);
     json_t *error = json_object_get(body, "error");
     ctl_exit_t code;
-    if (is_success(options, answer, body))
+    if (options->command == CTL_RELOAD && json_is_boolean(json_object_get(body, "in_force")))
+        code = report_reload(options, body);
+    else if (is_success(options, answer, body))
         code = report_success(options, answer, body);
     else if (json_is_object(error))
         code = report_error(options, answer, error);

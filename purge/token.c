@@ -25,10 +25,10 @@ bool token_is_valid(text_t token)
     return length > 0;
 }
 
-/* The first line, trimmed, as a token. */
-static bool take_line(const char *path, const char *text, size_t length, char token[TOKEN_LENGTH_MAX + 1],
-                      char error[TOKEN_ERROR_MAX])
+bool token_in(const char *path, text_t bytes, char token[TOKEN_LENGTH_MAX + 1], char error[TOKEN_ERROR_MAX])
 {
+    const char *text = bytes.data;
+    size_t length = bytes.length;
     static const char blank[] = " \t\r\n";
     size_t start = 0;
     while (start < length && text[start] != 0 && strchr(blank, text[start]) != NULL)
@@ -59,7 +59,7 @@ bool token_read(const char *path, char token[TOKEN_LENGTH_MAX + 1], char error[T
         snprintf(error, TOKEN_ERROR_MAX, "%.300s cannot be read: %s", path, strerror(errno));
     if (fd >= 0)
         close(fd);
-    return length >= 0 && take_line(path, text, (size_t)length, token, error);
+    return length >= 0 && token_in(path, (text_t){text, (size_t)length}, token, error);
 }
 
 static void make(char token[TOKEN_LENGTH_MAX + 1])

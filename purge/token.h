@@ -9,8 +9,10 @@ enum { TOKEN_LENGTH_MAX = 512, TOKEN_ERROR_MAX = 512 };
 /* Letters, digits and - . _ ~ + / with = at the end only (RFC 6750), at most TOKEN_LENGTH_MAX. */
 bool token_is_valid(text_t token);
 
-/* The first line of a file, white space around it dropped. False: `error` is a sentence that names the file.
- */
+/* The first line of a file's bytes, white space around it dropped. False: `error` is a sentence that names the
+ * file. */
+bool token_in(const char *path, text_t bytes, char token[TOKEN_LENGTH_MAX + 1], char error[TOKEN_ERROR_MAX]);
+/* The same, of the file. */
 bool token_read(const char *path, char token[TOKEN_LENGTH_MAX + 1], char error[TOKEN_ERROR_MAX]);
 
 /* The token of a file or, when there is no such file, a fresh one of 256 random bits that is written there

@@ -14,6 +14,7 @@ memory_t *memory_new(const memory_config_t *config)
 {
     memory_t *memory = must_calloc(1, sizeof *memory);
     memory->config = *config;
+    memory_set_max_object(memory, config->max_object_bytes);
     memory->index = cds_lfht_new_flavor(1024, 1024, 0, CDS_LFHT_AUTO_RESIZE | CDS_LFHT_ACCOUNTING,
                                         &urcu_memb_flavor, NULL);
     MUST(memory->index != NULL);
@@ -329,7 +330,12 @@ bool memory_is_pressed(const memory_t *memory)
 
 uint64_t memory_max_object(const memory_t *memory)
 {
-    return memory->config.max_object_bytes;
+    return atomic_load_explicit(&memory->max_object_bytes, memory_order_relaxed);
+}
+
+void memory_set_max_object(memory_t *memory, uint64_t bytes)
+{
+    atomic_store_explicit(&memory->max_object_bytes, bytes, memory_order_relaxed);
 }
 
 uint64_t memory_limit(const memory_t *memory)

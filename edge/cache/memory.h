@@ -110,6 +110,8 @@ uint64_t memory_pinned_bytes(const memory_t *memory);
 bool memory_is_pressed(const memory_t *memory);
 
 uint64_t memory_max_object(const memory_t *memory);
+/* Another, for what is fetched from now on. Any thread. */
+void memory_set_max_object(memory_t *memory, uint64_t bytes);
 uint64_t memory_limit(const memory_t *memory);
 uint64_t memory_bytes(const memory_t *memory);
 uint64_t memory_objects(const memory_t *memory);

@@ -67,6 +67,7 @@ struct home {
 
 struct memory {
     memory_config_t config;
+    _Atomic uint64_t max_object_bytes; /* config's, until another is set */
     memory_account_t account;
     _Atomic int64_t objects;
     struct cds_lfht *index;

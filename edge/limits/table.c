@@ -20,8 +20,8 @@ struct limits_slot {
 };
 
 struct limits {
-    limits_config_t config;
-    bucket_rate_t opens, requests;
+    /* Each is looked at once for what it limits, and may be another the next time. */
+    _Atomic unsigned most_connections, connections_per_address, opens_per_second, requests_per_second;
     uint64_t seed;
     size_t set_count; /* a power of two */
     limits_slot_t *slots;
@@ -29,15 +29,25 @@ struct limits {
     _Alignas(CACHE_LINE) _Atomic unsigned connections;
 };
 
+static unsigned get(const _Atomic unsigned *limit)
+{
+    return atomic_load_explicit(limit, memory_order_relaxed);
+}
+
+void limits_configure(limits_t *limits, const limits_config_t *config)
+{
+    atomic_store_explicit(&limits->most_connections, config->connections, memory_order_relaxed);
+    atomic_store_explicit(&limits->connections_per_address, config->connections_per_address,
+                          memory_order_relaxed);
+    atomic_store_explicit(&limits->opens_per_second, config->opens_per_second, memory_order_relaxed);
+    atomic_store_explicit(&limits->requests_per_second, config->requests_per_second, memory_order_relaxed);
+}
+
 limits_t *limits_new(const limits_config_t *config, uint64_t seed)
 {
     limits_t *limits = must_calloc_aligned(sizeof *limits);
-    limits->config = *config;
+    limits_configure(limits, config);
     limits->seed = seed;
-    if (config->opens_per_second > 0)
-        limits->opens = bucket_rate(config->opens_per_second, OPENS_BURST_SECONDS);
-    if (config->requests_per_second > 0)
-        limits->requests = bucket_rate(config->requests_per_second, REQUESTS_BURST_SECONDS);
     limits->set_count = SETS_MIN;
     while (limits->set_count * SET_SLOTS < (size_t)config->connections * SLOTS_PER_CONNECTION)
         limits->set_count *= 2;
@@ -115,15 +125,25 @@ static limits_slot_t *find(limits_slot_t *set, limits_address_t address)
     return free_one;
 }
 
+/* How long until it has a token; 0: one was taken, or none is needed. */
+static int64_t take_token(bucket_t *bucket, const _Atomic unsigned *per_second, unsigned burst_seconds,
+                          int64_t now_us)
+{
+    unsigned rate = get(per_second);
+    if (rate == 0)
+        return 0;
+    bucket_rate_t bucket_rate_now = bucket_rate(rate, burst_seconds);
+    return bucket_take(bucket, &bucket_rate_now, now_us);
+}
+
 static refusal_t enter(const limits_t *limits, limits_slot_t *slot, int64_t now_us)
 {
-    const limits_config_t *config = &limits->config;
+    unsigned most = get(&limits->connections_per_address);
     if (slot == NULL)
         return REFUSED_ADDRESSES;
-    if (config->opens_per_second > 0 && bucket_take(&slot->opens, &limits->opens, now_us) > 0)
+    if (take_token(&slot->opens, &limits->opens_per_second, OPENS_BURST_SECONDS, now_us) > 0)
         return REFUSED_OPENS;
-    if (config->connections_per_address > 0 &&
-        atomic_load_explicit(&slot->connections, memory_order_relaxed) >= config->connections_per_address)
+    if (most > 0 && get(&slot->connections) >= most)
         return REFUSED_ADDRESS;
     atomic_fetch_add_explicit(&slot->connections, 1, memory_order_relaxed);
     return REFUSALS;
@@ -131,7 +151,8 @@ static refusal_t enter(const limits_t *limits, limits_slot_t *slot, int64_t now_
 
 refusal_t limits_enter(limits_t *limits)
 {
-    if (atomic_fetch_add_explicit(&limits->connections, 1, memory_order_relaxed) < limits->config.connections)
+    if (atomic_fetch_add_explicit(&limits->connections, 1, memory_order_relaxed) <
+        get(&limits->most_connections))
         return REFUSALS;
     atomic_fetch_sub_explicit(&limits->connections, 1, memory_order_relaxed);
     return REFUSED_CONNECTIONS;
@@ -170,9 +191,8 @@ void limits_close(limits_t *limits, limits_slot_t *slot)
 
 unsigned limits_request(const limits_t *limits, limits_slot_t *slot, int64_t now_us)
 {
-    if (limits->config.requests_per_second == 0)
-        return 0;
-    int64_t wait_us = bucket_take(&slot->requests, &limits->requests, now_us);
+    int64_t wait_us =
+        take_token(&slot->requests, &limits->requests_per_second, REQUESTS_BURST_SECONDS, now_us);
     return (unsigned)((wait_us + 999999) / 1000000);
 }
 

@@ -16,7 +16,7 @@
 
 /* 0: no such limit. */
 typedef struct {
-    unsigned connections;             /* in all; fixes the table's size */
+    unsigned connections;             /* in all; the first fixes the table's size */
     unsigned connections_per_address; /* open at once */
     unsigned opens_per_second;        /* new connections of one address */
     unsigned requests_per_second;     /* of one address */
@@ -26,6 +26,8 @@ typedef struct limits limits_t;
 typedef struct limits_slot limits_slot_t;
 
 limits_t *limits_new(const limits_config_t *config, uint64_t seed);
+/* Other limits, for those that come from now on; the table keeps its size. Any thread. */
+void limits_configure(limits_t *limits, const limits_config_t *config);
 /* No connection is open. */
 void limits_free(limits_t **limits);
 

@@ -10,7 +10,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-enum { PURGE_KINDS = 3, PURGE_MODES = 2, ONE = 1, METRIC_LABELS_MAX = 3 };
+enum { PURGE_KINDS = 3, PURGE_MODES = 2, RESULTS = 2, ONE = 1, METRIC_LABELS_MAX = 3 };
 
 typedef enum {
     LABEL_NONE,
@@ -22,6 +22,7 @@ typedef enum {
     LABEL_REASON,
     LABEL_CUT,
     LABEL_REFUSAL,
+    LABEL_RESULT,
     LABELS
 } label_t;
 
@@ -59,7 +60,9 @@ typedef enum {
             "selvedge_readers_cut_off_total",                                                                \
             "Clients cut off because they fell too far behind a response that is not stored.")               \
     COUNTER(restarts, [ONE][ONE][ONE], (LABEL_NONE, LABEL_NONE, LABEL_NONE), "selvedge_restarts_total",      \
-            "Times that the serving process was started again after an abnormal end.")
+            "Times that the serving process was started again after an abnormal end.")                       \
+    COUNTER(reloads, [RESULTS][ONE][ONE], (LABEL_RESULT, LABEL_NONE, LABEL_NONE), "selvedge_reloads_total",  \
+            "Reloads of the configuration, by whether the new one came into force.")
 
 typedef _Atomic uint64_t cell_t;
 
@@ -104,6 +107,7 @@ static const char *const reason_names[GUARD_REASONS] = {
     "bad_url",          "header_too_large", "too_many_resets", "too_many_settings", "too_many_frames", "too_many_fills",
     "too_many_fields",  "url_too_long",     "unknown_host"};
 
+static const char *const result_names[RESULTS] = {"refused", "ok"};
 static const char *const cut_names[CUTS] = {"idle", "header", "stall", "memory"};
 
 static const char *const refusal_names[REFUSALS] = {
@@ -126,6 +130,7 @@ static const struct {
     [LABEL_REASON] = {"reason", GUARD_REASONS, reason_names},
     [LABEL_CUT] = {"reason", CUTS, cut_names},
     [LABEL_REFUSAL] = {"reason", REFUSALS, refusal_names},
+    [LABEL_RESULT] = {"result", RESULTS, result_names},
 };
 
 /* Under blocks_lock. */
@@ -262,6 +267,11 @@ void count_access_log_dropped(uint64_t lines)
 void count_restarts(uint64_t restarts)
 {
     count(CELL(restarts[0][0][0]), restarts);
+}
+
+void count_reload(bool in_force)
+{
+    count(CELL(reloads[in_force][0][0]), 1);
 }
 
 void count_reader_cut_off(void)

@@ -61,6 +61,7 @@ void count_cut(cut_t reason); /* a client's connection, for keeping the node wai
 void count_refusal(refusal_t reason);
 void count_access_log_dropped(uint64_t lines);
 void count_restarts(uint64_t restarts);
+void count_reload(bool in_force);
 void count_reader_cut_off(void); /* a reader that fell behind a bounded window */
 
 void gauge_set(gauge_t gauge, uint64_t value);

@@ -1,13 +1,18 @@
 #include "edge/server/server.h"
 
 #include <stdatomic.h>
+#include <sys/resource.h>
 #include <time.h>
 
 #include "edge/request.h"
 #include "edge/server/admin.h"
 #include "edge/server/worker.h"
 
-enum { ADMIN_STOP_MS = 2000, CUT_OFF_MS = 5000 };
+enum {
+    ADMIN_STOP_MS = 2000,
+    CUT_OFF_MS = 5000,
+    OTHER_FILES = 512 /* listeners, origins, logs, the journal */
+};
 
 struct server {
     const settings_t *settings;
@@ -62,6 +67,34 @@ server_t *server_start(const settings_t *settings, sockets_t *sockets, node_t *n
     for (unsigned i = 0; i < server->worker_count; i++)
         server->workers[i] = start_worker(server, node, configuration, i);
     return server;
+}
+
+/* --- Limits --- */
+
+/* As many connections as there are files for, but for those that are needed otherwise. */
+static unsigned connections_possible(unsigned wanted)
+{
+    struct rlimit files;
+    MUST(getrlimit(RLIMIT_NOFILE, &files) == 0);
+    files.rlim_cur = files.rlim_max;
+    if (setrlimit(RLIMIT_NOFILE, &files) != 0)
+        MUST(getrlimit(RLIMIT_NOFILE, &files) == 0);
+    if (files.rlim_cur >= (rlim_t)wanted + OTHER_FILES)
+        return wanted;
+    unsigned possible = files.rlim_cur > 2 * OTHER_FILES ? (unsigned)files.rlim_cur - OTHER_FILES
+                                                         : (unsigned)files.rlim_cur / 2;
+    fprintf(stderr,
+            "selvedge: --max-connections %u: this process may open %llu files, so at most %u connections\n",
+            wanted, (unsigned long long)files.rlim_cur, possible);
+    return possible;
+}
+
+limits_config_t server_limits(const settings_t *settings)
+{
+    return (limits_config_t){.connections = connections_possible(settings->max_connections),
+                             .connections_per_address = settings->max_connections_per_address,
+                             .opens_per_second = settings->max_opens_per_second,
+                             .requests_per_second = settings->max_requests_per_second};
 }
 
 /* --- Switching --- */

@@ -13,6 +13,10 @@ typedef struct server server_t;
 server_t *server_start(const settings_t *settings, sockets_t *sockets, node_t *node,
                        configuration_t *configuration);
 
+/* What the settings say of clients, and no more connections than this process may have files for: then that
+ * is said on stderr. */
+limits_config_t server_limits(const settings_t *settings);
+
 /* All workers switch to the configuration, of which they take references. `done` is called once, on the last
  * one's thread, when all serve by it. Not after server_stop(). */
 void server_take(server_t *server, configuration_t *configuration, void (*done)(void *context),

@@ -46,6 +46,7 @@ sigset_t supervisor_signals(void)
     sigaddset(&set, SIGTERM);
     sigaddset(&set, SIGINT);
     sigaddset(&set, SIGUSR1);
+    sigaddset(&set, SIGHUP);
     return set;
 }
 
@@ -92,9 +93,11 @@ static void forget_pulses(supervisor_t *supervisor)
 static bool start(supervisor_t *supervisor)
 {
     forget_pulses(supervisor);
+    handover_prepare(supervisor->config->handover);
     pid_t parent = getpid(), child = fork();
     if (child == 0) {
         supervisor_die_with_parent(parent);
+        handover_enter(supervisor->config->handover);
         sigset_t set;
         sigemptyset(&set);
         sigaddset(&set, SIGCHLD);
@@ -159,6 +162,10 @@ static void check_pulses(supervisor_t *supervisor, int64_t check_ms)
 
 static void pass_on(supervisor_t *supervisor, int number)
 {
+    if (number == SIGHUP) {
+        handover_begin(supervisor->config->handover);
+        return;
+    }
     if (number != SIGUSR1 && !supervisor->stopping) {
         supervisor->stopping = true;
         notify_say(&supervisor->notify, "STOPPING=1");
@@ -183,11 +190,14 @@ static void take_signal(supervisor_t *supervisor, int64_t timeout_ms)
         timeout_ms = LONGEST_WAIT_MS;
     sigset_t set = supervisor_signals();
     sigaddset(&set, SIGCHLD);
+    sigaddset(&set, handover_signal());
     struct timespec timeout = {timeout_ms / 1000, timeout_ms % 1000 * 1000000};
     int number = sigtimedwait(&set, NULL, &timeout);
-    if (number > 0 && number != SIGCHLD)
+    if (number > 0 && number != SIGCHLD && number != handover_signal())
         pass_on(supervisor, number);
     notify_manager(supervisor);
+    if (!supervisor->stopping)
+        handover_turn(supervisor->config->handover, supervisor->child);
 }
 
 /* True when the child has ended, with its status. */
@@ -307,6 +317,7 @@ int supervisor_run(const supervisor_config_t *config)
     MUST(supervisor.heartbeats != MAP_FAILED);
     sigset_t set = supervisor_signals();
     sigaddset(&set, SIGCHLD);
+    sigaddset(&set, handover_signal());
     sigprocmask(SIG_BLOCK, &set, NULL);
     int result;
     while (run_one(&supervisor, &result))

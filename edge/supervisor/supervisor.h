@@ -9,6 +9,7 @@
 
 #include <signal.h>
 
+#include "edge/supervisor/handover.h"
 #include "edge/supervisor/heartbeat.h"
 
 typedef struct {
@@ -19,6 +20,7 @@ typedef struct {
      * nobody queues for a process that will not come. */
     void (*stopping)(void *context);
     void *context;
+    handover_t *handover; /* of configurations, on HUP */
     /* A process of which a thread has hung is killed after nine tenths of this, so that the next one answers
      * within it. */
     int64_t heartbeat_limit_ms;
@@ -28,7 +30,7 @@ typedef struct {
  * again: its status is the result. Call it before any thread exists. */
 int supervisor_run(const supervisor_config_t *config);
 
-/* What the parent passes on: TERM, INT and USR1. */
+/* What the parent passes on: TERM, INT and USR1; and HUP, with a configuration. */
 sigset_t supervisor_signals(void);
 
 /* The serving process: it serves. From here on its end is one to start again after. */

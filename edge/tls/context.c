@@ -118,7 +118,7 @@ typedef bool use_t(SSL_CTX *context, FILE *stream, const tls_file_t *file, char 
 
 static bool use_file(SSL_CTX *context, use_t *use, const tls_file_t *file, char *error, size_t error_size)
 {
-    FILE *stream = fopen(file->path, "re");
+    FILE *stream = files_open(file->files, file->path);
     if (stream == NULL)
         return fail(error, error_size, file, strerror(errno));
     int first = fgetc(stream); /* a directory opens, and fails here */

@@ -4,6 +4,7 @@
 #ifndef SELVEDGE_EDGE_TLS_CONTEXT_H
 #define SELVEDGE_EDGE_TLS_CONTEXT_H
 
+#include "conf/files.h"
 #include "edge/base.h"
 
 #include <openssl/ssl.h>
@@ -11,6 +12,7 @@
 /* A file, and what messages call the setting that names it. */
 typedef struct {
     const char *called, *path;
+    files_t *files; /* where it is found; NULL: on the disk */
 } tls_file_t;
 
 /* Without a certificate. NULL when it cannot be, with a sentence in error. The caller owns it (SSL_CTX_free).

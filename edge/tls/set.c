@@ -91,42 +91,42 @@ static int set_place(void)
 
 typedef struct {
     const settings_t *settings;
+    files_t *files;
     tls_tickets_t *tickets;
     set_t *set;
     char *error;
     size_t capacity;
 } making_t;
 
-static tls_file_t file_of(const settings_t *settings, const settings_file_t *file, const char *option,
+static tls_file_t file_of(const making_t *making, const settings_file_t *file, const char *option,
                           const char *key, char called[CALLED_MAX])
 {
     if (file->line > 0)
-        snprintf(called, CALLED_MAX, "%.500s:%zu:%zu: certificates[].%s", settings->file, file->line,
+        snprintf(called, CALLED_MAX, "%.500s:%zu:%zu: certificates[].%s", making->settings->file, file->line,
                  file->column, key);
     else
         snprintf(called, CALLED_MAX, "%s", option);
-    return (tls_file_t){called, file->path};
+    return (tls_file_t){called, file->path, making->files};
 }
 
-static tls_file_t certificate_file(const settings_t *settings, size_t index, char called[CALLED_MAX])
+static tls_file_t certificate_file(const making_t *making, size_t index, char called[CALLED_MAX])
 {
-    return file_of(settings, &settings->certificates[index].certificate, "--cert", "cert", called);
+    return file_of(making, &making->settings->certificates[index].certificate, "--cert", "cert", called);
 }
 
 static bool add_staple(making_t *making, size_t index, SSL_CTX *context)
 {
     char called[CALLED_MAX];
     const settings_file_t *staple = &making->settings->certificates[index].staple;
-    tls_file_t file = file_of(making->settings, staple, "--ocsp-staple", "ocsp_staple", called);
+    tls_file_t file = file_of(making, staple, "--ocsp-staple", "ocsp_staple", called);
     return staple->path == NULL || tls_staple(context, &file, making->error, making->capacity);
 }
 
 static SSL_CTX *read_one(making_t *making, size_t index)
 {
     char cert_called[CALLED_MAX], key_called[CALLED_MAX];
-    const settings_t *settings = making->settings;
-    tls_file_t certificate = certificate_file(settings, index, cert_called);
-    tls_file_t key = file_of(settings, &settings->certificates[index].key, "--key", "key", key_called);
+    tls_file_t certificate = certificate_file(making, index, cert_called);
+    tls_file_t key = file_of(making, &making->settings->certificates[index].key, "--key", "key", key_called);
     SSL_CTX *context = tls_server_context(&certificate, &key, making->error, making->capacity);
     if (context == NULL || add_staple(making, index, context))
         return context;
@@ -137,7 +137,7 @@ static SSL_CTX *read_one(making_t *making, size_t index)
 static bool refuse(making_t *making, size_t index, const char *what)
 {
     char called[CALLED_MAX];
-    tls_file_t file = certificate_file(making->settings, index, called);
+    tls_file_t file = certificate_file(making, index, called);
     snprintf(making->error, making->capacity, "%s %.200s: %s", file.called, file.path, what);
     return false;
 }
@@ -216,10 +216,11 @@ static void ask_for_names(set_t *set)
     }
 }
 
-SSL_CTX *tls_set_new(const settings_t *settings, tls_tickets_t *tickets, char *error, size_t capacity)
+SSL_CTX *tls_set_new(const settings_t *settings, files_t *files, tls_tickets_t *tickets, char *error,
+                     size_t capacity)
 {
     size_t count = settings->certificate_count > 0 ? settings->certificate_count : 1;
-    making_t making = {settings, tickets, NULL, error, capacity};
+    making_t making = {settings, files, tickets, NULL, error, capacity};
     making.set = must_calloc(1, sizeof *making.set + count * sizeof making.set->contexts[0]);
     making.set->names = tls_names_new();
     bool good = true;

@@ -15,7 +15,8 @@
  * references of its own to the tickets; the sets that follow it are given the same. NULL when it cannot be,
  * with a sentence in error that names the setting's file, line and column, what is wrong, and the
  * certificate's file. */
-SSL_CTX *tls_set_new(const settings_t *settings, tls_tickets_t *tickets, char *error, size_t capacity);
+SSL_CTX *tls_set_new(const settings_t *settings, files_t *files, tls_tickets_t *tickets, char *error,
+                     size_t capacity);
 
 /* Does any listener need one? */
 bool tls_set_needed(const settings_t *settings);

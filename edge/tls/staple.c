@@ -54,9 +54,9 @@ static bool give_to(SSL_CTX *context, staple_t *staple)
 
 /* --- Read and judged --- */
 
-static staple_t *read_file(const char *path, const char **why)
+static staple_t *read_file(const tls_file_t *file, const char **why)
 {
-    FILE *stream = fopen(path, "re");
+    FILE *stream = files_open(file->files, file->path);
     if (stream == NULL) {
         *why = strerror(errno);
         return NULL;
@@ -130,7 +130,7 @@ static const char *judge(SSL_CTX *context, staple_t *staple)
 bool tls_staple(SSL_CTX *context, const tls_file_t *file, char *error, size_t error_size)
 {
     const char *why;
-    staple_t *staple = read_file(file->path, &why);
+    staple_t *staple = read_file(file, &why);
     if (staple != NULL && (why = judge(context, staple)) == NULL) {
         if (staple->expires && staple->until <= time(NULL))
             fprintf(stderr, "selvedge: %s %s: its time is over, and it is not shown\n", file->called,

@@ -53,6 +53,23 @@ static settings_t settings;
 static sites_t *sites;
 static ledger_t *ledger;
 
+static void *configuration(void *context)
+{
+    assert_ptr_equal(context, &settings);
+    return json_pack("{s:s}", "loaded", "today");
+}
+
+/* Whoever asks for a reload waits here. */
+static api_reloaded_t *reloaded;
+static void *asker;
+
+static void reload(void *context, api_reloaded_t *to_call, void *asked)
+{
+    assert_ptr_equal(context, &settings);
+    reloaded = to_call;
+    asker = asked;
+}
+
 static int start(void **state)
 {
     (void)state;
@@ -61,7 +78,13 @@ static int start(void **state)
     sites = sites_new(&settings);
     ledger = ledger_new(16, 16);
     ledger_publish(ledger, 4711);
-    const api_config_t config = {.ledger = ledger, .now_ms = now_ms, .started_ms = 1500, .pid = 4242};
+    const api_config_t config = {.ledger = ledger,
+                                 .now_ms = now_ms,
+                                 .started_ms = 1500,
+                                 .pid = 4242,
+                                 .reload = reload,
+                                 .configuration = configuration,
+                                 .reload_context = &settings};
     api = api_new(&config);
     return 0;
 }
@@ -605,11 +628,29 @@ static void status_shows_the_gauges(void **state)
              (text_t){NULL, 0});
     assert_int_equal(got.answer.status, 200);
     json_t *expected =
-        json_pack("{s:s,s:i,s:i,s:i,s:i,s:i,s:i,s:I}", "version", SELVEDGE_VERSION, "pid", 4242,
+        json_pack("{s:s,s:i,s:i,s:i,s:i,s:i,s:i,s:I,s:{s:s}}", "version", SELVEDGE_VERSION, "pid", 4242,
                   "serving_pid", (int)getpid(), "uptime_s", 8, "sequence", 4711, "objects", 3, "memory_bytes",
-                  1000, "memory_limit_bytes", (json_int_t)1 << 40);
+                  1000, "memory_limit_bytes", (json_int_t)1 << 40, "configuration", "loaded", "today");
     assert_true(json_equal(got.json, expected));
     json_decref(expected);
+}
+
+static void a_reload_is_answered_when_it_is_over(void **state)
+{
+    (void)state;
+    for (int in_force = 0; in_force < 2; in_force++) {
+        send_all(TEXT("POST"), TEXT("/v1/reload"), TEXT("Bearer right-token"), (text_t){NULL, 0},
+                 (text_t){NULL, 0});
+        assert_int_equal(got.count, 0);
+        reloaded(asker, in_force, json_pack("{s:b}", "in_force", in_force));
+        assert_int_equal(got.answer.status, in_force ? 200 : 422);
+        assert_int_equal(json_is_true(json_object_get(got.json, "in_force")), in_force);
+    }
+    reloaded = NULL;
+    send_all(TEXT("POST"), TEXT("/v1/reload"), TEXT("Bearer wrong-token"), (text_t){NULL, 0},
+             (text_t){NULL, 0});
+    assert_refused(403, "forbidden", NULL);
+    assert_null(reloaded);
 }
 
 static void assert_token(const char *content, const char *expected)
@@ -700,6 +741,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(other_paths_and_methods_are_refused, start, stop),
         cmocka_unit_test_setup_teardown(health_and_metrics_ask_for_no_token, start, stop),
         cmocka_unit_test_setup_teardown(status_shows_the_gauges, start, stop),
+        cmocka_unit_test_setup_teardown(a_reload_is_answered_when_it_is_over, start, stop),
         cmocka_unit_test(token_files_hold_a_token_on_their_first_line),
         cmocka_unit_test(a_token_is_made_once_and_is_private),
     };

@@ -104,7 +104,7 @@ static SSL_CTX *set_of(tls_tickets_t *tickets, const char *const *names, size_t 
 {
     for (size_t i = 0; i < count; i++)
         say(i, names[i], names[i]);
-    return tls_set_new(&settings, tickets, error, sizeof error);
+    return tls_set_new(&settings, NULL, tickets, error, sizeof error);
 }
 
 static SSL_CTX *three(tls_tickets_t *tickets)
@@ -313,7 +313,7 @@ static void refuse(size_t count, const char *wanted)
 {
     tls_tickets_t *tickets = tls_tickets_new(now_s);
     settings.certificate_count = count;
-    assert_null(tls_set_new(&settings, tickets, error, sizeof error));
+    assert_null(tls_set_new(&settings, NULL, tickets, error, sizeof error));
     char expected[512];
     snprintf(expected, sizeof expected, wanted, directory, directory);
     assert_string_equal(error, expected);

@@ -86,7 +86,7 @@ static int remove_files(void **state)
 
 static SSL_CTX *context_of(const char *certificate_path, const char *key_path)
 {
-    tls_file_t certificate = {"--cert", certificate_path}, key = {"--key", key_path};
+    tls_file_t certificate = {"--cert", certificate_path, NULL}, key = {"--key", key_path, NULL};
     return tls_server_context(&certificate, &key, error, sizeof(error));
 }
 

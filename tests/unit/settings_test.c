@@ -34,7 +34,9 @@ static settings_outcome_t parse(const char *line)
     FILE *out = open_memstream(&printed, &printed_length);
     assert_non_null(out);
     *error = 0;
-    settings_outcome_t outcome = settings_parse(argc, argv, "/nonexistent/selvedge.yaml", out, &settings, error, sizeof error);
+    settings_source_t source = {argc, argv, "/nonexistent/selvedge.yaml", files_new()};
+    settings_outcome_t outcome = settings_parse(&source, out, &settings, error, sizeof error);
+    files_free(&source.files);
     fclose(out);
     return outcome;
 }
