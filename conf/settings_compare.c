@@ -72,6 +72,7 @@ static bool same_field(const setting_t *setting, const void *a, const void *b)
     }
     case SETTING_HOST:
     case SETTING_NAME:
+    case SETTING_HSTS:
         return text_equal(*(const text_t *)a, *(const text_t *)b);
     case SETTING_SIZE:
         return *(const uint64_t *)a == *(const uint64_t *)b;
@@ -80,6 +81,8 @@ static bool same_field(const setting_t *setting, const void *a, const void *b)
     case SETTING_COUNT:
     case SETTING_WORD:
         return *(const unsigned *)a == *(const unsigned *)b;
+    case SETTING_REDIRECT:
+        return *(const int *)a == *(const int *)b;
     case SETTING_CHOICE:
         return *(const bool *)a == *(const bool *)b;
     case SETTING_FILE:
@@ -113,8 +116,11 @@ static size_t size_of(setting_type_t type)
     case SETTING_USER:
     case SETTING_TOKEN:
         return sizeof(const char *);
+    case SETTING_REDIRECT:
+        return sizeof(int);
     case SETTING_HOST:
     case SETTING_NAME:
+    case SETTING_HSTS:
         return sizeof(text_t);
     case SETTING_ORIGIN:
     case SETTING_LISTENERS:
