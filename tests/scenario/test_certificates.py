@@ -30,11 +30,11 @@ def three(start_node, origin, tmp_path):
 
 @pytest.mark.setting("certificates[].cert", "certificates[].key")
 @pytest.mark.parametrize("version", VERSIONS, ids=["TLS 1.2", "TLS 1.3"])
-@pytest.mark.parametrize("host, name", [
-    ("first.example", "first"), ("wild.example", "wild"), ("a.wild.example", "wild"), ("EXACT.wild.example", "exact"),
-    ("a.b.wild.example", "first"), ("a.first.example", "first"), ("unknown.example", "first"), (None, "first")])
-def test_a_client_is_shown_the_one_that_it_asks_for(three, version, host, name):
-    assert Handshake(three, host, version).certificate == three.pem[name]
+def test_a_client_is_shown_the_one_that_it_asks_for(three, version):
+    for host, name in [("first.example", "first"), ("wild.example", "wild"), ("a.wild.example", "wild"),
+                       ("EXACT.wild.example", "exact"), ("a.b.wild.example", "first"), ("a.first.example", "first"),
+                       ("unknown.example", "first"), (None, "first")]:
+        assert Handshake(three, host, version).certificate == three.pem[name], host
 
 
 @pytest.mark.parametrize("version", VERSIONS, ids=["TLS 1.2", "TLS 1.3"])
