@@ -131,7 +131,7 @@ const setting_t settings_table[] = {
      .placeholder = "FILE",
      .type = SETTING_FILE,
      CERTIFICATE_FIELD(certificate),
-     .standard_words = "a self-signed certificate for localhost, made at each start",
+     .standard_words = "a self-signed certificate for localhost, kept in the state directory",
      .reload = true,
      .required = true,
      .example = "/etc/selvedge/example.crt",
@@ -170,7 +170,8 @@ const setting_t settings_table[] = {
      FIELD(state_dir),
      .standard_words = "a fresh private directory, removed at exit",
      .example = "/var/lib/selvedge",
-     .meaning = "What must outlive a restart: the journal of purges and the admin token."},
+     .meaning = "What must outlive a restart: the journal of purges, the admin token, and the certificate "
+                "for localhost that is made where none is given."},
     {.name = "user",
      .option = "--user",
      .placeholder = "NAME",

@@ -24,23 +24,19 @@ static bool take_tickets(configuration_t *configuration, const configuration_t *
     return configuration->tickets != NULL;
 }
 
-static bool open_tls(configuration_t *configuration, const configuration_t *before, char *error,
+static bool open_tls(configuration_t *configuration, const configuration_origin_t *origin, char *error,
                      size_t capacity)
 {
     const settings_t *settings = &configuration->settings;
     if (!tls_set_needed(settings))
         return true;
-    if (!take_tickets(configuration, before, error, capacity))
+    if (!take_tickets(configuration, origin->before, error, capacity))
         return false;
     configuration->self_signed = settings->certificate_count == 0;
-    if (configuration->self_signed && before != NULL && before->self_signed) {
-        /* The certificate for localhost is made once: clients that were told to trust it go on to. */
-        MUST(SSL_CTX_up_ref(before->tls) == 1);
-        configuration->tls = before->tls;
-    } else {
-        configuration->tls =
-            tls_set_new(settings, configuration->files, configuration->tickets, error, capacity);
-    }
+    configuration->tls =
+        configuration->self_signed
+            ? tls_set_self_signed(origin->certificate_file, configuration->tickets, error, capacity)
+            : tls_set_new(settings, configuration->files, configuration->tickets, error, capacity);
     return configuration->tls != NULL;
 }
 
@@ -107,7 +103,7 @@ configuration_t *configuration_new(settings_t *settings, files_t **files,
     *files = NULL;
     configuration->sites = sites_new(&configuration->settings);
     if (find_ca_files(&configuration->settings, error, CONFIGURATION_ERROR_MAX) &&
-        open_tls(configuration, origin->before, error, CONFIGURATION_ERROR_MAX) &&
+        open_tls(configuration, origin, error, CONFIGURATION_ERROR_MAX) &&
         take_token(configuration, origin->token_file, error, CONFIGURATION_ERROR_MAX)) {
         files_forget(configuration->files);
         return configuration;

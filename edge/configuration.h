@@ -28,8 +28,9 @@ typedef struct configuration {
 enum { CONFIGURATION_MAGIC = 0x5e1c0f1, CONFIGURATION_ERROR_MAX = 1024 };
 
 typedef struct {
-    const configuration_t *before; /* in force, whose self-signed certificate goes on; NULL: none is */
-    const char *token_file;        /* where the token is, or is made, when the settings name none */
+    const configuration_t *before; /* in force, whose tickets go on; NULL: none is */
+    /* Where these are, or are made, when the settings name none. */
+    const char *token_file, *certificate_file;
 } configuration_origin_t;
 
 /* Takes over, whatever comes of it, the settings and the files in which what they name is found: certificates

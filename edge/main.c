@@ -38,7 +38,7 @@ typedef struct {
     settings_source_t source; /* of the settings */
     handover_t *handover;
     /* The serving process's. */
-    char token_path[PATH_BYTES + 64]; /* of the token that the node makes itself */
+    char token_path[PATH_BYTES + 64], certificate_path[PATH_BYTES + 64]; /* of what the node makes itself */
     reload_t *reload;
     server_t *server;
     journal_io_t journal_io;
@@ -105,8 +105,8 @@ static void path_in_state(const process_t *process, const char *name, char path[
     snprintf(path, PATH_BYTES + 64, "%s/%s", process->state_dir, name);
 }
 
-static const char *const state_names[] = {"admin-token", "journal",      "journal.new",
-                                          "sequence",    "sequence.new", "lock"};
+static const char *const state_names[] = {"admin-token",  "journal", "journal.new",     "sequence",
+                                          "sequence.new", "lock",    "self-signed.pem", "self-signed.pem.new"};
 enum { STATE_NAMES = sizeof state_names / sizeof *state_names };
 
 /* The serving process finds its state and its log its own. */
@@ -278,10 +278,12 @@ static bool give_up_rights(const process_t *process)
 static bool load(process_t *process)
 {
     path_in_state(process, "admin-token", process->token_path);
+    path_in_state(process, "self-signed.pem", process->certificate_path);
     reload_config_t config = {.source = process->source,
                               .start = &process->settings,
                               .handover = process->handover,
                               .token_file = process->token_path,
+                              .certificate_file = process->certificate_path,
                               .now_ms = wall_now_ms};
     process->reload = reload_new(&config);
     if (process->reload == NULL)

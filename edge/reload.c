@@ -177,7 +177,7 @@ static configuration_t *make(const reload_t *reload, settings_t *settings, files
     taking->file = settings->file;
     if (before != NULL)
         files_compare(before->files, *files, on_changed, taking);
-    configuration_origin_t origin = {before, reload->config.token_file};
+    configuration_origin_t origin = {before, reload->config.token_file, reload->config.certificate_file};
     configuration_t *made = configuration_new(settings, files, &origin, error);
     if (made == NULL)
         add(taking->mistakes, error);

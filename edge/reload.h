@@ -16,7 +16,7 @@ typedef struct {
     settings_source_t source; /* without its files */
     const settings_t *start;  /* what the node was started with; kept by the caller */
     handover_t *handover;
-    const char *token_file; /* kept by the caller */
+    const char *token_file, *certificate_file; /* what the node makes itself; kept by the caller */
     int64_t (*now_ms)(void);
 } reload_config_t;
 

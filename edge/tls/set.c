@@ -193,20 +193,6 @@ static bool add_one(making_t *making, SSL_CTX *context)
     return false;
 }
 
-/* Gives the set to its first context, or ends both. */
-static SSL_CTX *conclude(making_t *making, bool good)
-{
-    set_t *set = making->set;
-    SSL_CTX *first = set->count > 0 ? set->contexts[0] : NULL;
-    MUST(first == NULL || SSL_CTX_set_ex_data(first, set_place(), set) == 1);
-    if (first == NULL)
-        free_set(set);
-    if (good)
-        return first;
-    SSL_CTX_free(first);
-    return NULL;
-}
-
 static void ask_for_names(set_t *set)
 {
     SSL_CTX_set_client_hello_cb(set->contexts[0], on_hello, set);
@@ -216,22 +202,48 @@ static void ask_for_names(set_t *set)
     }
 }
 
+/* Gives the set to its first context, or ends both. */
+static SSL_CTX *conclude(making_t *making, bool good)
+{
+    set_t *set = making->set;
+    SSL_CTX *first = set->count > 0 ? set->contexts[0] : NULL;
+    MUST(first == NULL || SSL_CTX_set_ex_data(first, set_place(), set) == 1);
+    if (first == NULL)
+        free_set(set);
+    if (good) {
+        ask_for_names(set);
+        return first;
+    }
+    SSL_CTX_free(first);
+    return NULL;
+}
+
+static void begin(making_t *making, size_t count)
+{
+    making->set = must_calloc(1, sizeof *making->set + count * sizeof making->set->contexts[0]);
+    making->set->names = tls_names_new();
+}
+
 SSL_CTX *tls_set_new(const settings_t *settings, files_t *files, tls_tickets_t *tickets, char *error,
                      size_t capacity)
 {
-    size_t count = settings->certificate_count > 0 ? settings->certificate_count : 1;
+    MUST(settings->certificate_count > 0);
     making_t making = {settings, files, tickets, NULL, error, capacity};
-    making.set = must_calloc(1, sizeof *making.set + count * sizeof making.set->contexts[0]);
-    making.set->names = tls_names_new();
+    begin(&making, settings->certificate_count);
     bool good = true;
-    for (size_t i = 0; good && i < count; i++) {
-        SSL_CTX *context =
-            settings->certificate_count > 0 ? read_one(&making, i) : tls_self_signed_context(error, capacity);
+    for (size_t i = 0; good && i < settings->certificate_count; i++) {
+        SSL_CTX *context = read_one(&making, i);
         good = context != NULL && add_one(&making, context);
     }
-    if (good)
-        ask_for_names(making.set);
     return conclude(&making, good);
+}
+
+SSL_CTX *tls_set_self_signed(const char *path, tls_tickets_t *tickets, char *error, size_t capacity)
+{
+    making_t making = {.tickets = tickets, .error = error, .capacity = capacity};
+    begin(&making, 1);
+    SSL_CTX *context = tls_self_signed_context(path, time(NULL), error, capacity);
+    return conclude(&making, context != NULL && add_one(&making, context));
 }
 
 bool tls_set_needed(const settings_t *settings)

@@ -11,12 +11,16 @@
 #include "conf/settings.h"
 #include "edge/tls/tickets.h"
 
-/* Reads the files that the settings name; nothing of the settings is kept. It has
+/* Reads the files that the settings name, one certificate at least; nothing of the settings is kept. It has
  * references of its own to the tickets; the sets that follow it are given the same. NULL when it cannot be,
  * with a sentence in error that names the setting's file, line and column, what is wrong, and the
  * certificate's file. */
 SSL_CTX *tls_set_new(const settings_t *settings, files_t *files, tls_tickets_t *tickets, char *error,
                      size_t capacity);
+
+/* A set of the one certificate that is made for who gives none, and kept in the file `path`; see
+ * self_signed.h. */
+SSL_CTX *tls_set_self_signed(const char *path, tls_tickets_t *tickets, char *error, size_t capacity);
 
 /* Does any listener need one? */
 bool tls_set_needed(const settings_t *settings);

@@ -9,6 +9,7 @@
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "edge/tls/context.h"
@@ -44,7 +45,7 @@ static void write_text(const char *name, const char *text)
 /* The certificate and key of a new self-signed context, as the files a user would have. */
 static void write_pair(const char *cert_name, const char *key_name)
 {
-    SSL_CTX *context = tls_self_signed_context(error, sizeof(error));
+    SSL_CTX *context = tls_self_signed_context(NULL, time(NULL), error, sizeof(error));
     assert_non_null(context);
     FILE *file = create(cert_name);
     assert_int_equal(PEM_write_X509(file, SSL_CTX_get0_certificate(context)), 1);
@@ -92,7 +93,7 @@ static SSL_CTX *context_of(const char *certificate_path, const char *key_path)
 
 static SSL_CTX *self_signed(void)
 {
-    SSL_CTX *context = tls_self_signed_context(error, sizeof(error));
+    SSL_CTX *context = tls_self_signed_context(NULL, time(NULL), error, sizeof(error));
     assert_non_null(context);
     return context;
 }
@@ -213,6 +214,89 @@ static void self_signed_certificate(void **state)
     SSL_CTX_free(context);
 }
 
+/* --- The self-signed certificate is kept --- */
+
+/* Is what a node has that starts so much later the certificate of the first start? */
+static bool is_kept(int64_t later_s)
+{
+    const char *path = path_of("kept.pem");
+    unlink(path);
+    SSL_CTX *first = tls_self_signed_context(path, time(NULL), error, sizeof(error));
+    SSL_CTX *then = tls_self_signed_context(path, time(NULL) + later_s, error, sizeof(error));
+    SSL_CTX *next = tls_self_signed_context(path, time(NULL) + later_s, error, sizeof(error));
+    assert_non_null(first);
+    assert_non_null(then);
+    assert_int_equal(X509_cmp(SSL_CTX_get0_certificate(first), SSL_CTX_get0_certificate(then)) == 0,
+                     X509_cmp(SSL_CTX_get0_certificate(first), SSL_CTX_get0_certificate(next)) == 0);
+    bool kept = X509_cmp(SSL_CTX_get0_certificate(first), SSL_CTX_get0_certificate(then)) == 0;
+    assert_int_equal(SSL_CTX_check_private_key(then), 1);
+    pair_t pair = handshake(then, TLS1_3_VERSION, TLS1_2_VERSION, NULL);
+    assert_true(pair.connected);
+    hang_up(&pair);
+    SSL_CTX_free(first);
+    SSL_CTX_free(then);
+    SSL_CTX_free(next);
+    return kept;
+}
+
+static void self_signed_is_kept_while_it_is_good(void **state)
+{
+    (void)state;
+    enum { DAY_S = 24 * 3600 };
+    assert_true(is_kept(0));
+    assert_true(is_kept(334 * DAY_S));
+    assert_false(is_kept(336 * DAY_S)); /* less than thirty days of the year are left */
+    assert_false(is_kept(400 * DAY_S));
+    assert_false(is_kept(-2 * DAY_S)); /* it has not begun */
+    struct stat found;
+    assert_int_equal(stat(path_of("kept.pem"), &found), 0);
+    assert_int_equal(found.st_mode & 07777, 0600);
+}
+
+/* Spoils the file with this command; the next certificate must be another, and kept well. */
+static void spoil(const char *spoiling)
+{
+    char command[512];
+    const char *path = path_of("kept.pem");
+    unlink(path);
+    SSL_CTX *first = tls_self_signed_context(path, time(NULL), error, sizeof(error));
+    snprintf(command, sizeof(command), "cd %s && %s", directory, spoiling);
+    assert_int_equal(system(command), 0);
+    SSL_CTX *then = tls_self_signed_context(path, time(NULL), error, sizeof(error));
+    SSL_CTX *next = tls_self_signed_context(path, time(NULL), error, sizeof(error));
+    assert_int_equal(ERR_peek_error(), 0);
+    if (X509_cmp(SSL_CTX_get0_certificate(first), SSL_CTX_get0_certificate(then)) == 0)
+        fail_msg("taken as it was after: %s", spoiling);
+    assert_int_equal(X509_cmp(SSL_CTX_get0_certificate(then), SSL_CTX_get0_certificate(next)), 0);
+    SSL_CTX_free(first);
+    SSL_CTX_free(then);
+    SSL_CTX_free(next);
+}
+
+static void self_signed_that_is_spoiled_is_made_anew(void **state)
+{
+    (void)state;
+    spoil(": > kept.pem");
+    spoil("head -c 150 kept.pem > k && cp k kept.pem");
+    spoil("head -c 500 kept.pem > k && cp k kept.pem");
+    spoil("cat cert.key other.pem > kept.pem");
+    spoil("cat encrypted.key cert.pem > kept.pem");
+    spoil("chmod 640 kept.pem");
+    spoil("chmod 602 kept.pem");
+    spoil("mv kept.pem elsewhere && ln -s elsewhere kept.pem");
+    spoil("rm kept.pem && mkfifo kept.pem && chmod 600 kept.pem");
+    spoil("touch kept.pem.new && chmod 000 kept.pem.new && rm kept.pem");
+}
+
+static void self_signed_is_there_without_a_place_to_keep_it(void **state)
+{
+    (void)state;
+    SSL_CTX *context = tls_self_signed_context(path_of("missing/kept.pem"), time(NULL), error, sizeof(error));
+    assert_non_null(context);
+    assert_int_equal(access(path_of("missing"), F_OK), -1);
+    SSL_CTX_free(context);
+}
+
 /* A client that trusts the certificate, and checks the name. */
 static void certificate_verifies(void **state)
 {
@@ -284,6 +368,9 @@ int main(void)
         cmocka_unit_test(protocols),
         cmocka_unit_test(renegotiation_is_refused),
         cmocka_unit_test(self_signed_certificate),
+        cmocka_unit_test(self_signed_is_kept_while_it_is_good),
+        cmocka_unit_test(self_signed_that_is_spoiled_is_made_anew),
+        cmocka_unit_test(self_signed_is_there_without_a_place_to_keep_it),
         cmocka_unit_test(certificate_verifies),
         cmocka_unit_test(files),
         cmocka_unit_test(wrong_files),
