@@ -3,6 +3,7 @@ import ssl
 
 import pytest
 from harness.certificates import Handshake, make_certificate, make_staple, openssl
+from harness.h1 import connect, tls_context
 from harness.h2origin import make_certificates
 from harness.node import run
 
@@ -70,6 +71,27 @@ def test_the_option_is_for_one_in_place_of_the_files(start_node, origin, tmp_pat
     node = start_node(config=path, cert=certificate, key=key)
     for host in "first.example", "second.example":
         assert Handshake(node, host).certificate == certificate.read_text()
+
+
+def test_who_came_before_a_reload_goes_on(start_node, origin, tmp_path):
+    """A connection that has not yet sent a byte is shown the certificate of when it came, however often it changed since."""
+    origin.serve("/a", b"a")
+    pairs = [make_certificate(tmp_path, name, f"{name}.example") for name in ("first", "second", "third")]
+    path = file_with(tmp_path / "node.yaml", origin, pairs[0])
+    node = start_node(config=path, workers="1")
+    silent = connect(("127.0.0.1", node.https_port))
+    before = Handshake(node, "first.example")  # by now the silent one has been accepted, too
+    file_with(path, origin, pairs[1])
+    assert node.admin("POST", "/v1/reload").status == 200
+    open_before = node.h1(tls=True)
+    assert open_before.request("/a").status == 200
+    file_with(path, origin, pairs[2], pairs[0])
+    assert node.admin("POST", "/v1/reload").status == 200
+    with tls_context("http/1.1").wrap_socket(silent, server_hostname="first.example") as late:
+        assert ssl.DER_cert_to_PEM_cert(late.getpeercert(binary_form=True)) == pairs[0][0].read_text()
+    assert open_before.request("/a").status == 200
+    assert before.again(node, "first.example").resumed and not before.again(node, "third.example").resumed
+    assert Handshake(node, "second.example").certificate == pairs[2][0].read_text()
 
 
 @pytest.mark.parametrize("wrong, said", [
