@@ -176,21 +176,29 @@ def test_its_filter_of_system_calls_is_wide_enough(start_node, origin, tmp_path)
     assert len(calls) > 200 and not calls & {"ptrace", "mount", "reboot", "setuid", "keyctl"}
     origin.serve("/a", b"a", cache_control="max-age=60")
     log = tmp_path / "access.log"
+    file = tmp_path / "node.yaml"
+    site = f"sites: [{{name: www, hosts: [localhost], origin: {{url: '{origin.url}'}}}}]\n"
+    file.write_text(site)
     inside = [sys.executable, Path(__file__).parent / "harness/filtered.py", ",".join(sorted(calls))]
-    node = start_node(origin, inside=inside, access_log=str(log), stall_timeout="1")
+    node = start_node(inside=inside, config=str(file), access_log=str(log))
     for client in node.h1(), node.h2():
         assert client.get("/a").body == b"a"
+    file.write_text(site.replace("localhost", "localhost, other.example"))
+    assert node.request("/a", host="other.example").status == 421
+    os.kill(node.pid, signal.SIGHUP)
+    until(lambda: node.request("/a", host="other.example").status == 200, "the file is read again")
     node.purge(everything=True)
     assert node.get("/a").cache.get("fwd")
     os.kill(node.pid, signal.SIGUSR1)
-    until(lambda: log.read_text().count("\n") == 3, "the lines are written")
+    until(lambda: log.read_text().count("\n") == node.metric("selvedge_requests_total"), "the lines are written")
+    before_the_end = log.read_text().count("\n")
     node.may_die = True
     before = node.serving_pid
     os.kill(before, signal.SIGKILL)
     until(lambda: node.serving_pid not in (before, None), "the next one")
     assert node.h2().get("/a").status == 200
     node.stop()
-    assert log.read_text().count("\n") == 4
+    assert log.read_text().count("\n") == before_the_end + 1
     assert "SIGSYS" not in node.err.text
 
 

@@ -37,7 +37,7 @@ def everything():
     for entry in node.run("--explain").stdout.strip().split("\n\n"):
         name, rest = entry.split("\n", 1)
         option = re.search(r"^  option +(--[\w-]+)", rest, re.M)
-        default = " ".join(re.search(r"^  default +(.*)", rest, re.M | re.S)[1].split())
+        default = " ".join(re.search(r"^  default +(.*?)(?=^  \S|\Z)", rest, re.M | re.S)[1].split())
         found[name] = Setting(name, option and option[1], default)
     options = {each.option for each in found.values()}
     for option in re.findall(r"^  (?:-\w, )?(--[\w-]+)", node.run("--help").stdout, re.M):
