@@ -2,6 +2,7 @@
 
 #include <limits.h>
 #include <sched.h>
+#include <unistd.h>
 
 /* A small file of the kernel's; false when it is not there. */
 static bool read_small(const char *root, const char *path, char *text, size_t capacity)
@@ -93,4 +94,16 @@ unsigned host_processors(void)
     cpu_set_t allowed;
     int count = sched_getaffinity(0, sizeof allowed, &allowed) == 0 ? CPU_COUNT(&allowed) : 1;
     return count > 0 ? (unsigned)count : 1;
+}
+
+void host_name(char name[HOST_NAME_BYTES])
+{
+    static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.";
+    if (gethostname(name, HOST_NAME_BYTES) != 0)
+        *name = 0;
+    name[HOST_NAME_BYTES - 1] = 0;
+    for (char *at = name + strspn(name, allowed); *at != 0; at += strspn(at, allowed))
+        *at = '-';
+    if (*name == 0)
+        snprintf(name, HOST_NAME_BYTES, "node");
 }

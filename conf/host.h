@@ -12,4 +12,9 @@ uint64_t host_memory_bytes(const char *root);
 /* Processors this process may run on, at least 1. */
 unsigned host_processors(void);
 
+enum { HOST_NAME_BYTES = 65 };
+
+/* What this host is called, as the name of a node: what no name may hold becomes a `-`. Never empty. */
+void host_name(char name[HOST_NAME_BYTES]);
+
 #endif

@@ -231,6 +231,11 @@ static void put_computed(settings_t *settings)
         unsigned processors = host_processors();
         settings->workers = processors < SETTINGS_WORKERS_MAX ? processors : SETTINGS_WORKERS_MAX;
     }
+    if (settings->node_name == NULL) {
+        char name[HOST_NAME_BYTES];
+        host_name(name);
+        settings->node_name = settings_keep(settings, text_of(name));
+    }
     if (settings->listener_count == 0)
         put_standard(settings, listen, 0);
     for (size_t i = 0; i < settings->site_count; i++)

@@ -117,6 +117,7 @@ typedef struct {
     uint64_t address_waste_bytes, key_waste_bytes;
     int64_t idle_timeout_ms, header_timeout_ms, stall_timeout_ms;
     int64_t shutdown_timeout_ms;
+    const char *node_name;      /* what the node calls itself; a site's name has the same form */
     const char *user;           /* whose rights the serving process has; NULL: the starter's */
     bool filter_system_calls;   /* of the serving process */
     int64_t heartbeat_limit_ms; /* a hung serving process is replaced within it */

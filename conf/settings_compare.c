@@ -88,6 +88,7 @@ static bool same_field(const setting_t *setting, const void *a, const void *b)
     case SETTING_FILE:
     case SETTING_FILE_OR_OFF:
     case SETTING_USER:
+    case SETTING_NODE_NAME:
     case SETTING_TOKEN:
         return same_path(*(const char *const *)a, *(const char *const *)b);
     case SETTING_HOST_NAMES: /* a list: compared by who knows both sites */
@@ -114,6 +115,7 @@ static size_t size_of(setting_type_t type)
     case SETTING_FILE:
     case SETTING_FILE_OR_OFF:
     case SETTING_USER:
+    case SETTING_NODE_NAME:
     case SETTING_TOKEN:
         return sizeof(const char *);
     case SETTING_REDIRECT:

@@ -126,6 +126,16 @@ const setting_t settings_table[] = {
      .standard_words = "one for each processor",
      .example = "4",
      .meaning = "Threads that serve clients."},
+    {.name = "node.name",
+     .option = "--node-name",
+     .placeholder = "NAME",
+     .type = SETTING_NODE_NAME,
+     FIELD(node_name),
+     .standard_words = "the host's name",
+     .example = "edge-1",
+     .meaning =
+         "What the node calls itself in its status, its metrics and its access log. Clients and origins "
+         "do not see it."},
     {.name = "certificates[].cert",
      .option = "--cert",
      .placeholder = "FILE",

@@ -19,6 +19,7 @@ typedef enum {
     SETTING_FILE_OR_OFF, /* field: const char *, NULL for `off` */
     SETTING_TOKEN,       /* field: const char *, a bearer token */
     SETTING_NAME,        /* a site's; field: text_t */
+    SETTING_NODE_NAME,   /* field: const char * */
     SETTING_HOST_NAMES,  /* a list of a site's host names; field: its hosts in settings_t */
     SETTING_REDIRECT,    /* field: int, see settings_site_t */
     SETTING_HSTS,        /* field: text_t, a policy as it is sent, empty for `off` */

@@ -5,7 +5,7 @@
 #include <inttypes.h>
 #include <stdarg.h>
 
-enum { SITE_NAME_MAX = 64 };
+enum { NAME_MAX_LENGTH = 64 };
 
 /* What is wrong with a value. Always false. */
 __attribute__((format(printf, 3, 4))) static bool refuse(char *reason, size_t capacity, const char *format,
@@ -57,6 +57,7 @@ const char *setting_type_text(setting_type_t type)
         [SETTING_TOKEN] =
             "a token is 1 to 512 letters, digits and - . _ ~ + / with = at the end only, as RFC 6750 has it",
         [SETTING_NAME] = "a name is 1 to 64 letters, digits, dots, - and _",
+        [SETTING_NODE_NAME] = "a name is 1 to 64 letters, digits, dots, - and _",
         [SETTING_HOST_NAMES] =
             "a host name is a name or an address without a port, such as www.example.com or [::1]",
     };
@@ -355,12 +356,25 @@ static bool put_origin(const setting_t *setting, const char *value, settings_sit
     return true;
 }
 
-/* A name becomes a label of metrics and a word of purges. */
-static bool put_name(const char *value, settings_t *settings, size_t site, char *reason, size_t capacity)
+/* A name becomes a label of metrics, a word of purges, and stands in log lines. */
+static bool is_name(const char *value)
 {
     static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.";
     size_t length = strspn(value, allowed);
-    if (length == 0 || length > SITE_NAME_MAX || value[length] != 0)
+    return length > 0 && length <= NAME_MAX_LENGTH && value[length] == 0;
+}
+
+static bool put_node_name(const char *value, const char **field, char *reason, size_t capacity)
+{
+    if (!is_name(value))
+        return refuse(reason, capacity, "not a name; %s", setting_type_text(SETTING_NODE_NAME));
+    *field = value;
+    return true;
+}
+
+static bool put_name(const char *value, settings_t *settings, size_t site, char *reason, size_t capacity)
+{
+    if (!is_name(value))
         return refuse(reason, capacity, "not a name; %s", setting_type_text(SETTING_NAME));
     for (size_t i = 0; i < settings->site_count; i++)
         if (i != site && text_equal(settings->sites[i].name, text_of(value)))
@@ -469,6 +483,8 @@ bool setting_put(const setting_t *setting, const char *value, settings_t *settin
         return put_token(setting, value, field, reason, capacity);
     case SETTING_NAME:
         return put_name(value, settings, item, reason, capacity);
+    case SETTING_NODE_NAME:
+        return put_node_name(value, field, reason, capacity);
     case SETTING_HOST_NAMES:
         return put_host_name(value, settings, item, reason, capacity);
     case SETTING_TYPES:

@@ -69,6 +69,7 @@ static void write_line(access_log_buffer_t *log, worker_t *worker, h2o_req_t *re
     access_log_line_t line = {
         .site = site != NULL ? site->settings->name : TEXT(""),
         .client = worker_client(req),
+        .node = text_of(worker_node(worker)->name),
         .method = text_from(req->input.method),
         .host = text_from(req->input.authority),
         .path = text_from(req->input.path),

@@ -223,6 +223,8 @@ static void start_rooms(process_t *process)
     node_t *node = &process->node;
     memory_attach_thread();
     counters_attach();
+    snprintf(node->name, sizeof node->name, "%s", settings->node_name);
+    counters_name_node(text_of(node->name));
     count_restarts(node->heartbeats->deaths);
     if (settings->host_count > 0)
         counters_name_site(SITE_NONE, TEXT(""));
@@ -239,9 +241,9 @@ static void start_rooms(process_t *process)
     puller_config_t puller = {
         .cdn_loop = text_of(node->cdn_loop), .now_ms = wall_now_ms, .heart = heart_claim(node->heartbeats)};
     node->puller = puller_start(&puller);
-    api_config_t api = {process->publisher,   node->ledger,   wall_now_ms, wall_now_ms(),
-                        (int)process->parent, trace,          node,        reload_ask,
-                        reload_status,        process->reload};
+    api_config_t api = {process->publisher, node->ledger,         wall_now_ms,    wall_now_ms(),
+                        node->name,         (int)process->parent, trace,          node,
+                        reload_ask,         reload_status,        process->reload};
     node->api = api_new(&api);
     process->housekeeping = housekeeping_start(node, wall_now_ms);
 }

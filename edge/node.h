@@ -20,6 +20,7 @@ typedef struct {
     waste_t *waste_by_address, *waste_of_key; /* what was fetched and thrown away */
     heartbeats_t *heartbeats;                 /* NULL: nobody watches */
     uint16_t https_port; /* of the https listener, that at 443 if there is one; 0: there is none */
+    char name[72];       /* node.name; as it was at the start */
     char cdn_loop[32];   /* this process's member of CDN-Loop */
 } node_t;
 

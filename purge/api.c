@@ -54,13 +54,14 @@ static void answer_metrics(const exchange_t *exchange)
 static void answer_status(const exchange_t *exchange)
 {
     const api_config_t *config = &exchange->api->config;
-    json_t *body = json_pack(
-        "{s:s,s:i,s:i,s:I,s:I,s:I,s:I,s:I,s:o}", "version", SELVEDGE_VERSION, "pid", config->pid, "serving_pid",
-        (int)getpid(), "uptime_s", (json_int_t)((config->now_ms() - config->started_ms) / 1000), "sequence",
-        (json_int_t)ledger_sequence(config->ledger), "objects", (json_int_t)gauge_get(GAUGE_OBJECTS),
-        "memory_bytes", (json_int_t)gauge_get(GAUGE_MEMORY_BYTES), "memory_limit_bytes",
-        (json_int_t)gauge_get(GAUGE_MEMORY_LIMIT_BYTES), "configuration",
-        config->configuration(config->reload_context));
+    json_t *body = json_pack("{s:s,s:s,s:i,s:i,s:I,s:I,s:I,s:I,s:I,s:o}", "node", config->node, "version",
+                             SELVEDGE_VERSION, "pid", config->pid, "serving_pid", (int)getpid(), "uptime_s",
+                             (json_int_t)((config->now_ms() - config->started_ms) / 1000), "sequence",
+                             (json_int_t)ledger_sequence(config->ledger), "objects",
+                             (json_int_t)gauge_get(GAUGE_OBJECTS), "memory_bytes",
+                             (json_int_t)gauge_get(GAUGE_MEMORY_BYTES), "memory_limit_bytes",
+                             (json_int_t)gauge_get(GAUGE_MEMORY_LIMIT_BYTES), "configuration",
+                             config->configuration(config->reload_context));
     send_answer(exchange, api_answer_json(200, &body));
 }
 
@@ -139,9 +140,9 @@ static const struct {
     bool token;
     void (*answer)(const exchange_t *exchange);
 } routes[] = {
-    {"/v1/purge", "POST", true, answer_purge},        {"/v1/status", "GET, HEAD", true, answer_status},
-    {"/v1/reload", "POST", true, answer_reload},      {"/v1/trace", "GET, HEAD", true, answer_trace},   {"/healthz", "GET, HEAD", false, answer_health},
-    {"/metrics", "GET, HEAD", false, answer_metrics},
+    {"/v1/purge", "POST", true, answer_purge},       {"/v1/status", "GET, HEAD", true, answer_status},
+    {"/v1/reload", "POST", true, answer_reload},     {"/v1/trace", "GET, HEAD", true, answer_trace},
+    {"/healthz", "GET, HEAD", false, answer_health}, {"/metrics", "GET, HEAD", false, answer_metrics},
 };
 
 static bool is_allowed(const char *allow, text_t method)
@@ -232,11 +233,10 @@ void api_handle(api_t *api, const api_rules_t *rules, const api_request_t *reque
             routes[i].answer(&exchange);
         return;
     }
-    send_answer(&exchange,
-                api_answer_error(
-                    API_NOT_FOUND, NULL,
-                    "there is nothing at this path; there is /v1/purge, /v1/reload, /v1/status, /v1/trace, /healthz and "
-                    "/metrics"));
+    send_answer(&exchange, api_answer_error(API_NOT_FOUND, NULL,
+                                            "there is nothing at this path; there is /v1/purge, /v1/reload, "
+                                            "/v1/status, /v1/trace, /healthz and "
+                                            "/metrics"));
 }
 
 void api_purge_target(api_t *api, text_t token, text_t authorization, text_t site, text_t target,

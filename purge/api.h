@@ -24,6 +24,7 @@ typedef struct {
     const ledger_t *ledger;
     int64_t (*now_ms)(void);  /* wall clock */
     int64_t started_ms;
+    const char *node;         /* its name */
     int pid;                  /* the node's, which takes signals: the parent of this process */
     /* How the node would treat a site's normalised target; a new json_t *. */
     void *(*trace)(void *context, const site_t *site, text_t target, int64_t now_ms);

@@ -48,6 +48,8 @@ static void print_status(json_t *body)
     json_int_t used = json_integer_value(json_object_get(body, "memory_bytes"));
     json_int_t limit = json_integer_value(json_object_get(body, "memory_limit_bytes"));
     const char *version = json_string_value(json_object_get(body, "version"));
+    const char *node = json_string_value(json_object_get(body, "node"));
+    printf("node      %s\n", node != NULL ? node : "?");
     printf("version   %s\n", version != NULL ? version : "?");
     printf("pid       %lld\n", json_integer_value(json_object_get(body, "pid")));
     printf("uptime    %lld s\n", json_integer_value(json_object_get(body, "uptime_s")));

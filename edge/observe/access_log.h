@@ -16,7 +16,8 @@ typedef enum { ACCESS_LOG_JSON, ACCESS_LOG_COMBINED } access_log_format_t;
 
 typedef struct {
     int64_t time_us; /* wall clock at the request's start, microseconds since the epoch */
-    text_t site, client, method, host, path, user_agent, referer; /* as received; escaped when written */
+    text_t site, client, method, host, path, user_agent, referer,
+        node; /* as received; escaped when written */
     protocol_t protocol;
     int version; /* 0x100, 0x101 or 0x200, as libh2o writes it */
     int status;

@@ -2,7 +2,7 @@
 
 enum {
     TEXTS_MAX = SITE_LIMIT + CLIENT_LIMIT + METHOD_LIMIT + HOST_LIMIT + PATH_LIMIT + TIER_LIMIT +
-                AGENT_LIMIT + REFERER_LIMIT
+                AGENT_LIMIT + REFERER_LIMIT + NODE_LIMIT
 };
 /* All keys, punctuation, numbers at their longest and the words of the enumerations. */
 enum { FIXED_MAX = 640, ESCAPE_MAX = 6 };
@@ -367,6 +367,8 @@ size_t access_log_json(access_log_clock_t *clock, const access_log_line_t *line,
     end = put_text(end, line->user_agent, AGENT_LIMIT);
     end = PUT_KEY(end, ",\"referer\":");
     end = put_text(end, line->referer, REFERER_LIMIT);
+    end = PUT_KEY(end, ",\"node\":");
+    end = put_text(end, line->node, NODE_LIMIT);
     end = PUT_KEY(end, "}\n");
     return (size_t)(end - out);
 }
@@ -380,5 +382,6 @@ size_t access_log_line_bound(const access_log_line_t *line)
 {
     return FIXED_MAX + TIER_LIMIT + bound(line->site, SITE_LIMIT) + bound(line->client, CLIENT_LIMIT) +
            bound(line->method, METHOD_LIMIT) + bound(line->host, HOST_LIMIT) + bound(line->path, PATH_LIMIT) +
-           bound(line->user_agent, AGENT_LIMIT) + bound(line->referer, REFERER_LIMIT);
+           bound(line->user_agent, AGENT_LIMIT) + bound(line->referer, REFERER_LIMIT) +
+           bound(line->node, NODE_LIMIT);
 }

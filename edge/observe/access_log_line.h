@@ -16,7 +16,8 @@ enum {
     PATH_LIMIT = 8192,
     TIER_LIMIT = 32,
     AGENT_LIMIT = 1024,
-    REFERER_LIMIT = 2048
+    REFERER_LIMIT = 2048,
+    NODE_LIMIT = 96
 };
 
 enum { ACCESS_LOG_CLOCK_MAX = 32 };

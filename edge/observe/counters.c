@@ -23,8 +23,12 @@ typedef enum {
     LABEL_CUT,
     LABEL_REFUSAL,
     LABEL_RESULT,
+    LABEL_NODE,
+    LABEL_VERSION,
     LABELS
 } label_t;
+
+#define IDENTITY LABEL_NODE, LABEL_VERSION
 
 /* The one table. COUNTER(field, dimensions, labels, name, sentence): one cell for each combination of label
  * values. GAUGE(first gauge, label, name, sentence): one gauge for each label value, from the first on. */
@@ -33,6 +37,7 @@ typedef enum {
             "selvedge_requests_total", "Requests answered, by what the cache did for them.")                 \
     COUNTER(origin_requests, [SITES_MAX][ONE][ONE], (LABEL_SITE, LABEL_NONE, LABEL_NONE),                    \
             "selvedge_origin_requests_total", "Requests sent to the origin.")                                \
+    GAUGE(GAUGE_INFO, IDENTITY, "selvedge_info", "1, with what this node is called and runs.")               \
     GAUGE(GAUGE_FILLS, LABEL_NONE, "selvedge_fills", "Responses being fetched from the origin now.")         \
     GAUGE(GAUGE_OBJECTS, LABEL_NONE, "selvedge_objects", "Responses held in memory now.")                    \
     GAUGE(GAUGE_MEMORY_BYTES, LABEL_NONE, "selvedge_memory_bytes",                                           \
@@ -53,7 +58,8 @@ typedef enum {
             "Connections of clients ended because they kept the node waiting.")                              \
     COUNTER(refusals, [REFUSALS][ONE][ONE], (LABEL_REFUSAL, LABEL_NONE, LABEL_NONE),                         \
             "selvedge_refused_total",                                                                        \
-            "Connections and requests of clients refused because a limit was reached or the PROXY line was wrong.")                      \
+            "Connections and requests of clients refused because a limit was reached or the PROXY line was " \
+            "wrong.")                                                                                        \
     COUNTER(access_log_dropped, [ONE][ONE][ONE], (LABEL_NONE, LABEL_NONE, LABEL_NONE),                       \
             "selvedge_access_log_dropped_total", "Access log lines lost to a slow or failing log.")          \
     COUNTER(readers_cut_off, [ONE][ONE][ONE], (LABEL_NONE, LABEL_NONE, LABEL_NONE),                          \
@@ -98,28 +104,29 @@ static const metric_t metrics[] = {
 #undef COUNTER_ROW
 };
 
-static const char *const outcome_names[OUTCOMES] = {"hit", "miss", "stale", "revalidated", "pass", "error", "redirect"};
+static const char *const outcome_names[OUTCOMES] = {"hit",  "miss",  "stale",   "revalidated",
+                                                    "pass", "error", "redirect"};
 static const char *const protocol_names[PROTOCOLS] = {"h1", "h2"};
 static const char *const kind_names[PURGE_KINDS] = {"url", "site", "everything"};
 static const char *const mode_names[PURGE_MODES] = {"hard", "soft"};
 static const char *const reason_names[GUARD_REASONS] = {
-    "window_after_end", "unknown_frame",    "bad_framing",     "bad_request",
-    "bad_url",          "header_too_large", "too_many_resets", "too_many_settings", "too_many_frames", "too_many_fills",
-    "too_many_fields",  "url_too_long",     "unknown_host"};
+    "window_after_end", "unknown_frame",   "bad_framing",       "bad_request",     "bad_url",
+    "header_too_large", "too_many_resets", "too_many_settings", "too_many_frames", "too_many_fills",
+    "too_many_fields",  "url_too_long",    "unknown_host"};
+
+static const char *const version_names[ONE] = {SELVEDGE_VERSION};
 
 static const char *const result_names[RESULTS] = {"refused", "ok"};
 static const char *const cut_names[CUTS] = {"idle", "header", "stall", "memory"};
 
 static const char *const refusal_names[REFUSALS] = {
-    "connections", "address_connections",  "address_connection_rate",
-    "addresses",   "address_request_rate", "memory",
-    "proxy_line",
-    "address_waste", "key_waste"};
+    "connections", "address_connections", "address_connection_rate", "addresses", "address_request_rate",
+    "memory",      "proxy_line",          "address_waste",           "key_waste"};
 
 static const struct {
     const char *name;
     size_t size;
-    const char *const *values; /* NULL: the names of sites */
+    const char *const *values; /* NULL: they are named when the process runs */
 } labels[LABELS] = {
     [LABEL_NONE] = {NULL, 1, NULL},
     [LABEL_SITE] = {"site", SITES_MAX, NULL},
@@ -131,12 +138,15 @@ static const struct {
     [LABEL_CUT] = {"reason", CUTS, cut_names},
     [LABEL_REFUSAL] = {"reason", REFUSALS, refusal_names},
     [LABEL_RESULT] = {"result", RESULTS, result_names},
+    [LABEL_NODE] = {"node", ONE, NULL},
+    [LABEL_VERSION] = {"version", ONE, version_names},
 };
 
 /* Under blocks_lock. */
 static pthread_mutex_t blocks_lock = PTHREAD_MUTEX_INITIALIZER;
 static block_t *blocks;
 static char *site_names[SITES_MAX];
+static char *node_name;
 
 /* Of threads that have ended, and of those that never attached: atomic adds. */
 static block_t shared;
@@ -207,6 +217,17 @@ void counters_name_site(unsigned site, text_t name)
     free(site_names[site]);
     site_names[site] = copy;
     pthread_mutex_unlock(&blocks_lock);
+}
+
+void counters_name_node(text_t name)
+{
+    char *copy = strndup(name.length > 0 ? name.data : "", name.length);
+    MUST(copy != NULL);
+    pthread_mutex_lock(&blocks_lock);
+    free(node_name);
+    node_name = copy;
+    pthread_mutex_unlock(&blocks_lock);
+    gauge_set(GAUGE_INFO, 1);
 }
 
 static inline void count(size_t offset, uint64_t more)
@@ -339,6 +360,8 @@ static void write_escaped(FILE *out, const char *text)
 /* NULL: a site that is not configured, which has no line. */
 static const char *label_value(label_t label, size_t index)
 {
+    if (label == LABEL_NODE)
+        return node_name != NULL ? node_name : "";
     return label == LABEL_SITE ? site_names[index] : labels[label].values[index];
 }
 

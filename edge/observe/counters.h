@@ -44,7 +44,7 @@ typedef enum {
     REFUSED_KEY_WASTE,     /* the same: too much was thrown away of what it asks for */
     REFUSALS
 } refusal_t;
-typedef enum { GAUGE_FILLS, GAUGE_OBJECTS, GAUGE_MEMORY_BYTES, GAUGE_MEMORY_LIMIT_BYTES, GAUGE_MEMORY_PINNED_BYTES, GAUGE_CONNECTIONS_H1, GAUGE_CONNECTIONS_H2,
+typedef enum { GAUGE_INFO, GAUGE_FILLS, GAUGE_OBJECTS, GAUGE_MEMORY_BYTES, GAUGE_MEMORY_LIMIT_BYTES, GAUGE_MEMORY_PINNED_BYTES, GAUGE_CONNECTIONS_H1, GAUGE_CONNECTIONS_H2,
                GAUGE_PURGE_SEQUENCE, GAUGES } gauge_t;
 
 /* Twice as many sites as a configuration may have: what a reload removes keeps its number. */
@@ -52,6 +52,8 @@ enum { SITES_MAX = 513, SITE_NONE = 512 /* requests of no site */ };
 
 void counters_attach(void);
 void counters_name_site(unsigned site, text_t name); /* sites are numbered from 0 by edge/sites/names */
+
+void counters_name_node(text_t name);                /* with it selvedge_info is 1 */
 
 void count_request(unsigned site, outcome_t outcome, protocol_t protocol);
 void count_origin_request(unsigned site);

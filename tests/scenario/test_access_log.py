@@ -11,7 +11,7 @@ from harness.h1 import connect
 from harness.waiting import together, until
 
 FIELDS = {"time", "site", "client", "protocol", "method", "host", "path", "status", "bytes", "duration_us", "ttfb_us", "cache",
-          "tier", "origin_status", "user_agent", "referer"}
+          "tier", "origin_status", "user_agent", "referer", "node"}
 
 
 def lines(path, count):

@@ -27,6 +27,7 @@ static const access_log_line_t usual = {
     .host = {"localhost:8443", 14},
     .path = {"/a.js?v=1", 9},
     .user_agent = {"curl/7.88.1", 11},
+    .node = {"edge-1", 6},
     .protocol = PROTOCOL_H2,
     .status = 200,
     .bytes = 4096,
@@ -66,7 +67,7 @@ static json_t *parse(const access_log_line_t *line)
     return parsed;
 }
 
-static void a_line_has_the_sixteen_fields_in_order(void **state)
+static void a_line_has_the_seventeen_fields_in_order(void **state)
 {
     (void)state;
     format(&usual);
@@ -75,7 +76,8 @@ static void a_line_has_the_sixteen_fields_in_order(void **state)
         "{\"time\":\"2025-12-31T23:59:59.123456Z\",\"site\":\"default\",\"client\":\"127.0.0.1\","
         "\"protocol\":\"h2\",\"method\":\"GET\",\"host\":\"localhost:8443\",\"path\":\"/a.js?v=1\","
         "\"status\":200,\"bytes\":4096,\"duration_us\":123,\"ttfb_us\":45,\"cache\":\"hit\","
-        "\"tier\":\"memory\",\"origin_status\":null,\"user_agent\":\"curl/7.88.1\",\"referer\":null}\n");
+        "\"tier\":\"memory\",\"origin_status\":null,\"user_agent\":\"curl/7.88.1\",\"referer\":null,"
+        "\"node\":\"edge-1\"}\n");
 }
 
 static void what_is_absent_is_null_and_what_is_empty_is_empty(void **state)
@@ -84,7 +86,7 @@ static void what_is_absent_is_null_and_what_is_empty_is_empty(void **state)
     access_log_line_t line = {
         .referer = {"", 0}, .ttfb_us = -1, .tier = "", .origin_status = 502, .cache = OUTCOME_ERROR};
     json_t *parsed = parse(&line);
-    assert_int_equal(json_object_size(parsed), 16);
+    assert_int_equal(json_object_size(parsed), 17);
     static const char *const absent[] = {"site", "client",  "method", "host",
                                          "path", "ttfb_us", "tier",   "user_agent"};
     for (size_t i = 0; i < sizeof absent / sizeof *absent; i++)
@@ -764,7 +766,7 @@ static void a_failed_reopen_goes_on_with_the_old_file(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_line_has_the_sixteen_fields_in_order),
+        cmocka_unit_test(a_line_has_the_seventeen_fields_in_order),
         cmocka_unit_test(what_is_absent_is_null_and_what_is_empty_is_empty),
         cmocka_unit_test(bytes_that_are_no_text_are_replaced),
         cmocka_unit_test(every_byte_at_every_place_is_valid),

@@ -81,6 +81,7 @@ static int start(void **state)
     const api_config_t config = {.ledger = ledger,
                                  .now_ms = now_ms,
                                  .started_ms = 1500,
+                                 .node = "edge-1",
                                  .pid = 4242,
                                  .reload = reload,
                                  .configuration = configuration,
@@ -627,10 +628,10 @@ static void status_shows_the_gauges(void **state)
     send_all(TEXT("GET"), TEXT("/v1/status"), TEXT("Bearer right-token"), (text_t){NULL, 0},
              (text_t){NULL, 0});
     assert_int_equal(got.answer.status, 200);
-    json_t *expected =
-        json_pack("{s:s,s:i,s:i,s:i,s:i,s:i,s:i,s:I,s:{s:s}}", "version", SELVEDGE_VERSION, "pid", 4242,
-                  "serving_pid", (int)getpid(), "uptime_s", 8, "sequence", 4711, "objects", 3, "memory_bytes",
-                  1000, "memory_limit_bytes", (json_int_t)1 << 40, "configuration", "loaded", "today");
+    json_t *expected = json_pack("{s:s,s:s,s:i,s:i,s:i,s:i,s:i,s:i,s:I,s:{s:s}}", "node", "edge-1", "version",
+                                 SELVEDGE_VERSION, "pid", 4242, "serving_pid", (int)getpid(), "uptime_s", 8,
+                                 "sequence", 4711, "objects", 3, "memory_bytes", 1000, "memory_limit_bytes",
+                                 (json_int_t)1 << 40, "configuration", "loaded", "today");
     assert_true(json_equal(got.json, expected));
     json_decref(expected);
 }
