@@ -10,6 +10,25 @@
 
 static char told[4096];
 
+/* Settings, and the words that they point into: freed at the end. */
+static void *kept[512];
+static size_t kept_count;
+
+static void *keep(void *memory)
+{
+    assert_non_null(memory);
+    assert_true(kept_count < sizeof kept / sizeof *kept);
+    return kept[kept_count++] = memory;
+}
+
+static int free_kept(void **state)
+{
+    (void)state;
+    while (kept_count > 0)
+        free(kept[--kept_count]);
+    return 0;
+}
+
 static void on_differs(void *context, const char *name, bool needs_restart)
 {
     (void)context;
@@ -24,9 +43,9 @@ static settings_t *parse(const char *line)
     char *words = strdup(line), *argv[64] = {"selvedge", "--origin", "http://127.0.0.1:8000"}, *rest = NULL;
     int argc = 3;
     char error[SETTINGS_ERROR_MAX];
-    settings_t *settings = calloc(1, sizeof *settings);
+    settings_t *settings = keep(calloc(1, sizeof *settings));
     for (char *word = strtok_r(words, " ", &rest); word != NULL; word = strtok_r(NULL, " ", &rest))
-        argv[argc++] = strdup(word); /* the settings point into them, for as long as the test runs */
+        argv[argc++] = keep(strdup(word));
     settings_source_t source = {argc, argv, "/nonexistent/selvedge.yaml", files_new()};
     if (settings_parse(&source, stderr, settings, error, sizeof error) != SETTINGS_START)
         fail_msg("%s: %s", line, error);
@@ -49,7 +68,6 @@ static void the_same_is_the_same(void **state)
     settings_t *settings;
     const char *line = "--workers 2 --memory 64M --access-log /l --user u --cert c --key k --admin-token t";
     assert_string_equal(compare(line, line, line, &settings), "");
-    free(settings);
 }
 
 static void a_reload_compares_with_what_is_in_force(void **state)
@@ -57,11 +75,9 @@ static void a_reload_compares_with_what_is_in_force(void **state)
     (void)state;
     settings_t *settings;
     assert_string_equal(compare("--idle-timeout 1", "--idle-timeout 2", "--idle-timeout 2", &settings), "");
-    free(settings);
     assert_string_equal(compare("--idle-timeout 1", "--idle-timeout 2", "--idle-timeout 1", &settings),
                         "timeouts.idle");
     assert_int_equal(settings->idle_timeout_ms, 1000);
-    free(settings);
 }
 
 static void what_needs_a_restart_stays_as_at_the_start(void **state)
@@ -87,7 +103,6 @@ static void what_needs_a_restart_stays_as_at_the_start(void **state)
     assert_null(settings->user);
     assert_null(settings->access_log);
     assert_int_equal(settings->heartbeat_limit_ms, 5000);
-    free(settings);
 }
 
 static void certificates_and_tokens_are_taken(void **state)
@@ -97,7 +112,6 @@ static void certificates_and_tokens_are_taken(void **state)
     assert_string_equal(compare("", "", "--cert c --key k --admin-token-file f", &settings),
                         "admin.token_file, certificates[].cert, certificates[].key");
     assert_int_equal(settings->certificate_count, 1);
-    free(settings);
 }
 
 /* A file's text as settings; for sites, which options do not have. */
@@ -108,9 +122,9 @@ static settings_t *load(const char *text)
     FILE *file = fdopen(fd, "w");
     fputs(text, file);
     fclose(file);
-    char *argv[] = {"selvedge", "--config", strdup(path)}, error[SETTINGS_ERROR_MAX];
+    char *argv[] = {"selvedge", "--config", keep(strdup(path))}, error[SETTINGS_ERROR_MAX];
     settings_source_t source = {3, argv, "", files_new()};
-    settings_t *settings = calloc(1, sizeof *settings);
+    settings_t *settings = keep(calloc(1, sizeof *settings));
     if (settings_parse(&source, stderr, settings, error, sizeof error) != SETTINGS_START)
         fail_msg("%s", error);
     files_free(&source.files);
@@ -133,8 +147,6 @@ static void sites_are_compared_by_name(void **state)
                               "sites[b] is removed");
     settings_free(before);
     settings_free(after);
-    free(before);
-    free(after);
 }
 
 int main(void)
@@ -146,5 +158,5 @@ int main(void)
         cmocka_unit_test(certificates_and_tokens_are_taken),
         cmocka_unit_test(sites_are_compared_by_name),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, NULL, free_kept);
 }
