@@ -92,6 +92,15 @@ void guard_earn_frames(guard_connection_t *connection)
     earn(&connection->frames, GUARD_FRAMES_OF_REQUEST);
 }
 
+bool guard_count_pipelined(guard_connection_t *connection, int64_t turn_ms)
+{
+    MUST_BE(connection, CONNECTION_MAGIC);
+    if (connection->turn_ms != turn_ms)
+        connection->pipelined = 0;
+    connection->turn_ms = turn_ms;
+    return ++connection->pipelined < GUARD_PIPELINED_MAX;
+}
+
 /* What reads the connection's next frame, whatever that is. */
 static ssize_t refuse_all(h2o_http2_conn_t *conn, const uint8_t *bytes, size_t length, const char **error)
 {

@@ -25,6 +25,8 @@ enum {
     GUARD_BYTES_OF_FRAME = 512   /* WINDOW_UPDATE acknowledges bytes: one or two for each DATA frame */
 };
 
+enum { GUARD_PIPELINED_MAX = 64 }; /* requests of one HTTP/1 connection in one turn of the loop */
+
 typedef struct guard_fills guard_fills_t;
 struct st_h2o_http2_conn_t;
 typedef ssize_t guard_reader_t(struct st_h2o_http2_conn_t *, const uint8_t *, size_t, const char **);
@@ -39,6 +41,8 @@ typedef struct {
     uint32_t magic;
     guard_budget_t resets, settings, frames;
     uint64_t paid_bytes;    /* sent to the client: up to which `frames` has grown for them */
+    int64_t turn_ms;        /* HTTP/1: the turn of the loop in which the latest request was processed */
+    uint32_t pipelined;     /* and how many in that turn */
     guard_reader_t *reader; /* the library's, of the next frame; NULL before HTTP/2 */
     guard_fills_t *fills;   /* NULL: none yet; the connection's reference */
 } guard_connection_t;
@@ -58,6 +62,10 @@ bool guard_spend_settings(guard_connection_t *connection, int64_t now_ms);
 bool guard_spend_frame(guard_connection_t *connection, int64_t now_ms, uint64_t sent_bytes);
 /* A request came. */
 void guard_earn_frames(guard_connection_t *connection);
+
+/* A request of HTTP/1 is processed in the turn of the loop that is named by its time. False: there were too
+ * many in this turn, the connection must end with this one's answer. */
+bool guard_count_pipelined(guard_connection_t *connection, int64_t turn_ms);
 
 /* The request is about to start a fill. NULL: too many of its connection are in flight, this one must not
  * start, and the connection's end is on its way; counted. Else for guard_fill_end(), once. */

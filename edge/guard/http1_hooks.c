@@ -185,11 +185,26 @@ static const guard_verdict_t *early_verdict(h2o_req_t *req)
     return (const guard_verdict_t *)(const void *)req->env.entries[1].base;
 }
 
+/* Requests that came in one piece are processed in one turn of the loop, each as the one before is written:
+ * thousands fit into what the kernel holds. Nobody sends so many but to hold the loop; the connection ends
+ * with an answer that says so, as any may (RFC 9112 section 9.6). */
+static void bound_pipelining(h2o_req_t *req)
+{
+    guard_connection_t *connection = guard_connection_of(req->conn->callbacks->get_socket(req->conn));
+    if (req->version >= 0x200 || connection == NULL ||
+        guard_count_pipelined(connection, (int64_t)h2o_now(req->conn->ctx->loop)))
+        return;
+    if (req->http1_is_persistent)
+        count_guard_stopped(GUARD_TOO_MANY_AT_ONCE);
+    req->http1_is_persistent = 0;
+}
+
 void h2o_process_request(h2o_req_t *req)
 {
     GUARD_PASS(process_request, req);
     if (guard_defer_request(req))
         return;
+    bound_pipelining(req);
     guard_verdict_t verdict = refused;
     refused.status = 0;
     const guard_verdict_t *early = early_verdict(req);

@@ -110,9 +110,9 @@ static const char *const protocol_names[PROTOCOLS] = {"h1", "h2"};
 static const char *const kind_names[PURGE_KINDS] = {"url", "site", "everything"};
 static const char *const mode_names[PURGE_MODES] = {"hard", "soft"};
 static const char *const reason_names[GUARD_REASONS] = {
-    "window_after_end", "unknown_frame",   "bad_framing",       "bad_request",     "bad_url",
-    "header_too_large", "too_many_resets", "too_many_settings", "too_many_frames", "too_many_fills",
-    "too_many_fields",  "url_too_long",    "unknown_host"};
+    "window_after_end", "unknown_frame",   "bad_framing",       "bad_request",      "bad_url",
+    "header_too_large", "too_many_resets", "too_many_settings", "too_many_at_once", "too_many_frames",
+    "too_many_fills",   "too_many_fields", "url_too_long",      "unknown_host"};
 
 static const char *const version_names[ONE] = {SELVEDGE_VERSION};
 

@@ -18,6 +18,7 @@ typedef enum {
     GUARD_HEADER_TOO_LARGE,
     GUARD_TOO_MANY_RESETS, /* streams reset before their response was finished: the connection ended */
     GUARD_TOO_MANY_SETTINGS,
+    GUARD_TOO_MANY_AT_ONCE, /* requests of an HTTP/1 connection in one piece: it ended */
     GUARD_TOO_MANY_FRAMES, /* that bring nothing: the connection ended */
     GUARD_TOO_MANY_FILLS,  /* in flight for one connection: it ended */
     GUARD_TOO_MANY_FIELDS, /* of one request: 431 */

@@ -239,3 +239,28 @@ def test_who_takes_bytes_may_acknowledge_each_part_of_them(node, origin):
                 parts = [2000] * (len(found.payload) // 2000) + [len(found.payload) % 2000]
                 raw.send(b"".join(window_update(1, part) + window_update(0, part) for part in parts if part))
     assert stopped(node, "too_many_frames") == 0
+
+
+def test_requests_in_one_piece_end_their_connection_with_an_answer(node, origin):
+    """Pipelined over HTTP/1, 64 of them in one turn of the loop: the last answer says that it is the last."""
+    origin.serve("/hot", b"hot", cache_control="max-age=60")
+    node.get("/hot")
+    one = b"GET /hot HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    with connect(node, preface=b"") as raw:
+        raw.send(one * 1000)
+        answers = raw.rest().split(b"HTTP/1.1 ")[1:]
+    assert len(answers) < 1000 and all(answer.startswith(b"200 ") for answer in answers)
+    assert [b"connection: close" in answer.lower() for answer in answers[-2:]] == [False, True]
+    assert stopped(node, "too_many_at_once") == 1
+
+
+def test_requests_that_come_one_after_the_other_do_not(node, origin):
+    origin.serve("/hot", b"hot", cache_control="max-age=60")
+    with node.h1() as client:
+        for _ in range(500):
+            assert client.request("/hot").body == b"hot"
+    with connect(node, preface=b"") as raw:
+        raw.send(b"GET /hot HTTP/1.1\r\nHost: localhost\r\n\r\n" * 20 +
+                 b"GET /hot HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        assert raw.rest().count(b"HTTP/1.1 200 ") == 21
+    assert stopped(node, "too_many_at_once") == 0

@@ -151,35 +151,83 @@ class Attack:
     def data_after_the_end(self):
         self.flood(frame(DATA, 0, 1) * 20_000, get(1, "/hot"))
 
+    def chunks_of_a_byte(self):
+        """Bodies of HTTP/1.1 in the smallest pieces, each with more about it than in it."""
+        head = b"POST /hot HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+        while self.goes_on:
+            with self.connect(preface=b"") as raw:
+                raw.send(head)
+                self.bytes += raw.flood(b"1;a=b\r\nx\r\n" * 5_000, self.until)
+
+    def requests_without_a_pause(self):
+        """HTTP/1.1, one behind the other, whose answers are read; and empty lines."""
+        while self.goes_on:
+            with self.connect(preface=b"") as raw:
+                self.bytes += raw.flood(b"GET /hot HTTP/1.1\r\nHost: a\r\n\r\n" * 1_000, self.until)
+            with self.connect(preface=b"") as raw:
+                self.bytes += raw.flood(b"\r\n" * 10_000, self.until)
+
     def window_updates(self):
         self.flood(window_update(1, 1) * 20_000, settings(initial_window_size=0) + get(1, "/large"))
 
     # ---- and anything else
 
     def random_frames(self):
+        """Half of the connections send anything; the others open streams in order and turn to those, so that they last; some
+        take little or nothing, so that what the node writes stays in flight."""
         while self.goes_on:
-            with self.connect() as raw:
+            narrow = self.connections % 3 == 0
+            with self.connect(receive_buffer=4096 if narrow else None) as raw:
                 raw.socket.settimeout(5)
+                self.opened, lasting = 1, self.connections % 2 == 0
                 for _ in range(self.random.randrange(1, 40)):
-                    if not raw.send(b"".join(map(self._any_frame, range(20)))):
+                    frames = b"".join(self._likely_frame() if lasting else self._any_frame() for _ in range(20))
+                    if not raw.send(frames) or not self._read(raw, self.random.choice([0, 0, 4096, 1 << 16])):
                         break
-                raw.socket.setblocking(False)
-                try:
-                    raw.socket.recv(1 << 16)
-                except OSError:  # nothing there, or its end
-                    pass
 
-    def _any_frame(self, _):
+    @staticmethod
+    def _read(raw, most):
+        raw.socket.setblocking(False)
+        try:
+            return most == 0 or raw.socket.recv(most) != b""
+        except BlockingIOError:
+            return True
+        except ConnectionResetError:
+            return False
+
+    def _number(self):
+        return struct.pack(">I", self.random.choice([0, 1, 1000, 65535, (1 << 31) - 1, self.random.getrandbits(32)]))
+
+    def _path(self):
+        return self.random.choice(["/hot", "/large", "/exact", "/cold/%d" % self.random.getrandbits(30)])
+
+    def _any_frame(self):
         dice, stream = self.random, self.random.choice([0, 1, 1, 3, 5, 7, 9, 2, 200, (1 << 31) - 1])
-        number = struct.pack(">I", dice.choice([0, 1, 1000, 65535, (1 << 31) - 1, dice.getrandbits(32)]))
-        likely = [get(stream, dice.choice(["/hot", "/large", "/exact", "/cold/%d" % dice.getrandbits(30)])),
+        likely = [get(stream, self._path()),
                   headers(stream, request_block("/hot", method="POST"), END_HEADERS), rst_stream(stream),
-                  frame(8, 0, stream, number), frame(DATA, dice.choice([0, 1, 8]), stream, dice.randbytes(dice.randrange(20))),
-                  frame(SETTINGS, 0, 0, struct.pack(">H", dice.randrange(1, 7)) + number), frame(PING, 0, 0, b"8 bytes!"),
-                  frame(2, 0, stream, number + b"\x10"), frame(CONTINUATION, dice.choice([0, 4]), stream, string("x"))]
+                  frame(8, 0, stream, self._number()),
+                  frame(DATA, dice.choice([0, 1, 8]), stream, dice.randbytes(dice.randrange(20))),
+                  frame(SETTINGS, 0, 0, struct.pack(">H", dice.randrange(1, 7)) + self._number()),
+                  frame(PING, 0, 0, b"8 bytes!"), frame(2, 0, stream, self._number() + b"\x10"),
+                  frame(CONTINUATION, dice.choice([0, 4]), stream, string("x"))]
         if dice.random() < 0.97:
             return dice.choice(likely)
         return frame(dice.randrange(256), dice.randrange(256), stream, dice.randbytes(dice.randrange(64)))
+
+    def _likely_frame(self):
+        dice, stream = self.random, max(1, self.opened - 2 * self.random.randrange(1, 60))
+        if dice.random() < 0.5:
+            self.opened += 2
+            end = dice.random() < 0.8
+            return headers(self.opened - 2, request_block(self._path(), method="GET" if end else "POST"),
+                           END_HEADERS | (END_STREAM if end else 0))
+        return dice.choice([lambda: window_update(dice.choice([0, stream]), dice.choice([1, 1000, 1 << 20])),
+                            lambda: settings(initial_window_size=dice.choice([0, 1, EXACT, EXACT + 1, 65535, 1 << 20])),
+                            lambda: settings(header_table_size=dice.choice([0, 100, 4096]), max_frame_size=1 << 14),
+                            lambda: rst_stream(stream), lambda: frame(PING, 0, 0, b"8 bytes!"),
+                            lambda: priority(stream, dice.choice([0, stream + 2, max(0, stream - 2)]), dice.randrange(1, 257),
+                                             dice.random() < 0.3),
+                            lambda: frame(DATA, dice.choice([0, END_STREAM]), stream, dice.randbytes(dice.randrange(40)))])()
 
 
 NAMES = [name for name, value in vars(Attack).items() if callable(value) and not name.startswith("_") and
