@@ -228,7 +228,9 @@ static s3fifo_node_t *judge_small(s3fifo_t *policy, s3fifo_node_t *node, bool mo
     size_t length = ghost_length(policy);
     unlink_from(&policy->small, node);
     if (move && frequency(node) >= PROMOTE_AT) {
-        set_frequency(node, 0);
+        /* What it was used more than that counts in main, too: when all of small moves at once, the oldest there
+         * would else be the first to go, however often it is asked for. */
+        set_frequency(node, frequency(node) - PROMOTE_AT);
         link_newest(&policy->main, node, S3FIFO_MAIN);
         return NULL;
     }

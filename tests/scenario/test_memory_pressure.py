@@ -31,3 +31,20 @@ def test_readers_who_hold_more_than_there_is(start_node, origin):
     assert node.get("/held/new").body == noise(PIECE, "/held/new")
     for client in clients:
         client.socket.close()
+
+
+def test_what_is_asked_for_all_the_time_stays(start_node, origin):
+    node = start_node(origin, memory="16M", stall_timeout="50", header_timeout="50", idle_timeout="50")
+    origin.on("/held/*", lambda request, response: response.send(200, {"Cache-Control": "max-age=600"}, noise(PIECE, request.path)))
+    origin.serve("/hot", b"hot" * 1000, cache_control="max-age=600")
+    node.get("/hot")
+    hot, clients = node.h1(), []
+    for number in range(60):
+        if node.request(f"/held/{number}").status == 200:
+            clients.append(Stalling(PREFACE + settings(0) + headers(f"/held/{number}"), reads=0))
+            clients[-1].connect(("127.0.0.1", node.http_port))
+        for _ in range(5):
+            assert hot.get("/hot").cache["hit"], number
+    assert origin.count("/hot") == 1
+    for client in clients:
+        client.socket.close()

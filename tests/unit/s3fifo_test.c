@@ -354,7 +354,7 @@ static int model_evict(model_t *model)
             }
             return id;
         }
-        model->frequency[id] = small ? 0 : model->frequency[id] - 1;
+        model->frequency[id] -= 1;
         model_push(model, &model->main, id);
     }
     return -1;
