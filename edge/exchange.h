@@ -46,6 +46,7 @@ struct exchange {
     walk_kind_t kind;
     forward_t forward;
     unsigned steps;         /* how often it had to begin again */
+    uint64_t handed_ms;     /* the loop's clock: when the library was last given of the answer */
     const char *detail;     /* for Cache-Status of refusals */
     unsigned retry_seconds; /* for the refusal of its own fill; 0: not known */
     /* All above starts as zero; what follows is set before it is read. */

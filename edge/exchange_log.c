@@ -1,6 +1,7 @@
 /* One count and one line for each request, whoever answered it: the request path, or the library and the
  * guard before it. */
 #include "edge/exchange.h"
+#include "edge/request.h"
 
 /* The library keeps a list of pairs per request for whoever wants it; the exchange is the only entry, and
  * holds the list itself. */
@@ -18,6 +19,17 @@ static exchange_t *exchange_of(const h2o_req_t *req)
     exchange_t *exchange = (exchange_t *)(void *)req->env.entries[0].base;
     MUST_BE(exchange, EXCHANGE_MAGIC);
     return exchange;
+}
+
+uint64_t request_held(const h2o_req_t *req, uint64_t now_ms)
+{
+    enum { PATIENCE_MS = 1000 };
+    const exchange_t *exchange = exchange_of(req);
+    bool is_answering = exchange != NULL && (exchange->sending || exchange->finished);
+    if (!is_answering || exchange->reader == NULL || exchange->reader->object == NULL ||
+        now_ms - exchange->handed_ms < PATIENCE_MS)
+        return 0;
+    return memory_held_by_readers(exchange->reader->object) * (now_ms - exchange->handed_ms);
 }
 
 static text_t field(const h2o_req_t *req, const h2o_token_t *token)

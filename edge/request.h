@@ -10,4 +10,8 @@
  */
 void request_register(h2o_hostconf_t *host, h2o_pathconf_t *path);
 
+/* What a request pins of the memory, in bytes, times the milliseconds for which its client has taken nothing
+ * of the answer; 0 within the first second, and for what the cache would hold anyway. */
+uint64_t request_held(const h2o_req_t *req, uint64_t now_ms);
+
 #endif

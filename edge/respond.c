@@ -383,6 +383,7 @@ static void fail(exchange_t *exchange, object_read_t how)
 
 static void hand_over(exchange_t *exchange, h2o_iovec_t *bytes, h2o_send_state_t state)
 {
+    exchange->handed_ms = h2o_now(exchange->req->conn->ctx->loop);
     if (exchange->first_byte_us != 0) {
         h2o_send(exchange->req, bytes, 1, state);
         return;

@@ -322,10 +322,19 @@ uint64_t memory_pinned_bytes(const memory_t *memory)
     return bytes > queued ? bytes - queued : 0;
 }
 
+uint64_t memory_held_by_readers(object_t *object)
+{
+    home_t *home = object_end(object) == OBJECT_COMPLETE ? object_home(object) : NULL;
+    if (home != NULL && atomic_load_explicit(&home->stored, memory_order_relaxed) == object)
+        return 0;
+    return object_held(object);
+}
+
 bool memory_is_pressed(const memory_t *memory)
 {
+    enum { NEARLY_FULL_PART = 16 };
     uint64_t limit = memory->config.limit_bytes;
-    return memory_pinned_bytes(memory) > limit - limit / MEMORY_KEPT_PART;
+    return !has_room(memory, limit / NEARLY_FULL_PART) && queued_bytes(memory) <= limit / MEMORY_KEPT_PART;
 }
 
 uint64_t memory_max_object(const memory_t *memory)

@@ -106,7 +106,10 @@ void memory_evict_all(memory_t *memory);
 /* What no eviction can free: responses on their way from the origin, and those that were evicted, replaced or
  * purged and are still being sent. */
 uint64_t memory_pinned_bytes(const memory_t *memory);
-/* Is that more than may be pinned? Then those who take their bytes slowest have to go. */
+/* What of this object only its readers keep in memory: nothing of one that is stored, or is to be. */
+uint64_t memory_held_by_readers(object_t *object);
+/* Is next to nothing free, and nothing more to be evicted? Then those who hold most for longest have to go.
+ */
 bool memory_is_pressed(const memory_t *memory);
 
 uint64_t memory_max_object(const memory_t *memory);

@@ -574,6 +574,16 @@ bool object_unread(object_t *object)
     return unread;
 }
 
+uint64_t object_held(object_t *object)
+{
+    lock(object);
+    bool for_readers = object->body != NULL && (object->windowed || object_end(object) == OBJECT_COMPLETE);
+    uint64_t held = for_readers ? (uint64_t)body_blocks_held(object->body) * BLOCK_BYTES : 0;
+    uint64_t length = for_readers ? body_length(object->body) : 0;
+    unlock(object);
+    return held < length ? held : length;
+}
+
 uint64_t object_taken(object_t *object)
 {
     lock(object);

@@ -143,6 +143,8 @@ void object_fail(object_t *object, object_failure_t failure);
 /* Fails it when nobody reads it, so that nobody joins what is about to be cancelled. */
 bool object_fail_if_unread(object_t *object, object_failure_t failure);
 bool object_unread(object_t *object);
+/* Bytes that it holds in memory for its readers; 0 while it grows and is to be stored. */
+uint64_t object_held(object_t *object);
 /* The most bytes that one of those who left had taken. */
 uint64_t object_taken(object_t *object);
 

@@ -39,14 +39,6 @@ static cut_t judge_phase(const watch_t *watch, const watch_limits_t *limits, int
     return CUTS;
 }
 
-uint64_t watch_taking_rate(const watch_t *watch, const client_look_t *look, int64_t now_ms)
-{
-    int64_t lasted_ms = now_ms - watch->taking.since_ms;
-    if (!watch->taking.owed || !look->owes_taking || lasted_ms < 1000)
-        return UINT64_MAX;
-    return (look->taken_bytes - watch->taking.bytes) * 1000 / (uint64_t)lasted_ms;
-}
-
 cut_t watch_judge(watch_t *watch, const client_look_t *look, const watch_limits_t *limits, int64_t now_ms)
 {
     enter_phase(watch, look, now_ms);

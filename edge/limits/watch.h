@@ -31,6 +31,7 @@ typedef struct {
     bool owes_giving;     /* a request's body is not whole */
     uint64_t taken_bytes; /* that its host has acknowledged; read when owes_taking */
     uint64_t given_bytes; /* that have come from it; read when owes_giving */
+    uint64_t held; /* of the memory, by its requests: bytes times milliseconds; seen under pressure only */
 } client_look_t;
 
 typedef struct {
@@ -51,10 +52,6 @@ typedef struct {
     int64_t since_ms; /* of this phase, and this request */
     pace_t taking, giving;
 } watch_t;
-
-/* How fast it takes what waits for it, in bytes per second since its span began; UINT64_MAX: nothing has
- * waited for it for a second. */
-uint64_t watch_taking_rate(const watch_t *watch, const client_look_t *look, int64_t now_ms);
 
 /* Is it over a limit? now_ms: a clock that only goes forward. CUTS: it is not. */
 cut_t watch_judge(watch_t *watch, const client_look_t *look, const watch_limits_t *limits, int64_t now_ms);

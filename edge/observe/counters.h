@@ -30,7 +30,7 @@ typedef enum {
     CUT_IDLE,   /* between two requests for too long */
     CUT_HEADER, /* a request's head did not become whole in time */
     CUT_STALL,  /* takes or gives next to nothing */
-    CUT_MEMORY, /* among the slowest when too much memory was held by those who are slow */
+    CUT_MEMORY, /* held most for longest when too much memory was held by those who are slow */
     CUTS
 } cut_t;
 typedef enum {

@@ -41,6 +41,7 @@ static worker_t *start_worker(server_t *server, node_t *node, configuration_t *c
     worker_config_t config = {.node = node,
                               .configuration = configuration,
                               .register_handlers = request_register,
+                              .held = request_held,
                               .counts_connections = true,
                               .listeners = listeners,
                               .listener_count = count};

@@ -58,9 +58,15 @@ static client_phase_t http1_phase(const h2o_req_t *req)
                                                                                              : CLIENT_HEAD;
 }
 
+/* All that a connection's requests hold, on streams that its client takes and on those it leaves alone. */
+static void add_held(client_look_t *look, const h2o_req_t *req, stalled_held_t *const *held)
+{
+    if (*held != NULL)
+        look->held += (*held)(req, h2o_now(req->conn->ctx->loop));
+}
+
 static int see_http1(h2o_req_t *req, void *data)
 {
-    (void)data;
     h2o_socket_t *socket = req->conn->callbacks->get_socket(req->conn);
     client_look_t *look = &connection_of(socket)->look;
     const struct timeval *began = &req->timestamps.request_begin_at;
@@ -69,6 +75,7 @@ static int see_http1(h2o_req_t *req, void *data)
                                                : (uint64_t)began->tv_sec * 1000000 + (uint64_t)began->tv_usec;
     look->owes_taking = h2o_socket_is_writing(socket);
     look->owes_giving = has_come(req->timestamps.request_body_begin_at) && !has_come(req->processed_at.at);
+    add_held(look, req, data);
     return 0;
 }
 
@@ -83,11 +90,11 @@ static void see_http2(const http2_view_t *view)
 
 static int see_stream(h2o_req_t *req, void *data)
 {
-    (void)data;
     client_look_t *look = &connection_of(req->conn->callbacks->get_socket(req->conn))->look;
     http2_stream_view_t view = http2_view_stream(req);
     look->owes_taking = look->owes_taking || view == STREAM_TAKES;
     look->owes_giving = look->owes_giving || view == STREAM_GIVES;
+    add_held(look, req, data);
     return 0;
 }
 
@@ -104,14 +111,14 @@ static void see_bytes(connection_t *connection)
     look->given_bytes = info.tcpi_bytes_received;
 }
 
-static void look_at_all(h2o_context_t *context, connections_t *connections)
+static void look_at_all(h2o_context_t *context, connections_t *connections, stalled_held_t *held)
 {
     for (connection_t *connection = connections->first; connection != NULL; connection = connection->next)
         begin_look(connection);
     h2o_globalconf_t *library = context->globalconf;
-    library->http1.callbacks.foreach_request(context, see_http1, NULL);
+    library->http1.callbacks.foreach_request(context, see_http1, &held);
     http2_view_each(context, see_http2);
-    library->http2.callbacks.foreach_request(context, see_stream, NULL);
+    library->http2.callbacks.foreach_request(context, see_stream, &held);
     for (connection_t *connection = connections->first; connection != NULL; connection = connection->next)
         see_bytes(connection);
 }
@@ -135,30 +142,25 @@ static void cut(h2o_context_t *context, connection_t *connection, cut_t reason)
     shutdown(fd, SHUT_RDWR);
 }
 
-/* Those who take their bytes no more than twice as fast as the slowest. */
-static void cut_slowest(h2o_context_t *context, connections_t *connections, int64_t now)
+/* Those who hold at least half as much as the worst. */
+static void cut_holders(h2o_context_t *context, connections_t *connections)
 {
-    uint64_t slowest = UINT64_MAX;
-    for (const connection_t *at = connections->first; at != NULL; at = at->next) {
-        uint64_t rate = at->cut ? UINT64_MAX : watch_taking_rate(&at->watch, &at->look, now);
-        slowest = rate < slowest ? rate : slowest;
-    }
-    if (slowest == UINT64_MAX)
-        return;
-    for (connection_t *at = connections->first, *next; at != NULL; at = next) {
+    uint64_t most = 0;
+    for (const connection_t *at = connections->first; at != NULL; at = at->next)
+        most = !at->cut && at->look.held > most ? at->look.held : most;
+    for (connection_t *at = connections->first, *next; most > 0 && at != NULL; at = next) {
         next = at->next;
-        uint64_t rate = at->cut ? UINT64_MAX : watch_taking_rate(&at->watch, &at->look, now);
-        if (rate != UINT64_MAX && rate / 2 <= slowest)
+        if (!at->cut && at->look.held >= most / 2)
             cut(context, at, CUT_MEMORY);
     }
 }
 
 void stalled_sweep(h2o_context_t *context, connections_t *connections, const watch_limits_t *limits,
-                   bool is_pressed)
+                   stalled_held_t *held)
 {
     if (guard_is_off())
         return;
-    look_at_all(context, connections);
+    look_at_all(context, connections, held);
     int64_t now = now_ms();
     for (connection_t *connection = connections->first, *next; connection != NULL; connection = next) {
         next = connection->next;
@@ -166,6 +168,6 @@ void stalled_sweep(h2o_context_t *context, connections_t *connections, const wat
         if (reason != CUTS && !connection->cut)
             cut(context, connection, reason);
     }
-    if (is_pressed)
-        cut_slowest(context, connections, now);
+    if (held != NULL)
+        cut_holders(context, connections);
 }

@@ -6,15 +6,18 @@
 
 #include "edge/server/connection.h"
 
+/* What a request holds of the memory: bytes times milliseconds. */
+typedef uint64_t stalled_held_t(const h2o_req_t *req, uint64_t now_ms);
+
 /* Before a context is made of it: the library's own timers. */
 void stalled_configure(h2o_globalconf_t *library);
 /* On a listening socket: what it accepts is given up by the kernel when nothing is acknowledged for twice the
  * stall limit, even after it was closed here. */
 void stalled_limit_socket(int fd, const watch_limits_t *limits);
 
-/* On the worker. May close connections. is_pressed: too much memory is held for slow clients, and the slowest
- * of them go whatever their limits. */
+/* On the worker. May close connections. held: too much memory is held for slow clients, and those go who hold
+ * most of it for longest, whatever their limits; NULL: not so. */
 void stalled_sweep(h2o_context_t *context, connections_t *connections, const watch_limits_t *limits,
-                   bool is_pressed);
+                   stalled_held_t *held);
 
 #endif

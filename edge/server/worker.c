@@ -163,7 +163,7 @@ static void on_tick(h2o_timeout_entry_t *entry)
         access_log_flush(worker->log);
     if (++worker->ticks % SWEEP_TICKS == 0)
         stalled_sweep(&worker->context, &worker->connections, &worker->watch_limits,
-                      memory_is_pressed(worker->config.node->memory));
+                      memory_is_pressed(worker->config.node->memory) ? worker->config.held : NULL);
     if (worker->config.on_tick != NULL)
         worker->config.on_tick(worker);
     h2o_timeout_link(worker->context.loop, &worker->tick, &worker->tick_entry);

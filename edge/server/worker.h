@@ -33,6 +33,8 @@ typedef struct {
     configuration_t *configuration; /* the first; the worker takes a reference */
     /* Registers the handlers for requests on this worker's listeners. */
     void (*register_handlers)(h2o_hostconf_t *host, h2o_pathconf_t *path);
+    /* What of the memory a request holds, and for how long (request_held); NULL: nothing. */
+    uint64_t (*held)(const h2o_req_t *req, uint64_t now_ms);
     /* Called about four times a second; may be NULL. */
     void (*on_tick)(worker_t *worker);
     bool counts_connections; /* in the gauges: those of clients, not of the admin listener */

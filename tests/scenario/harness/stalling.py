@@ -88,16 +88,16 @@ class Stalling:
             self.end("reset")
 
 
-def run(clients, address, seconds, each_turn=lambda: None):
-    """Connects all of them and lets them be until the node has ended each, or the time is over. each_turn: called again
-    and again meanwhile."""
+def run(clients, address, seconds, each_turn=lambda: None, until=lambda: False):
+    """Connects all of them and lets them be until the node has ended each, or `until` is true, or the time is over.
+    each_turn: called again and again meanwhile."""
     selector = selectors.DefaultSelector()
     for client in clients:
         client.connect(address)
         if client.reads is None:
             selector.register(client.socket, selectors.EVENT_READ, client)
     end, tick = Deadline(seconds).end, time.monotonic() + 1
-    while any(not client.ended for client in clients) and time.monotonic() < end:
+    while any(not client.ended for client in clients) and time.monotonic() < end and not until():
         for key, _ in selector.select(0.01):
             client = key.data
             client.on_readable()
