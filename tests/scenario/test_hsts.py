@@ -69,6 +69,25 @@ def test_what_one_site_says_is_not_said_for_another(start_node, origin, tmp_path
         assert FIELD not in client.request("/a", host=host).fields
 
 
+def test_what_is_stored_goes_by_what_is_in_force(start_node, node, origin, tmp_path):
+    path = tmp_path / "node.yaml"
+
+    def write(**more):
+        said = "".join(f"  {name}: {value}\n" for name, value in more.items())
+        path.write_text(f"sites:\n- name: a\n  hosts: [localhost]\n  origin: {{url: '{origin.url}'}}\n{said}")
+    write()
+    node = start_node(config=path)
+    clients = [node.h1(tls=True), node.h2()]
+    clients[0].get("/own")
+    for policy, sent in ("60", "max-age=60"), ("max-age=61", "max-age=61"), ("off", "max-age=1"):
+        write(hsts=policy, redirect_https="on" if policy == "60" else "off")
+        assert node.admin("POST", "/v1/reload").json["in_force"]
+        for client in clients:
+            answer = client.request("/own")
+            assert answer.cache["hit"] and answer.fields.all(FIELD) == [sent]
+        assert node.request("/own").status == (301 if policy == "60" else 200)
+
+
 @pytest.mark.parametrize("value, said", [
     ("a year", "not a policy; allowed is off, a number of seconds, or max-age=SECONDS with `; includeSubDomains` and "
                "`; preload` behind it where wanted, such as max-age=31536000; includeSubDomains"),
