@@ -21,9 +21,20 @@ static void *keep(void *memory)
     return kept[kept_count++] = memory;
 }
 
+static settings_t *parsed[64];
+static size_t parsed_count;
+
+static settings_t *new_settings(void)
+{
+    assert_true(parsed_count < sizeof parsed / sizeof *parsed);
+    return parsed[parsed_count++] = keep(calloc(1, sizeof(settings_t)));
+}
+
 static int free_kept(void **state)
 {
     (void)state;
+    while (parsed_count > 0)
+        settings_free(parsed[--parsed_count]);
     while (kept_count > 0)
         free(kept[--kept_count]);
     return 0;
@@ -43,7 +54,7 @@ static settings_t *parse(const char *line)
     char *words = strdup(line), *argv[64] = {"selvedge", "--origin", "http://127.0.0.1:8000"}, *rest = NULL;
     int argc = 3;
     char error[SETTINGS_ERROR_MAX];
-    settings_t *settings = keep(calloc(1, sizeof *settings));
+    settings_t *settings = new_settings();
     for (char *word = strtok_r(words, " ", &rest); word != NULL; word = strtok_r(NULL, " ", &rest))
         argv[argc++] = keep(strdup(word));
     settings_source_t source = {argc, argv, "/nonexistent/selvedge.yaml", files_new()};
@@ -124,7 +135,7 @@ static settings_t *load(const char *text)
     fclose(file);
     char *argv[] = {"selvedge", "--config", keep(strdup(path))}, error[SETTINGS_ERROR_MAX];
     settings_source_t source = {3, argv, "", files_new()};
-    settings_t *settings = keep(calloc(1, sizeof *settings));
+    settings_t *settings = new_settings();
     if (settings_parse(&source, stderr, settings, error, sizeof error) != SETTINGS_START)
         fail_msg("%s", error);
     files_free(&source.files);

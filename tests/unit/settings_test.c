@@ -34,6 +34,7 @@ static settings_outcome_t parse(const char *line)
     FILE *out = open_memstream(&printed, &printed_length);
     assert_non_null(out);
     *error = 0;
+    settings_free(&settings);
     settings_source_t source = {argc, argv, "/nonexistent/selvedge.yaml", files_new()};
     settings_outcome_t outcome = settings_parse(&source, out, &settings, error, sizeof error);
     files_free(&source.files);
@@ -174,7 +175,7 @@ static void listeners_add_up_and_are_ready_to_bind(void **state)
 {
     (void)state;
     take("--listen http://127.0.0.1:0 --listen https://[::1]:443 --listen=http://localhost:80/ --admin "
-           "http://[::]:0");
+         "http://[::]:0");
     assert_int_equal(settings.listener_count, 3);
     const settings_listener_t *first = &settings.listeners[0], *second = &settings.listeners[1];
     assert_int_equal(first->port, 0);
@@ -434,6 +435,7 @@ static void memory_is_the_smallest_limit_on_the_way(void **state)
 static int free_printed(void **state)
 {
     (void)state;
+    settings_free(&settings);
     free(printed);
     return 0;
 }
