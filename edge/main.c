@@ -217,9 +217,10 @@ static void *trace(void *context, const site_t *site, text_t target, int64_t now
     return trace_target(context, site, target, now_ms);
 }
 
+/* By what is in force, which is not what the node was started with when this process was started again. */
 static void start_rooms(process_t *process)
 {
-    const settings_t *settings = &process->settings;
+    const settings_t *settings = &reload_newest(process->reload)->settings;
     node_t *node = &process->node;
     memory_attach_thread();
     counters_attach();

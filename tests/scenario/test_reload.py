@@ -417,6 +417,10 @@ def test_a_serving_process_that_starts_again_has_what_was_in_force_last(start, f
     certificate.unlink()
     restart(node)
     assert get(node).body == b"from the other" and shown(node) == shown_before
+    clients = [node.h1() for _ in range(7)]
+    assert all(client.request("/a", host="www.example").status == 200 for client in clients) and is_refused(node)
+    node.close_clients()
+    until(lambda: not is_refused(node), "there is room again")
     assert node.admin("GET", "/v1/status", token="a-word").status == 200
     file.path.unlink()
     restart(node)
