@@ -167,6 +167,17 @@ static settings_t *read_settings(const reload_t *reload, files_t *files, json_t 
     return NULL;
 }
 
+/* A file may be right whose listeners need a restart first. */
+static bool has_listeners_for(const settings_t *settings)
+{
+    bool needed = false, there = false;
+    for (size_t i = 0; i < settings->site_count; i++)
+        needed = needed || settings->sites[i].redirect_https == REDIRECT_TO_LISTENER;
+    for (size_t i = 0; i < settings->listener_count; i++)
+        there = there || settings->listeners[i].https;
+    return there || !needed;
+}
+
 /* What a reload does not take is as at the start from here on. */
 static configuration_t *make(const reload_t *reload, settings_t *settings, files_t **files, taking_t *taking)
 {
@@ -177,6 +188,11 @@ static configuration_t *make(const reload_t *reload, settings_t *settings, files
     taking->file = settings->file;
     if (before != NULL)
         files_compare(before->files, *files, on_changed, taking);
+    if (!has_listeners_for(settings)) {
+        add(taking->mistakes,
+            "sites[].redirect_https on: the https listener to send clients to needs a restart first");
+        return NULL;
+    }
     configuration_origin_t origin = {before, reload->config.token_file, reload->config.certificate_file};
     configuration_t *made = configuration_new(settings, files, &origin, error);
     if (made == NULL)

@@ -334,6 +334,16 @@ def test_what_needs_a_restart_is_named_and_stays(start, file, start_node):
     assert reload(node)["needs_restart"] == said["needs_restart"], "it is said until it is done"
 
 
+def test_what_can_only_work_after_a_restart_is_refused(start, file):
+    """A redirect to the https listener that the file has, and the node does not."""
+    file.write(listen=["http://127.0.0.1:0"])
+    node = start(listen=None)
+    site = {**file.content["sites"][0], "redirect_https": "on"}
+    file.write(listen=["http://127.0.0.1:0", "https://127.0.0.1:0"], sites=[site])
+    assert "needs a restart first" in refused(node)[0]
+    assert get(node).status == 200
+
+
 def test_explain_says_of_each_setting_whether_a_reload_takes_it():
     settings = run("--explain").stdout.strip().split("\n\n")
     takes = {text.split("\n")[0] for text in settings if "  reload    a running node takes a new value" in text}
