@@ -27,6 +27,7 @@ class Attack:
     def __init__(self, port, seconds, seed):
         self.address, self.until, self.seed = ("127.0.0.1", port), time.monotonic() + seconds, seed
         self.connections = self.passed = self.bytes = 0
+        self.left = []  # of those who must be ended: which kind, and how many bytes they took
 
     @property
     def goes_on(self):
@@ -114,17 +115,18 @@ class Attack:
 
     def stalled_clients(self):
         """A hundred whose window is nothing, a hundred that do not read, a hundred that give or take a byte a second."""
-        kinds = [lambda: Stalling(PREFACE + settings(initial_window_size=0) + get(1, "/large")),
-                 lambda: Stalling(b"GET /large HTTP/1.1\r\nHost: a\r\n\r\n", reads=0),
+        kinds = [lambda: Stalling(PREFACE + settings(initial_window_size=0) + get(1, "/huge")),
+                 lambda: Stalling(b"GET /huge HTTP/1.1\r\nHost: a\r\n\r\n", reads=0),
                  lambda: Stalling(b"POST /hot HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n", each_second=b"x"),
-                 lambda: Stalling(PREFACE + settings(initial_window_size=0) + get(1, "/large")),
+                 lambda: Stalling(PREFACE + settings(initial_window_size=0) + get(1, "/huge")),
                  lambda: Stalling(PREFACE + settings(initial_window_size=1 << 30) + window_update(0, 1 << 30) +
-                                  get(1, "/large"), reads=0),
-                 lambda: Stalling(PREFACE + settings(initial_window_size=0) + get(1, "/large"),
+                                  get(1, "/huge"), reads=0),
+                 lambda: Stalling(PREFACE + settings(initial_window_size=0) + get(1, "/huge"),
                                   each_second=window_update(1, 1))]
         clients = [kinds[number % len(kinds)]() for number in range(300)]
         run(clients, self.address, self.until - time.monotonic())
         self.connections, self.passed = len(clients), sum(not client.ended for client in clients)
+        self.left = [(number % len(kinds), client.got) for number, client in enumerate(clients) if not client.ended]
 
     # ---- floods
 
@@ -247,7 +249,7 @@ def main():
 
 
 def result(attack):
-    return {"connections": attack.connections, "passed": attack.passed, "bytes": attack.bytes}
+    return {"connections": attack.connections, "passed": attack.passed, "bytes": attack.bytes, "left": attack.left[:20]}
 
 
 if __name__ == "__main__":
