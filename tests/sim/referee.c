@@ -222,6 +222,8 @@ void referee_memory(void)
     uint64_t under_way = 1;
     for (size_t i = 0; i < world.transfers.count; i++)
         under_way += ((const transfer_t *)world.transfers.at[i])->fill != NULL;
+    for (size_t i = 0; i < world.exchanges.count; i++)
+        under_way += ((const exchange_t *)world.exchanges.at[i])->reader.object != NULL;
     uint64_t bytes = memory_bytes(world.node.memory), most = world.memory_limit + under_way * OF_EACH;
     if (bytes > most)
         note_violation("%llu bytes are held, and %llu allowed", (number_t)bytes, (number_t)most);
