@@ -210,8 +210,10 @@ static configuration_t *read_configuration(const reload_t *reload, int fd, takin
     }
     configuration_t *made = NULL;
     settings_t *settings = read_settings(reload, files, taking->mistakes);
-    if (settings != NULL)
+    if (settings != NULL) {
         made = make(reload, settings, &files, taking);
+        settings_free(settings); /* what the configuration did not take over */
+    }
     free(settings);
     if (files != NULL)
         files_free(&files);

@@ -17,12 +17,14 @@ typedef enum {
     CTL_NOT_ACKNOWLEDGED = 5 /* sent, perhaps in force, but not acknowledged in time: purge again */
 } ctl_exit_t;
 
+typedef enum { CTL_NO_COMMAND, CTL_PURGE, CTL_STATUS, CTL_TRACE, CTL_RELOAD, CTL_CHECK } ctl_command_t;
+
 typedef struct {
     const char *admin; /* the admin listener's URL */
     const char *token_file;
     bool json;
     long timeout_ms;
-    enum { CTL_NO_COMMAND, CTL_PURGE, CTL_STATUS, CTL_TRACE, CTL_RELOAD, CTL_CHECK } command;
+    ctl_command_t command;
     /* Of a purge; one URL of a trace; one file of a check. */
     char *const *urls;
     int url_count;

@@ -172,7 +172,7 @@ typedef const char *wrong_t(const ctl_options_t *options);
 
 static const struct {
     const char *name;
-    int command;
+    ctl_command_t command;
     wrong_t *wrong;
 } commands[] = {{"purge", CTL_PURGE, wrong_purge},
                 {"status", CTL_STATUS, wrong_status},
