@@ -104,12 +104,12 @@ def test_sites_come_and_go_and_what_is_cached_of_others_stays(start, file, other
     assert taken(node)["changed"] == ["sites[www] is removed"]
     assert get(node).status == 421 and get(node, "new.example").body == b"from the other"
     assert node.admin("POST", "/v1/purge", {"site": "www"}).json["error"]["code"] == "unknown_site"
-    assert node.metric("selvedge_requests_total", site="www", outcome="hit") == 1
-    assert node.metric("selvedge_requests_total", site="new") == 2
+    node.wait_metric("selvedge_requests_total", 1, site="www", outcome="hit")
+    node.wait_metric("selvedge_requests_total", 2, site="new")
     file.write(sites=[file.site("www", other), *file.content["sites"]])
     taken(node)
     assert "hit" in get(node).cache, "it comes back with what is cached of it, and with its counts"
-    assert node.metric("selvedge_requests_total", site="www", outcome="hit") == 2
+    node.wait_metric("selvedge_requests_total", 2, site="www", outcome="hit")
 
 
 def test_another_origin_is_asked_from_then_on_and_a_fill_ends_with_the_one_it_began_with(start, file, origin, other):
