@@ -467,9 +467,11 @@ const setting_t settings_table[] = {
      .standard = {"4G"},
      .reload = true,
      .meaning =
-         "The same for one URL, whoever asks for it. Much above the former, so that one client cannot make "
-         "a URL be refused to others. What may be stored is fetched to its end long before. 0: any "
-         "number."},
+         "How many bytes one URL may make the node fetch and throw away within a minute, whoever asks for "
+         "it; requests for it that would go to the origin are then answered with 429 and Retry-After. Keep "
+         "it "
+         "much above limits.address_waste, so that one client cannot have a URL refused to others. What may "
+         "be stored is fetched to its end long before. 0: any number."},
     {.name = "timeouts.idle",
      .option = "--idle-timeout",
      .placeholder = "SECONDS",
