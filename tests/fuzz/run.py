@@ -27,7 +27,7 @@ LENGTH_MAX = {"request": 49152, "journal": 4096, "purge": 24576, "config": 16384
 
 # What each target is for: the functions that the request path calls are in these files.
 PARSERS = {
-    "request": ["edge/guard/http1_hooks.c", "edge/guard/http2_hooks.c"],
+    "request": ["edge/guard/http1_hooks.c", "edge/guard/http2_hooks.c", "edge/guard/frames.c"],
     "http1": ["edge/guard/http1_check.c", "edge/guard/syntax.c"],
     "http2": ["edge/guard/http2_check.c"],
     "proxy": ["edge/limits/proxy_line.c"],
