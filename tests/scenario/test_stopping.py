@@ -26,6 +26,8 @@ def refused(node):
     try:
         H1(("127.0.0.1", node.http_port)).close()
         return False
+    except ConnectionResetError:  # it came as the listener closed: the next one tells
+        return False
     except ConnectionRefusedError:
         return True
 
