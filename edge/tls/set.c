@@ -2,8 +2,8 @@
 
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
-#include <pthread.h>
 
+#include "edge/tls/attached.h"
 #include "edge/tls/context.h"
 #include "edge/tls/names.h"
 #include "edge/tls/self_signed.h"
@@ -53,39 +53,16 @@ static int on_server_name(SSL *ssl, int *alert, void *argument)
 
 /* --- Its life --- */
 
-static void free_set(set_t *set)
+static void free_set(void *value)
 {
+    set_t *set = value;
     for (size_t i = 1; i < set->count; i++)
         SSL_CTX_free(set->contexts[i]);
     tls_names_free(&set->names);
     free(set);
 }
 
-static void free_with_context(void *context, void *set, CRYPTO_EX_DATA *data, int index, long number,
-                              void *argument)
-{
-    (void)context;
-    (void)data;
-    (void)index;
-    (void)number;
-    (void)argument;
-    if (set != NULL)
-        free_set(set);
-}
-
-static int place = -1;
-
-static void make_place(void)
-{
-    place = SSL_CTX_get_ex_new_index(0, NULL, NULL, NULL, free_with_context);
-}
-
-static int set_place(void)
-{
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    pthread_once(&once, make_place);
-    return place;
-}
+static tls_attachment_t set_of_context = {.free = free_set};
 
 /* --- It is made --- */
 
@@ -207,7 +184,7 @@ static SSL_CTX *conclude(making_t *making, bool good)
 {
     set_t *set = making->set;
     SSL_CTX *first = set->count > 0 ? set->contexts[0] : NULL;
-    MUST(first == NULL || SSL_CTX_set_ex_data(first, set_place(), set) == 1);
+    MUST(first == NULL || tls_attach(first, &set_of_context, set));
     if (first == NULL)
         free_set(set);
     if (good) {

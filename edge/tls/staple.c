@@ -5,6 +5,8 @@
 #include <openssl/ocsp.h>
 #include <time.h>
 
+#include "edge/tls/attached.h"
+
 enum { CLOCK_SKEW_S = 300 };
 
 typedef struct {
@@ -28,27 +30,10 @@ static int show(SSL *ssl, void *argument)
     return SSL_TLSEXT_ERR_OK;
 }
 
-static void free_with_context(void *context, void *staple, CRYPTO_EX_DATA *data, int index, long number,
-                              void *argument)
-{
-    (void)context;
-    (void)data;
-    (void)index;
-    (void)number;
-    (void)argument;
-    free(staple);
-}
-
 static bool give_to(SSL_CTX *context, staple_t *staple)
 {
-    static int place = -1;
-    if (place < 0)
-        place = SSL_CTX_get_ex_new_index(0, NULL, NULL, NULL, free_with_context);
-    if (place < 0 || SSL_CTX_set_ex_data(context, place, staple) != 1) {
-        free(staple);
-        return false;
-    }
-    return SSL_CTX_set_tlsext_status_arg(context, staple) == 1 &&
+    static tls_attachment_t kind = {.free = free};
+    return tls_attach(context, &kind, staple) && SSL_CTX_set_tlsext_status_arg(context, staple) == 1 &&
            SSL_CTX_set_tlsext_status_cb(context, show) == 1;
 }
 

@@ -7,6 +7,8 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "edge/tls/attached.h"
+
 enum { TICKETS_MAGIC = 0x5e171c7, SECRET_BYTES = 32, NAME_BYTES = 16, ID_BYTES = 32, IV_BYTES = 16 };
 
 struct tls_tickets {
@@ -119,7 +121,14 @@ static bool find_keys(const owner_t *owner, const uint8_t *name, keys_t *keys, b
 
 /* --- OpenSSL's --- */
 
-static int owner_place(void);
+static void free_owner(void *value)
+{
+    owner_t *owner = value;
+    tls_tickets_unref(&owner->tickets);
+    free(owner);
+}
+
+static tls_attachment_t owner_of_context = {.free = free_owner};
 
 static bool start(const keys_t *keys, const unsigned char *iv, EVP_CIPHER_CTX *cipher, EVP_MAC_CTX *mac,
                   int encrypt)
@@ -136,7 +145,7 @@ static bool start(const keys_t *keys, const unsigned char *iv, EVP_CIPHER_CTX *c
 static int on_ticket(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHER_CTX *cipher,
                      EVP_MAC_CTX *mac, int encrypt)
 {
-    const owner_t *owner = SSL_CTX_get_ex_data(SSL_get_SSL_CTX(ssl), owner_place());
+    const owner_t *owner = tls_attached(SSL_get_SSL_CTX(ssl), &owner_of_context);
     keys_t keys;
     bool old;
     if (owner == NULL || !find_keys(owner, encrypt ? NULL : name, &keys, &old))
@@ -150,38 +159,6 @@ static int on_ticket(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHE
     return old ? 2 : 1;
 }
 
-static void free_owner(owner_t *owner)
-{
-    tls_tickets_unref(&owner->tickets);
-    free(owner);
-}
-
-static void free_with_context(void *context, void *owner, CRYPTO_EX_DATA *data, int index, long number,
-                              void *argument)
-{
-    (void)context;
-    (void)data;
-    (void)index;
-    (void)number;
-    (void)argument;
-    if (owner != NULL)
-        free_owner(owner);
-}
-
-static int place = -1;
-
-static void make_place(void)
-{
-    place = SSL_CTX_get_ex_new_index(0, NULL, NULL, NULL, free_with_context);
-}
-
-static int owner_place(void)
-{
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    pthread_once(&once, make_place);
-    return place;
-}
-
 bool tls_tickets_use(tls_tickets_t *tickets, SSL_CTX *context)
 {
     owner_t *owner = must_alloc(sizeof *owner);
@@ -190,8 +167,8 @@ bool tls_tickets_use(tls_tickets_t *tickets, SSL_CTX *context)
     bool good = X509_digest(SSL_CTX_get0_certificate(context), EVP_sha256(), owner->id, &length) == 1 &&
                 SSL_CTX_set_session_id_context(context, owner->id, sizeof owner->id) == 1 &&
                 SSL_CTX_set_tlsext_ticket_key_evp_cb(context, on_ticket) == 1;
-    if (good && SSL_CTX_set_ex_data(context, owner_place(), owner) == 1)
-        return true;
+    if (good)
+        return tls_attach(context, &owner_of_context, owner);
     free_owner(owner);
     return false;
 }
