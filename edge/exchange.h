@@ -34,6 +34,7 @@ struct exchange {
     int origin_status;
     bool is_get, is_head; /* is_get: GET or HEAD, answered from the cache */
     bool answering, sending, finished;
+    bool pulled;                       /* the library takes the body as it has room for it (guard/lend) */
     bool is_part;                      /* the answer is a range of the object */
     bool is_ranged;                    /* the fill asks for the request's own range */
     int64_t started_us, first_byte_us; /* wall clock; 0: none yet */

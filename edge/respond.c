@@ -3,6 +3,7 @@
 
 #include "edge/exchange.h"
 #include "edge/guard/hpack_encode.h"
+#include "edge/guard/lend.h"
 #include "edge/http/conditional.h"
 #include "edge/http/status.h"
 #include "edge/respond_front.h"
@@ -165,6 +166,18 @@ static void add_head(exchange_t *exchange, const head_t *head, int status)
 
 /* --- Sending --- */
 
+static h2o_send_state_t pull(h2o_generator_t *generator, h2o_req_t *req, h2o_iovec_t *place);
+
+/* The head, and what there is of the body; all of it when it may be pulled. */
+static void send_first(exchange_t *exchange, h2o_iovec_t *bytes, size_t count, h2o_send_state_t state)
+{
+    h2o_req_t *req = exchange->req;
+    if (exchange->pulled)
+        req->_ostr_top->start_pull(req->_ostr_top, pull);
+    else
+        h2o_send(req, bytes, count, state);
+}
+
 /* The library writes a Date of its own. A stored response has the origin's: lend it that one while the head
  * is written. */
 static void send_dated(exchange_t *exchange, text_t date, h2o_iovec_t *bytes, size_t count,
@@ -172,7 +185,7 @@ static void send_dated(exchange_t *exchange, text_t date, h2o_iovec_t *bytes, si
 {
     h2o_context_t *context = exchange->req->conn->ctx;
     if (date.length == 0) {
-        h2o_send(exchange->req, bytes, count, state);
+        send_first(exchange, bytes, count, state);
         return;
     }
     h2o_get_timestamp(context, NULL,
@@ -180,7 +193,7 @@ static void send_dated(exchange_t *exchange, text_t date, h2o_iovec_t *bytes, si
     h2o_timestamp_string_t *lent = worker_date(exchange->worker), *own = context->_timestamp_cache.value;
     memcpy(lent->rfc1123, date.data, date.length);
     context->_timestamp_cache.value = lent;
-    h2o_send(exchange->req, bytes, count, state);
+    send_first(exchange, bytes, count, state);
     context->_timestamp_cache.value = own;
 }
 
@@ -296,6 +309,54 @@ static void send_end(exchange_t *exchange)
     send_dated(exchange, exchange->date, NULL, 0, H2O_SEND_STATE_FINAL);
 }
 
+/* --- Pulling --- */
+
+/* A hit's body is all there, and stays until the reader leaves: the connection takes it from where it lies,
+ * as it has room. */
+static bool may_pull(const exchange_t *exchange)
+{
+    return exchange->kind == WALK_HIT && exchange->end > (int64_t)exchange->reader->offset &&
+           guard_lends(exchange->req);
+}
+
+static void pull_span(exchange_t *exchange, h2o_iovec_t *place, size_t *filled)
+{
+    body_span_t *span = &exchange->span;
+    size_t room = place->len - *filled, part = span->length < room ? span->length : room;
+    guard_lend(exchange->req, place->base + *filled, (text_t){span->bytes, part});
+    span->bytes += part;
+    span->length -= part;
+    *filled += part;
+}
+
+static h2o_send_state_t pull(h2o_generator_t *generator, h2o_req_t *req, h2o_iovec_t *place)
+{
+    exchange_t *exchange = CONTAINER_OF(generator, exchange_t, super);
+    MUST_BE(exchange, EXCHANGE_MAGIC);
+    object_reader_t *reader = exchange->reader;
+    size_t filled = 0;
+    exchange->handed_ms = h2o_now(req->conn->ctx->loop);
+    while (filled < place->len && (exchange->span.length > 0 || reader->offset < (uint64_t)exchange->end)) {
+        if (exchange->span.length == 0) {
+            block_unref(&exchange->span.block); /* the object has one of its own */
+            MUST(object_read(reader, SEND_BYTES, &exchange->span) == READ_BYTES);
+        }
+        pull_span(exchange, place, &filled);
+    }
+    place->len = filled;
+    exchange->finished = exchange->span.length == 0 && reader->offset == (uint64_t)exchange->end;
+    return exchange->finished ? H2O_SEND_STATE_FINAL : H2O_SEND_STATE_IN_PROGRESS;
+}
+
+static void begin_pull(exchange_t *exchange)
+{
+    exchange->pulled = exchange->sending = true;
+    begin(exchange);
+    send_dated(exchange, exchange->date, NULL, 0, H2O_SEND_STATE_IN_PROGRESS);
+}
+
+/* --- Pushing --- */
+
 void respond_more(exchange_t *exchange)
 {
     if (exchange->sending || exchange->finished)
@@ -379,6 +440,8 @@ static void answer(exchange_t *exchange, int status, size_t length)
     set_status(exchange, status);
     if (exchange->is_head || has_no_body(status))
         send_end(exchange);
+    else if (may_pull(exchange))
+        begin_pull(exchange);
     else
         respond_more(exchange);
 }

@@ -32,6 +32,7 @@ static const struct {
     HOOK(h2o_http2_stream_reset, stream_reset),
     HOOK(h2o_http2_stream_send_pending_data, send_pending_data),
     HOOK(h2o_http2_conn_unregister_stream, unregister_stream),
+    HOOK(h2o_socket_write, socket_write),
 #undef HOOK
 };
 

@@ -143,6 +143,21 @@ static_assert(offsetof(h2o_http2_conn_t, read_expect) == 192, "libh2o 2.2.5");
 static_assert(offsetof(h2o_http2_conn_t, write.streams_to_proceed) == 400, "libh2o 2.2.5");
 static_assert(offsetof(h2o_http2_settings_t, initial_window_size) == 12, "libh2o 2.2.5");
 
+/* Behind a socket's `ssl` (socket.c:58, without picotls): only the front of it is declared. */
+typedef struct st_h2o_socket_ssl_t {
+    struct ssl_ctx_st *ssl_ctx;
+    struct ssl_st *ossl;
+    int *did_write_in_read;
+    size_t record_overhead;
+    h2o_socket_cb handshake_cb;
+    void *handshake[5];
+    h2o_buffer_t *encrypted;
+    H2O_VECTOR(h2o_iovec_t) output; /* encrypted, in memory that goes when the write completes */
+} h2o_socket_ssl_t;
+
+static_assert(offsetof(h2o_socket_ssl_t, record_overhead) == 24, "libh2o 2.2.5");
+static_assert(offsetof(h2o_socket_ssl_t, output) == 88, "libh2o 2.2.5");
+
 enum {
     H2O_HTTP2_FRAME_HEADER_SIZE = 9,
     H2O_HTTP2_FRAME_TYPE_DATA = 0,
@@ -211,6 +226,7 @@ typedef struct {
     __typeof__(&h2o_http2_stream_reset) stream_reset;
     __typeof__(&h2o_http2_stream_send_pending_data) send_pending_data;
     __typeof__(&h2o_http2_conn_unregister_stream) unregister_stream;
+    __typeof__(&h2o_socket_write) socket_write;
 } libh2o_t;
 
 extern libh2o_t libh2o;

@@ -15,7 +15,10 @@
 
 #include "edge/guard/budget.h"
 #include "edge/guard/guard.h"
+#include "edge/guard/lend.h"
 #include "edge/observe/counters.h"
+#include "edge/tls/records.h"
+#include "edge/tls/self_signed.h"
 
 /* --- The child: a server on the library, and a peer of it that sends bytes --- */
 
@@ -31,11 +34,29 @@ static struct {
 
 typedef struct {
     int fd;
+    SSL *tls; /* NULL: plain */
     bool closed;
     guard_connection_t guard; /* of the server's end */
     size_t length;
     uint8_t input[1 << 17];
 } peer_t;
+
+typedef struct {
+    h2o_generator_t super;
+    size_t sent;
+} pulled_t;
+
+static h2o_send_state_t pull(h2o_generator_t *generator, h2o_req_t *req, h2o_iovec_t *place)
+{
+    pulled_t *pulled = (pulled_t *)generator;
+    size_t left = BODY_BYTES - pulled->sent;
+    place->len = place->len < left ? place->len : left;
+    guard_lend(req, place->base, (text_t){server.body + pulled->sent, place->len});
+    pulled->sent += place->len;
+    return pulled->sent < BODY_BYTES ? H2O_SEND_STATE_IN_PROGRESS : H2O_SEND_STATE_FINAL;
+}
+
+static pulled_t pulled;
 
 static int on_request(h2o_handler_t *handler, h2o_req_t *req)
 {
@@ -46,12 +67,20 @@ static int on_request(h2o_handler_t *handler, h2o_req_t *req)
     req->res.status = 200;
     req->res.reason = "OK";
     req->res.content_length = BODY_BYTES;
-    h2o_send_inline(req, server.body, BODY_BYTES);
+    if (!guard_lends(req)) {
+        h2o_send_inline(req, server.body, BODY_BYTES);
+        return 0;
+    }
+    pulled = (pulled_t){.sent = 0};
+    h2o_start_response(req, &pulled.super);
+    req->_ostr_top->start_pull(req->_ostr_top, pull);
     return 0;
 }
 
 static void start_server(void)
 {
+    for (size_t i = 0; i < BODY_BYTES; i++)
+        server.body[i] = (char)(i % 251);
     h2o_config_init(&server.config);
     h2o_hostconf_t *host =
         h2o_config_register_host(&server.config, h2o_iovec_init(H2O_STRLIT("default")), 65535);
@@ -76,6 +105,7 @@ static void connect_peer(peer_t *peer)
     MUST(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair) == 0);
     MUST(setsockopt(pair[1], SOL_SOCKET, SO_SNDBUF, &small, sizeof small) == 0);
     peer->fd = pair[0];
+    peer->tls = NULL;
     peer->closed = false;
     peer->length = 0;
     guard_connection_open(&peer->guard, 1);
@@ -86,16 +116,28 @@ static void connect_peer(peer_t *peer)
 
 static void send_bytes(peer_t *peer, const void *bytes, size_t length)
 {
-    ssize_t sent = send(peer->fd, bytes, length, MSG_NOSIGNAL);
+    ssize_t sent = peer->tls != NULL ? SSL_write(peer->tls, bytes, (int)length)
+                                     : send(peer->fd, bytes, length, MSG_NOSIGNAL);
     MUST(sent == (ssize_t)length || (sent < 0 && (errno == EPIPE || errno == ECONNRESET)));
     turn();
+}
+
+static ssize_t receive_some(peer_t *peer)
+{
+    uint8_t *place = peer->input + peer->length;
+    size_t room = sizeof peer->input - peer->length;
+    if (peer->tls == NULL)
+        return recv(peer->fd, place, room, 0);
+    int got = SSL_read(peer->tls, place, (int)room);
+    errno = SSL_get_error(peer->tls, got) == SSL_ERROR_WANT_READ ? EAGAIN : EPROTO;
+    return got > 0 ? got : -1;
 }
 
 static void receive(peer_t *peer)
 {
     for (int idle = 0; idle < 2 && !peer->closed;) {
         turn();
-        ssize_t got = recv(peer->fd, peer->input + peer->length, sizeof peer->input - peer->length, 0);
+        ssize_t got = receive_some(peer);
         peer->closed = got == 0 || (got < 0 && errno != EAGAIN);
         idle = got > 0 ? 0 : idle + 1;
         peer->length += got > 0 ? (size_t)got : 0;
@@ -104,13 +146,23 @@ static void receive(peer_t *peer)
 
 static void disconnect(peer_t *peer)
 {
+    SSL_free(peer->tls);
     close(peer->fd);
     turn();
 }
 
 /* --- Frames --- */
 
-enum { HEADERS = 1, RST_STREAM = 3, SETTINGS = 4, PING = 6, GOAWAY = 7, WINDOW_UPDATE = 8, UNKNOWN = 0x21 };
+enum {
+    DATA = 0,
+    HEADERS = 1,
+    RST_STREAM = 3,
+    SETTINGS = 4,
+    PING = 6,
+    GOAWAY = 7,
+    WINDOW_UPDATE = 8,
+    UNKNOWN = 0x21
+};
 enum { END_STREAM = 1, END_HEADERS = 4, FRAME_HEADER = 9 };
 enum { HEADER_TABLE_SIZE = 1, INITIAL_WINDOW_SIZE = 4 };
 enum { PROTOCOL_ERROR = 1, ENHANCE_YOUR_CALM = 11 };
@@ -130,11 +182,16 @@ static void send_setting(peer_t *peer, uint8_t name, uint32_t value)
     send_frame(peer, SETTINGS, 0, 0, payload, sizeof payload);
 }
 
+static void begin_http2(peer_t *peer)
+{
+    send_bytes(peer, H2O_STRLIT("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"));
+    send_setting(peer, INITIAL_WINDOW_SIZE, BODY_BYTES);
+}
+
 static void connect_http2(peer_t *peer)
 {
     connect_peer(peer);
-    send_bytes(peer, H2O_STRLIT("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"));
-    send_setting(peer, INITIAL_WINDOW_SIZE, BODY_BYTES);
+    begin_http2(peer);
 }
 
 /* GET http://a and this path, the fields by the static table of RFC 7541 and as literals. */
@@ -286,6 +343,74 @@ static bool frames_are_counted(peer_t *peer)
            stopped("too_many_frames") == 1;
 }
 
+/* --- Over TLS --- */
+
+static int on_hello(SSL *ssl, int *alert, void *server_end)
+{
+    (void)alert;
+    *(SSL **)server_end = ssl;
+    MUST(tls_records_begin(ssl, TLS_RECORDS_MAX));
+    return SSL_CLIENT_HELLO_SUCCESS;
+}
+
+static bool shake_hands(peer_t *peer, SSL_CTX *client)
+{
+    enum { ROUNDS = 10 };
+    static const unsigned char protocol[] = "\x02h2";
+    peer->tls = SSL_new(client);
+    SSL_set_fd(peer->tls, peer->fd);
+    SSL_set_connect_state(peer->tls);
+    SSL_set_alpn_protos(peer->tls, protocol, sizeof protocol - 1);
+    for (int i = 0; i < ROUNDS && SSL_do_handshake(peer->tls) != 1; i++)
+        turn();
+    turn(); /* the server's last step */
+    return SSL_is_init_finished(peer->tls);
+}
+
+/* The body, frame by frame. */
+static bool has_body(const peer_t *peer)
+{
+    size_t body = 0;
+    for (size_t at = 0; at + FRAME_HEADER <= peer->length;) {
+        const uint8_t *frame = peer->input + at;
+        size_t length = (size_t)frame[0] << 16 | (size_t)frame[1] << 8 | frame[2];
+        at += FRAME_HEADER + length;
+        if (frame[3] != DATA)
+            continue;
+        if (at > peer->length || body + length > BODY_BYTES ||
+            memcmp(frame + FRAME_HEADER, server.body + body, length) != 0)
+            return false;
+        body += length;
+    }
+    return body == BODY_BYTES;
+}
+
+/* What is lent is sent from where it lies, in its place; and it is lent wherever OpenSSL hands over its keys.
+ */
+static bool what_is_lent_arrives(peer_t *peer)
+{
+    char error[256];
+    SSL *server_end = NULL;
+    SSL_CTX *client = SSL_CTX_new(TLS_client_method());
+    server.accept.ssl_ctx = tls_self_signed_context(NULL, time(NULL), error, sizeof error);
+    if (client == NULL || server.accept.ssl_ctx == NULL)
+        return false;
+    SSL_CTX_set_client_hello_cb(server.accept.ssl_ctx, on_hello, &server_end);
+    connect_peer(peer);
+    bool holds = shake_hands(peer, client);
+    if (holds) {
+        size_t lent = tls_records_ready(server_end) ? BODY_BYTES : 0;
+        begin_http2(peer);
+        get(peer, 1, "/");
+        receive(peer);
+        holds = has_body(peer) && pulled.sent == lent;
+    }
+    SSL_CTX_free(client);
+    SSL_CTX_free(server.accept.ssl_ctx);
+    server.accept.ssl_ctx = NULL;
+    return holds;
+}
+
 static const struct {
     bool (*holds)(peer_t *peer);
     const char *hooks; /* that it needs */
@@ -299,6 +424,7 @@ static const struct {
     {settings_find_ended_streams, "h2o_http2_update_peer_settings"},
     {resets_are_counted, "h2o_http2_stream_reset"},
     {frames_are_counted, "h2o_http2_accept"},
+    {what_is_lent_arrives, "h2o_socket_write"},
 };
 
 enum { CHECKS = sizeof checks / sizeof *checks, ALL_HOLD = CHECKS };
@@ -314,6 +440,7 @@ _Noreturn static void run_checks(int report)
     static peer_t peer;
     const struct rlimit none = {0, 0};
     prctl(PR_SET_PDEATHSIG, SIGKILL);
+    signal(SIGPIPE, SIG_IGN); /* the library says goodbye to a peer that is gone */
     setrlimit(RLIMIT_CORE, &none);
     alarm(SECONDS_MAX); /* a loop that is held, too, is an end */
     int nowhere = open("/dev/null", O_WRONLY | O_CLOEXEC);

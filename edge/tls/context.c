@@ -5,6 +5,8 @@
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 
+#include "edge/tls/records.h"
+
 /* Forward-secret AEAD suites for TLS 1.2; those of TLS 1.3 are all such. */
 static const char tls12_ciphers[] = "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:"
                                     "ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305:"
@@ -53,6 +55,7 @@ SSL_CTX *tls_new_context(char *error, size_t error_size)
     SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF); /* tickets are what sessions resume by */
     SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS);         /* 34 KiB less for each idle connection */
     SSL_CTX_set_alpn_select_cb(context, select_protocol, NULL);
+    tls_records_allow(context);
     return context;
 }
 

@@ -6,6 +6,7 @@
 #include "edge/tls/attached.h"
 #include "edge/tls/context.h"
 #include "edge/tls/names.h"
+#include "edge/tls/records.h"
 #include "edge/tls/self_signed.h"
 #include "edge/tls/staple.h"
 
@@ -34,6 +35,7 @@ static int on_hello(SSL *ssl, int *alert, void *argument)
     const unsigned char *bytes;
     size_t length;
     text_t host;
+    tls_records_begin(ssl, TLS_RECORDS_MAX); /* without, OpenSSL encrypts */
     if (SSL_client_hello_get0_ext(ssl, TLSEXT_TYPE_server_name, &bytes, &length) == 1 &&
         tls_server_name((text_t){(const char *)bytes, length}, &host))
         SSL_set_SSL_CTX(ssl, choose(argument, host));

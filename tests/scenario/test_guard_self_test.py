@@ -5,7 +5,7 @@ from harness.node import SELVEDGE, run
 
 HOOKS = ["phr_parse_request", "h2o_process_request", "h2o_http2_accept", "h2o_hpack_parse_headers", "h2o_hpack_flatten_response",
          "h2o_http2_decode_frame", "h2o_http2_stream_send_pending_data", "h2o_http2_update_peer_settings",
-         "h2o_http2_stream_reset"]
+         "h2o_http2_stream_reset", "h2o_socket_write"]
 SWITCH = b"SELVEDGE_TEST_GUARD"
 WITH_SWITCH = SELVEDGE.exists() and SWITCH in SELVEDGE.read_bytes()
 needs_switch = pytest.mark.skipif(not WITH_SWITCH, reason="needs a build with SELVEDGE_TEST_HOOKS")
