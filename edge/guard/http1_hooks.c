@@ -190,13 +190,44 @@ static const guard_verdict_t *early_verdict(h2o_req_t *req)
  * with an answer that says so, as any may (RFC 9112 section 9.6). */
 static void bound_pipelining(h2o_req_t *req)
 {
+    if (req->version >= 0x200)
+        return;
     guard_connection_t *connection = guard_connection_of(req->conn->callbacks->get_socket(req->conn));
-    if (req->version >= 0x200 || connection == NULL ||
-        guard_count_pipelined(connection, (int64_t)h2o_now(req->conn->ctx->loop)))
+    if (connection == NULL || guard_count_pipelined(connection, (int64_t)h2o_now(req->conn->ctx->loop)))
         return;
     if (req->http1_is_persistent)
         count_guard_stopped(GUARD_TOO_MANY_AT_ONCE);
     req->http1_is_persistent = 0;
+}
+
+/* What the library does with a request where there is one host and one path (request.c:85): it normalises the
+ * path in order to compare it with that one, which is all that is left out, for the cache key is made of the path
+ * as it came. */
+static void process(h2o_req_t *req, h2o_hostconf_t *host, h2o_pathconf_t *path)
+{
+    req->processed_at.at = *h2o_get_timestamp(req->conn->ctx, NULL, NULL);
+    if (req->input.authority.base == NULL)
+        req->input.authority = host->authority.hostport;
+    const char *query = memchr(req->input.path.base, '?', req->input.path.len);
+    req->input.query_at = query != NULL ? (size_t)(query - req->input.path.base) : SIZE_MAX;
+    req->scheme = req->input.scheme;
+    req->method = req->input.method;
+    req->authority = req->input.authority;
+    req->path = req->path_normalized = req->input.path;
+    req->query_at = req->input.query_at;
+    h2o_req_bind_conf(req, host, path);
+    h2o_handler_t *handler = path->handlers.entries[0];
+    MUST(handler->on_req(handler, req) == 0);
+}
+
+static void hand_to_handler(h2o_req_t *req)
+{
+    h2o_hostconf_t *host = req->conn->hosts[0];
+    bool only = req->conn->hosts[1] == NULL && host->paths.size == 1;
+    if (only && host->paths.entries[0].handlers.size == 1)
+        process(req, host, &host->paths.entries[0]);
+    else
+        libh2o.process_request(req);
 }
 
 void h2o_process_request(h2o_req_t *req)
@@ -211,7 +242,7 @@ void h2o_process_request(h2o_req_t *req)
     if (early != NULL) {
         answer(req, *early);
     } else if (verdict.status == 0) {
-        libh2o.process_request(req);
+        hand_to_handler(req);
     } else {
         count_guard_stopped(verdict.reason);
         answer(req, verdict);

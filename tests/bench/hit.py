@@ -27,7 +27,7 @@ import time
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 URLS, BODY_BYTES = 1000, 4096
 CONNECTIONS, STREAMS = 16, 32
-LIMIT = 1.25
+LIMIT = 1.15
 CONTROL = (0.95, 1.05)
 CI_SLACK = 1.5  # a shared machine's noise is not a reason to stop a change; a real step is
 CI_ATTEMPTS = 3

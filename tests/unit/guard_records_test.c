@@ -201,7 +201,7 @@ static void keys_are_renewed_after_so_many_records(void **state)
     pair_t pair = connect_by(TLS1_3_VERSION);
     records_max = TLS_RECORDS_MAX;
     int sealed = 0;
-    for (; tls_records_ready(pair.server); sealed++)
+    for (; sealed < 100 && tls_records_ready(pair.server); sealed++)
         seal_and_expect(&pair, 10, 10, TLS_RECORD_BYTES);
     assert_int_equal(sealed, 10);
     assert_int_equal(SSL_write(pair.server, "after them", 10), 10);
