@@ -2,10 +2,13 @@
 
 #include <jansson.h>
 #include <pthread.h>
+#include <signal.h>
 #include <time.h>
 #include <unistd.h>
 
 enum { RELOAD_MAGIC = 0x5e1e10d };
+
+typedef struct taking taking_t;
 
 /* Somebody who waits for an answer. */
 typedef struct asker asker_t;
@@ -19,6 +22,7 @@ struct asker {
 struct reload {
     uint32_t magic;
     reload_config_t config;
+    pthread_t main; /* fixed */
     /* The main thread's. */
     server_t *server;
     node_t *node;
@@ -26,18 +30,20 @@ struct reload {
     /* Under the lock. */
     pthread_mutex_t lock;
     asker_t *askers;
+    taking_t *in_force, **last_in_force; /* which the workers have taken, to be said; the oldest first */
     bool stopped;
     int64_t loaded_ms;  /* when the one in force came into force; wall clock */
     int64_t refused_ms; /* when the last reload was refused; 0: it was not */
 };
 
 /* One offer on its way. */
-typedef struct {
+struct taking {
+    taking_t *next;
     reload_t *reload;
     handover_offer_t offer;
     const char *file;                     /* the configuration's own; NULL: none */
     json_t *changed, *restart, *mistakes; /* lists of texts */
-} taking_t;
+};
 
 /* --- What is told --- */
 
@@ -118,7 +124,7 @@ static asker_t *take_askers(reload_t *reload, const taking_t *taking, bool in_fo
     return answered;
 }
 
-/* The end of an offer, on any thread. */
+/* The end of an offer. */
 static void conclude(taking_t *taking, bool in_force)
 {
     reload_t *reload = taking->reload;
@@ -138,10 +144,31 @@ static void conclude(taking_t *taking, bool in_force)
     free(taking);
 }
 
-/* The last worker's thread. */
+/* The last worker's thread. It waits for nobody, and who reads stderr may be slow: the main thread says it.
+ */
 static void on_in_force(void *context)
 {
-    conclude(context, true);
+    taking_t *taking = context;
+    reload_t *reload = taking->reload;
+    pthread_mutex_lock(&reload->lock);
+    *reload->last_in_force = taking;
+    reload->last_in_force = &taking->next;
+    pthread_mutex_unlock(&reload->lock);
+    MUST(pthread_kill(reload->main, SIGHUP) == 0);
+}
+
+static void conclude_those_in_force(reload_t *reload)
+{
+    pthread_mutex_lock(&reload->lock);
+    taking_t *taking = reload->in_force;
+    reload->in_force = NULL;
+    reload->last_in_force = &reload->in_force;
+    pthread_mutex_unlock(&reload->lock);
+    while (taking != NULL) {
+        taking_t *next = taking->next;
+        conclude(taking, true);
+        taking = next;
+    }
 }
 
 /* --- Reading --- */
@@ -262,6 +289,7 @@ void reload_take(reload_t *reload)
 {
     MUST_BE(reload, RELOAD_MAGIC);
     handover_offer_t offer;
+    conclude_those_in_force(reload);
     while (handover_receive(reload->config.handover, &offer))
         take(reload, &offer);
 }
@@ -309,6 +337,7 @@ void reload_ask(void *context, api_reloaded_t *reloaded, void *asked)
 void reload_stop(reload_t *reload)
 {
     MUST_BE(reload, RELOAD_MAGIC);
+    conclude_those_in_force(reload);
     pthread_mutex_lock(&reload->lock);
     asker_t *asker = reload->askers;
     reload->askers = NULL;
@@ -352,6 +381,8 @@ reload_t *reload_new(const reload_config_t *config)
     reload_t *reload = must_calloc(1, sizeof *reload);
     reload->magic = RELOAD_MAGIC;
     reload->config = *config;
+    reload->main = pthread_self();
+    reload->last_in_force = &reload->in_force;
     MUST(pthread_mutex_init(&reload->lock, NULL) == 0);
     taking_t *taking = taking_new(reload);
     reload->newest = read_configuration(reload, handover_first(config->handover), taking);
@@ -371,6 +402,7 @@ void reload_free(reload_t **pointer)
     reload_t *reload = *pointer;
     *pointer = NULL;
     MUST_BE(reload, RELOAD_MAGIC);
+    conclude_those_in_force(reload); /* the last that the workers took before they ended */
     if (reload->newest != NULL)
         configuration_unref(&reload->newest);
     pthread_mutex_destroy(&reload->lock);

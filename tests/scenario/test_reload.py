@@ -1,5 +1,6 @@
 """SIGHUP, or selvedgectl reload: another configuration comes into force without a dropped connection, or the one before
 stays in force and it is said why."""
+import fcntl
 import json
 import os
 import re
@@ -492,3 +493,23 @@ def test_a_file_that_hangs_holds_up_nobody(start, file):
         node.stop()
     finally:
         os.close(writer)
+
+
+# ---- Nobody waits
+
+
+def test_what_nobody_reads_of_its_outcome_holds_no_client(start, file, origin):
+    """stderr may be a pipe whose reader is slow: the workers serve on, and it is all said in the end."""
+    node = start(workers=1)
+    fcntl.fcntl(node.process.stderr, fcntl.F_SETPIPE_SZ, 4096)
+    node.err.reading.clear()
+    names = [f"a-site-whose-name-is-long-as-there-may-be-{number:03}" for number in range(255)]
+    file.write(sites=file.content["sites"] + [file.site(name, origin) for name in names])
+    os.kill(node.pid, signal.SIGHUP)
+    until(lambda: get(node, f"{names[-1]}.example").status == 200, "the last of them")
+    for _ in range(20):
+        assert get(node).body == b"a"
+    assert node.admin("GET", "/healthz").status == 200
+    assert names[-1] not in node.err.text
+    node.err.reading.set()
+    assert says(node, f"changed: sites[{names[-1]}] is new")

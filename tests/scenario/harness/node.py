@@ -64,12 +64,15 @@ class Lines:
 
     def __init__(self, pipe):
         self.lines, self.ended = [], False
+        self.reading = threading.Event()  # cleared: nobody reads
+        self.reading.set()
         self.changed = threading.Condition()
         self.thread = threading.Thread(target=self._read, args=(pipe,), daemon=True)
         self.thread.start()
 
     def _read(self, pipe):
         for line in pipe:
+            self.reading.wait()
             with self.changed:
                 self.lines.append(line.decode("utf-8", "backslashreplace").rstrip("\n"))
                 self.changed.notify_all()
