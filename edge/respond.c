@@ -353,6 +353,7 @@ static h2o_send_state_t pull(h2o_generator_t *generator, h2o_req_t *req, h2o_iov
 static void begin_pull(exchange_t *exchange)
 {
     exchange->pulled = exchange->sending = true;
+    exchange->handed_ms = h2o_now(exchange->req->conn->ctx->loop);
     begin(exchange);
     send_dated(exchange, exchange->date, NULL, 0, H2O_SEND_STATE_IN_PROGRESS);
 }
