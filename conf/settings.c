@@ -467,12 +467,8 @@ static settings_outcome_t conclude(reading_t *reading, settings_outcome_t outcom
 {
     if (!reading->check || outcome == SETTINGS_MISTAKES)
         return outcome;
-    if (outcome == SETTINGS_START && reading->again)
-        return SETTINGS_START;
-    if (outcome == SETTINGS_START) {
-        fprintf(reading->out, "%s: nothing is wrong\n", reading->file);
-        return SETTINGS_ANSWERED;
-    }
+    if (outcome == SETTINGS_START)
+        return reading->again ? SETTINGS_START : SETTINGS_CHECKED;
     fprintf(reading->out, "%s\n", reading->error);
     return SETTINGS_MISTAKES;
 }

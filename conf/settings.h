@@ -127,7 +127,8 @@ typedef struct {
 
 typedef enum {
     SETTINGS_START,    /* all is well: start the node */
-    SETTINGS_ANSWERED, /* --help, --version, --explain, --sample or a --check that found nothing: exit 0 */
+    SETTINGS_ANSWERED, /* --help, --version, --explain or --sample: exit 0 */
+    SETTINGS_CHECKED,  /* --check found no mistake; there may be some in the files that are named */
     SETTINGS_MISTAKES, /* --check found mistakes: `out` has them, a line each; exit 1 */
     SETTINGS_WRONG     /* `error` says what, why, and what is allowed; exit 2 */
 } settings_outcome_t;

@@ -69,7 +69,8 @@ void settings_help(FILE *out)
               "Read settings from FILE (YAML); options win over it. Default: " SETTINGS_FILE
               ", where it exists and no --origin is given.");
     help_line(out, "--check", "",
-              "Say everything that is wrong with the file and the options, and exit with 0 or 1.");
+              "Say everything that is wrong with the file and the options, and with the certificates, keys and "
+              "tokens that they name; exit with 0 or 1.");
     help_line(out, "--sample", "", "A file with every setting in it, explained.");
     help_line(out, "--explain", "[SETTING]",
               "All about one setting, by name or option, or about all of them.");

@@ -40,11 +40,12 @@ static bool open_tls(configuration_t *configuration, const configuration_origin_
     return configuration->tls != NULL;
 }
 
-static bool take_token_file(configuration_t *configuration, const char *path, char reason[TOKEN_ERROR_MAX])
+static bool take_token_file(files_t *files, const char *path, char token[TOKEN_LENGTH_MAX + 1],
+                            char reason[TOKEN_ERROR_MAX])
 {
     text_t bytes;
-    if (files_get(configuration->files, path, &bytes))
-        return token_in(path, bytes, configuration->token, reason);
+    if (files_get(files, path, &bytes))
+        return token_in(path, bytes, token, reason);
     snprintf(reason, TOKEN_ERROR_MAX, "%.300s cannot be read: %s", path, strerror(errno));
     return false;
 }
@@ -58,7 +59,7 @@ static bool take_token(configuration_t *configuration, const char *default_file,
         return true;
     }
     if (settings->admin_token_file != NULL
-            ? take_token_file(configuration, settings->admin_token_file, reason)
+            ? take_token_file(configuration->files, settings->admin_token_file, configuration->token, reason)
             : token_read_or_make(default_file, configuration->token, reason))
         return true;
     snprintf(error, capacity, "%s", reason);
@@ -110,6 +111,42 @@ configuration_t *configuration_new(settings_t *settings, files_t **files,
     }
     free_all(configuration);
     return NULL;
+}
+
+static bool check_certificates(const settings_t *settings, files_t *files, char *error, size_t capacity)
+{
+    if (settings->certificate_count == 0)
+        return true;
+    tls_tickets_t *tickets = tls_tickets_new(now_s);
+    SSL_CTX *set = tickets != NULL ? tls_set_new(settings, files, tickets, error, capacity) : NULL;
+    if (tickets == NULL)
+        snprintf(error, capacity, "there is no randomness for the keys of session tickets");
+    else
+        tls_tickets_unref(&tickets);
+    SSL_CTX_free(set);
+    return set != NULL;
+}
+
+static bool check_token_file(const settings_t *settings, files_t *files, char *error, size_t capacity)
+{
+    char token[TOKEN_LENGTH_MAX + 1], reason[TOKEN_ERROR_MAX];
+    if (settings->admin_token_file == NULL ||
+        take_token_file(files, settings->admin_token_file, token, reason)) {
+        explicit_bzero(token, sizeof token);
+        return true;
+    }
+    snprintf(error, capacity, "%s", reason);
+    return false;
+}
+
+bool configuration_check(const settings_t *settings, char error[CONFIGURATION_ERROR_MAX])
+{
+    files_t *files = files_new();
+    bool right = find_ca_files(settings, error, CONFIGURATION_ERROR_MAX) &&
+                 check_certificates(settings, files, error, CONFIGURATION_ERROR_MAX) &&
+                 check_token_file(settings, files, error, CONFIGURATION_ERROR_MAX);
+    files_free(&files);
+    return right;
 }
 
 configuration_t *configuration_ref(configuration_t *configuration)

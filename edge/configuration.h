@@ -38,6 +38,10 @@ typedef struct {
 configuration_t *configuration_new(settings_t *settings, files_t **files,
                                    const configuration_origin_t *origin, char error[CONFIGURATION_ERROR_MAX]);
 
+/* Could a configuration be made of these settings, and of the files that they name as they are now? Makes
+ * nothing. False and a sentence in *error when not. */
+bool configuration_check(const settings_t *settings, char error[CONFIGURATION_ERROR_MAX]);
+
 configuration_t *configuration_ref(configuration_t *configuration);
 void configuration_unref(configuration_t **configuration);
 

@@ -105,8 +105,9 @@ static void path_in_state(const process_t *process, const char *name, char path[
     snprintf(path, PATH_BYTES + 64, "%s/%s", process->state_dir, name);
 }
 
-static const char *const state_names[] = {"admin-token",  "journal", "journal.new",     "sequence",
-                                          "sequence.new", "lock",    "self-signed.pem", "self-signed.pem.new"};
+static const char *const state_names[] = {
+    "admin-token",  "journal", "journal.new",     "sequence",
+    "sequence.new", "lock",    "self-signed.pem", "self-signed.pem.new"};
 enum { STATE_NAMES = sizeof state_names / sizeof *state_names };
 
 /* The serving process finds its state and its log its own. */
@@ -455,6 +456,19 @@ static int run_node(process_t *process)
     return status;
 }
 
+/* The settings are right; so must be what they name. */
+static int check_named_files(process_t *process)
+{
+    char error[CONFIGURATION_ERROR_MAX];
+    bool right = configuration_check(&process->settings, error);
+    if (right)
+        printf("%s: nothing is wrong\n", process->settings.file);
+    else
+        printf("%s\n", error);
+    settings_free(&process->settings);
+    return right ? 0 : 1;
+}
+
 int main(int argc, char *argv[])
 {
     static process_t process;
@@ -463,6 +477,8 @@ int main(int argc, char *argv[])
     switch (settings_parse(&process.source, stdout, &process.settings, error, sizeof error)) {
     case SETTINGS_ANSWERED:
         return 0;
+    case SETTINGS_CHECKED:
+        return check_named_files(&process);
     case SETTINGS_MISTAKES:
         return 1;
     case SETTINGS_WRONG:

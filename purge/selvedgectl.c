@@ -79,10 +79,12 @@ static ctl_exit_t check(const char *file)
     settings_source_t source = {4, line, SETTINGS_FILE, files_new()};
     settings_t *settings = must_calloc(1, sizeof *settings);
     settings_outcome_t outcome = settings_parse(&source, stdout, settings, error, sizeof error);
+    if (outcome == SETTINGS_CHECKED)
+        printf("%s: nothing is wrong\n", settings->file);
     settings_free(settings);
     free(settings);
     files_free(&source.files);
-    return outcome == SETTINGS_ANSWERED ? CTL_DONE : CTL_FAILED;
+    return outcome == SETTINGS_CHECKED ? CTL_DONE : CTL_FAILED;
 }
 
 static ctl_exit_t run(const ctl_options_t *options)

@@ -112,3 +112,5 @@ def test_what_cannot_be_is_told_with_its_place(origin, tmp_path, wrong, said):
     done = run("--config", path, "--listen", "https://127.0.0.1:0", "--admin", "http://127.0.0.1:0")
     assert done.returncode == 1 and "ready" not in done.stderr
     assert f"selvedge: {path}:{said.format(tmp_path)}\n" in done.stderr
+    checked = run("--config", path, "--check")
+    assert (checked.returncode, checked.stdout) == (1, f"{path}:{said.format(tmp_path)}\n")

@@ -129,6 +129,21 @@ def test_a_file_that_cannot_be_read_is_told(tmp_path):
     assert "the value is missing" in run("--config").stderr
 
 
+def test_what_the_named_files_hold_is_checked_too(tmp_path):
+    """As they are now: what a start would find wrong with them."""
+    path, token = tmp_path / "node.yaml", tmp_path / "token"
+    path.write_text(f"admin: {{token_file: {token}}}\n{SITE}")
+
+    def check(*options):
+        done = run("--config", path, "--check", *options)
+        return done.returncode, done.stdout
+    assert check() == (1, f"{token} cannot be read: No such file or directory\n")
+    token.write_text("a-secret-of-some-length-0123456789\n")
+    assert check() == (0, f"{path}: nothing is wrong\n")
+    assert check("--ca-file", tmp_path / "none.pem") == (1, f"--ca-file {tmp_path / 'none.pem'}: cannot be read: No such file or directory\n")
+    assert sorted(tmp_path.iterdir()) == [path, token], "a check makes nothing"
+
+
 def test_a_node_with_a_wrong_file_does_not_start_and_says_the_first_mistake(tmp_path):
     path = tmp_path / "node.yaml"
     path.write_text("workers: 0\nmemroy: 1\n" + SITE)
