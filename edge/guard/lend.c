@@ -164,6 +164,8 @@ void h2o_socket_write(h2o_socket_t *socket, h2o_iovec_t *buffers, size_t count, 
     /* Between lending and this write nothing is read that could change how the connection is encrypted. */
     MUST(lent.count == 0 || (sealed && lent.socket == socket && count == 1));
     if (!sealed) {
+        if (length > 0 && socket->ssl != NULL)
+            tls_records_renew(socket->ssl->ossl);
         libh2o.socket_write(socket, buffers, count, callback);
         return;
     }

@@ -142,21 +142,35 @@ static uint8_t *end_record(records_t *records, uint8_t type, uint8_t *out)
 
 /* --- What the application sends --- */
 
+static bool waits_for_keys(SSL *ssl)
+{
+    return SSL_get_key_update_type(ssl) != SSL_KEY_UPDATE_NONE;
+}
+
 bool tls_records_ready(SSL *ssl)
 {
-    records_t *records = records_of(ssl);
-    if (records == NULL || records->cipher == NULL)
-        return false;
-    if (records->sequence >= records->records_max && SSL_get_key_update_type(ssl) == SSL_KEY_UPDATE_NONE)
-        SSL_key_update(ssl, SSL_KEY_UPDATE_NOT_REQUESTED);
+    const records_t *records = records_of(ssl);
     /* What OpenSSL has to say first, it says when it is written through. */
-    return !SSL_in_init(ssl) && SSL_get_key_update_type(ssl) == SSL_KEY_UPDATE_NONE &&
-           (SSL_get_shutdown(ssl) & SSL_SENT_SHUTDOWN) == 0;
+    return records != NULL && records->cipher != NULL && records->sequence < records->records_max &&
+           !SSL_in_init(ssl) && !waits_for_keys(ssl) && (SSL_get_shutdown(ssl) & SSL_SENT_SHUTDOWN) == 0;
+}
+
+void tls_records_renew(SSL *ssl)
+{
+    const records_t *records = records_of(ssl);
+    if (records != NULL && records->cipher != NULL && records->sequence >= records->records_max &&
+        !waits_for_keys(ssl))
+        SSL_key_update(ssl, SSL_KEY_UPDATE_NOT_REQUESTED);
+}
+
+static size_t at_most(size_t record_bytes)
+{
+    return record_bytes < TLS_RECORD_BYTES ? record_bytes : TLS_RECORD_BYTES;
 }
 
 size_t tls_records_bound(size_t length, size_t record_bytes)
 {
-    return length + (length / record_bytes + 1) * TLS_RECORD_OVERHEAD;
+    return length + (length / at_most(record_bytes) + 1) * TLS_RECORD_OVERHEAD;
 }
 
 static size_t length_of(const text_t *pieces, size_t count)
@@ -172,6 +186,7 @@ size_t tls_records_seal(SSL *ssl, const text_t *pieces, size_t count, size_t rec
     records_t *records = records_of(ssl);
     size_t left = length_of(pieces, count), done = 0; /* of the first piece */
     uint8_t *at = out;
+    record_bytes = at_most(record_bytes);
     while (left > 0 && at != NULL) {
         size_t record = left < record_bytes ? left : record_bytes;
         left -= record;
@@ -274,6 +289,8 @@ __attribute__((constructor)) static void make_method(void)
 void tls_records_allow(SSL_CTX *context)
 {
     SSL_CTX_set_options(context, SSL_OP_ENABLE_KTLS);
+    /* Else a buffer that OpenSSL was lent would be the one it encrypts into, once it encrypts again. */
+    SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS);
 }
 
 bool tls_records_begin(SSL *ssl, uint64_t records_max)

@@ -36,10 +36,14 @@ bool tls_records_begin(SSL *ssl, uint64_t records_max);
 /* May tls_records_seal() be called now? */
 bool tls_records_ready(SSL *ssl);
 
+/* Right before a write through OpenSSL: has it make new keys, if these have been used for long enough. Not at
+ * another time, for what OpenSSL has to say it would then say as it reads, which libh2o takes for the end. */
+void tls_records_renew(SSL *ssl);
+
 /* How long what is sealed gets at most. */
 size_t tls_records_bound(size_t length, size_t record_bytes);
 
-/* Makes records of at most `record_bytes` bytes each (1 to TLS_RECORD_BYTES) of these pieces, one after the
+/* Makes records of at most `record_bytes` bytes each (and TLS_RECORD_BYTES) of these pieces, one after the
  * other; returns how long they are at `out`, or 0 when libcrypto fails: the connection cannot go on. */
 size_t tls_records_seal(SSL *ssl, const text_t *pieces, size_t count, size_t record_bytes, uint8_t *out);
 

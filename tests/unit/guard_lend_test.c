@@ -71,11 +71,13 @@ static int on_request(h2o_handler_t *self, h2o_req_t *req)
     return 0;
 }
 
+static uint64_t records_max = TLS_RECORDS_MAX;
+
 static int on_hello(SSL *ssl, int *alert, void *argument)
 {
     (void)alert;
     (void)argument;
-    assert_true(tls_records_begin(ssl, TLS_RECORDS_MAX));
+    assert_true(tls_records_begin(ssl, records_max));
     return SSL_CLIENT_HELLO_SUCCESS;
 }
 
@@ -298,6 +300,27 @@ static void new_keys_come_in_the_middle(void **state)
     hang_up(peer);
 }
 
+/* A request that comes then, and whatever else the client sends, must not make OpenSSL say that it has new
+ * keys: that is said with what is written next. */
+static void keys_have_served_while_a_write_is_in_flight(void **state)
+{
+    (void)state;
+    enum { PING = 6 };
+    records_max = 40;
+    peer_t *peer = connect_http2(TLS1_3_VERSION);
+    records_max = TLS_RECORDS_MAX;
+    get(peer, 1, 0);
+    turn();
+    get(peer, 3, 699000);
+    turn();
+    send_frame(peer, PING, 0, 0, "12345678", 8);
+    turn();
+    read_until_idle(peer);
+    expect_whole(peer, 1);
+    expect_whole(peer, 3);
+    hang_up(peer);
+}
+
 static void a_stream_is_reset_in_the_middle(void **state)
 {
     (void)state;
@@ -350,6 +373,7 @@ int main(void)
         cmocka_unit_test(many_at_once),
         cmocka_unit_test(by_version_1_2_it_is_not_lent),
         cmocka_unit_test(new_keys_come_in_the_middle),
+        cmocka_unit_test(keys_have_served_while_a_write_is_in_flight),
         cmocka_unit_test(a_stream_is_reset_in_the_middle),
         cmocka_unit_test(the_client_goes_in_the_middle),
         cmocka_unit_test(over_http_1),

@@ -100,6 +100,7 @@ static void seal_and_expect(pair_t *pair, size_t length, size_t piece, size_t re
     out[bound] = 0x5e;
     assert_true(tls_records_ready(pair->server));
     size_t sealed = tls_records_seal(pair->server, pieces, count, record, out);
+    record = record < TLS_RECORD_BYTES ? record : TLS_RECORD_BYTES;
     assert_int_equal(sealed, length + (length + record - 1) / record * TLS_RECORD_OVERHEAD);
     assert_int_equal(out[bound], 0x5e);
     carry(pair, out, sealed);
@@ -114,6 +115,7 @@ static void all_sizes(pair_t *pair)
         seal_and_expect(pair, lengths[i], lengths[i], TLS_RECORD_BYTES);
         seal_and_expect(pair, lengths[i], lengths[i] / 60 + 1, TLS_RECORD_BYTES);
         seal_and_expect(pair, lengths[i], lengths[i] / 7 + 1, 1378);
+        seal_and_expect(pair, lengths[i], lengths[i], 19968); /* as large segments would have it */
     }
 }
 
@@ -204,11 +206,54 @@ static void keys_are_renewed_after_so_many_records(void **state)
     for (; sealed < 100 && tls_records_ready(pair.server); sealed++)
         seal_and_expect(&pair, 10, 10, TLS_RECORD_BYTES);
     assert_int_equal(sealed, 10);
+    assert_int_equal(SSL_get_key_update_type(pair.server), SSL_KEY_UPDATE_NONE); /* to ask changes nothing */
+    tls_records_renew(pair.server);
     assert_int_equal(SSL_write(pair.server, "after them", 10), 10);
     expect(pair.client, "after them", 10);
     assert_false(tls_records_ready(pair.server));
     assert_int_equal(SSL_get_key_update_type(pair.server), SSL_KEY_UPDATE_NONE);
     hang_up(&pair);
+}
+
+static unsigned draw(uint32_t *state, unsigned below)
+{
+    *state = *state * 1664525 + 1013904223;
+    return (*state >> 8) % below;
+}
+
+/* One step: sealed where it may be, through OpenSSL else; tickets and key updates of both sides between. */
+static void random_step(pair_t *pair, uint32_t *seed)
+{
+    static char bytes[16000];
+    size_t length = 1 + draw(seed, sizeof bytes - 1);
+    if (draw(seed, 8) == 0)
+        SSL_new_session_ticket(pair->server);
+    if (draw(seed, 16) == 0)
+        ask_for_keys(pair, (int)draw(seed, 2));
+    if (draw(seed, 16) == 0)
+        SSL_key_update(pair->server, (int)draw(seed, 2));
+    if (draw(seed, 3) > 0 && tls_records_ready(pair->server)) {
+        seal_and_expect(pair, length, length / (1 + draw(seed, 9)) + 1, 300 + draw(seed, 17000));
+        return;
+    }
+    fill(bytes, length);
+    tls_records_renew(pair->server);
+    assert_int_equal(SSL_write(pair->server, bytes, (int)length), length);
+    expect(pair->client, bytes, length);
+}
+
+static void everything_in_any_order(void **state)
+{
+    (void)state;
+    for (uint32_t seed = 1; seed <= 40; seed++) {
+        uint32_t drawn = seed;
+        records_max = 8 + draw(&drawn, 40);
+        pair_t pair = connect_by(TLS1_3_VERSION);
+        records_max = TLS_RECORDS_MAX;
+        for (int i = 0; i < 40; i++)
+            random_step(&pair, &drawn);
+        hang_up(&pair);
+    }
 }
 
 int main(void)
@@ -220,6 +265,7 @@ int main(void)
         cmocka_unit_test(new_keys_of_the_peer_alone_change_nothing),
         cmocka_unit_test(a_peer_that_asks_for_new_keys_gets_them),
         cmocka_unit_test(keys_are_renewed_after_so_many_records),
+        cmocka_unit_test(everything_in_any_order),
     };
     return cmocka_run_group_tests(tests, make_context, free_context);
 }
