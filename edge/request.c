@@ -116,6 +116,7 @@ static void start_fill(exchange_t *exchange, walk_step_t *step, http_fields_t fi
     fill_request_t request = {.memory = node->memory,
                               .method = exchange->is_get ? TEXT("GET") : text_from(exchange->req->method),
                               .key = exchange->key,
+                              .origin = {exchange_is_secure(exchange), text_from(exchange->req->input.authority)},
                               .site = exchange->site->number,
                               .fields = fields,
                               .body = text_from(exchange->req->entity),

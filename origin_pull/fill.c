@@ -1,9 +1,12 @@
 #include "origin_pull/fill.h"
 
 #include "edge/http/conditional.h"
+#include "edge/http/url.h"
 #include "edge/http/vary.h"
 
 enum { FILL_MAGIC = 0x5e1f111 };
+/* So long may a Location be to have what it names forgotten. */
+enum { NAMED_MAX = 8192 };
 
 struct fill {
     uint32_t magic;
@@ -11,6 +14,7 @@ struct fill {
     object_t *object; /* references */
     object_t *base;
     cache_key_t key;
+    http_origin_t origin;
     unsigned site;
     text_t method;
     http_fields_t fields;
@@ -42,7 +46,8 @@ static text_t copy_text(char **at, text_t text)
 
 static size_t bytes_of(const fill_request_t *request)
 {
-    size_t bytes = request->method.length + request->key.target.length + request->body.length;
+    size_t bytes = request->method.length + request->key.target.length + request->origin.authority.length +
+                   request->body.length;
     for (size_t i = 0; i < request->fields.count; i++)
         bytes += request->fields.at[i].name.length + request->fields.at[i].value.length;
     return bytes;
@@ -71,6 +76,7 @@ fill_t *fill_new(const fill_request_t *request)
     fill->key = request->key;
     fill->site = request->site;
     fill->key.target = copy_text(&at, request->key.target);
+    fill->origin = (http_origin_t){request->origin.https, copy_text(&at, request->origin.authority)};
     fill->method = copy_text(&at, request->method);
     fill->body = copy_text(&at, request->body);
     fill->content_length = -1;
@@ -378,11 +384,28 @@ static bool is_safe(const fill_t *fill)
            text_equal(fill->method, TEXT("OPTIONS"));
 }
 
-/* RFC 9111 section 4.4: before the client sees the answer, what is stored is no longer used. */
-static void invalidate(fill_t *fill, int status)
+/* What the answer names beside what was asked for: of the same origin alone, or anybody could have anything
+ * forgotten. */
+static void invalidate_named(fill_t *fill, http_fields_t fields, text_t name)
 {
-    if (!is_safe(fill) && status >= 200 && status < 400)
-        memory_invalidate(fill->memory, &fill->key);
+    char buffer[URL_NORMAL_MAX(NAMED_MAX)];
+    text_t target;
+    const http_field_t *field = http_fields_find(fields, name);
+    if (field == NULL || field->value.length > NAMED_MAX ||
+        !http_reference_target(&fill->origin, fill->key.target, field->value, buffer, sizeof buffer, &target))
+        return;
+    cache_key_t key = cache_key(fill->key.site, target);
+    memory_invalidate(fill->memory, &key);
+}
+
+/* RFC 9111 section 4.4: before the client sees the answer, what is stored is no longer used. */
+static void invalidate(fill_t *fill, const fill_answer_t *answer)
+{
+    if (is_safe(fill) || answer->status < 200 || answer->status >= 400)
+        return;
+    memory_invalidate(fill->memory, &fill->key);
+    invalidate_named(fill, answer->fields, TEXT("location"));
+    invalidate_named(fill, answer->fields, TEXT("content-location"));
 }
 
 /* It was not modified no longer. When its successor may not be stored it goes at once, else when that is
@@ -428,13 +451,13 @@ static fill_action_t begin(fill_t *fill, const fill_answer_t *answer, int64_t no
     http_storing_t storing = judge(fill, answer, &vary, now_ms);
     size_t reserved;
     if (!reserve(fill, &storing, &reserved)) {
-        invalidate(fill, answer->status);
+        invalidate(fill, answer);
         fill_fail(fill, no_memory);
         return FILL_STOP;
     }
     place(fill, &storing, &vary, now_ms);
     leave_base(fill, &storing, answer->status);
-    invalidate(fill, answer->status);
+    invalidate(fill, answer);
     fill->windowed = !storing.storable;
     if (must_ask_again(fill, reserved)) {
         memory_unpromise(memory_account(fill->memory), reserved);

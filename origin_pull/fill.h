@@ -8,6 +8,7 @@
 #define SELVEDGE_ORIGIN_PULL_FILL_H
 
 #include "edge/cache/memory.h"
+#include "edge/http/reference.h"
 
 typedef struct fill fill_t;
 
@@ -15,6 +16,7 @@ typedef struct {
     memory_t *memory;
     text_t method;        /* "GET" for everything that may be stored */
     cache_key_t key;      /* its target is copied */
+    http_origin_t origin; /* of the URL that the client asked for; copied */
     unsigned site;        /* the number of the site whose origin is asked, for the counters */
     http_fields_t fields; /* the client's, end to end; copied */
     text_t body;          /* of the request; copied; absent: {NULL, 0} */

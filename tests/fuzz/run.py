@@ -23,7 +23,7 @@ BUILD = os.path.join(ROOT, "build-fuzz")
 CORPUS = os.path.join(ROOT, "tests", "fuzz", "corpus")
 FAILURES = os.path.join(BUILD, "failures")
 COVERED = 0.95
-LENGTH_MAX = {"request": 49152, "journal": 4096, "purge": 24576, "config": 16384}
+LENGTH_MAX = {"request": 49152, "journal": 4096, "purge": 24576, "config": 16384, "reference": 16384}
 
 # What each target is for: the functions that the request path calls are in these files.
 PARSERS = {
@@ -33,6 +33,7 @@ PARSERS = {
     "proxy": ["edge/limits/proxy_line.c"],
     "sni": ["edge/tls/names.c"],
     "url": ["edge/http/url.c"],
+    "reference": ["edge/http/reference.c"],
     "response": ["origin_pull/fill_lines.c", "edge/http/fields.c", "edge/http/storing.c", "edge/http/cache_control.c",
                  "edge/http/vary.c", "edge/http/conditional.c", "edge/http/range.c", "edge/http/date.c"],
     "purge": ["purge/api_purge.c"],
