@@ -39,8 +39,7 @@ typedef struct {
     }
 
 /* no-transform: nothing is transformed. immutable (RFC 8246): for clients. The stale-* (RFC 5861) only permit
- * what is not done. must-understand: only statuses that are understood are stored anyway; that it lifts
- * no-store (RFC 9111 section 5.2.2.3) is not made use of. */
+ * what is not done. */
 static const directive_t directives[] = {
     DIRECTIVE("public", FLAG, is_public),
     DIRECTIVE("private", RESTRICTION, is_private),
@@ -50,9 +49,9 @@ static const directive_t directives[] = {
     DIRECTIVE("s-maxage", SECONDS, s_maxage),
     DIRECTIVE("must-revalidate", FLAG, must_revalidate),
     DIRECTIVE("proxy-revalidate", FLAG, proxy_revalidate),
+    DIRECTIVE("must-understand", FLAG, must_understand),
     PASSED_OVER("no-transform", PASSED_OVER_FLAG),
     PASSED_OVER("immutable", PASSED_OVER_FLAG),
-    PASSED_OVER("must-understand", PASSED_OVER_FLAG),
     PASSED_OVER("stale-while-revalidate", PASSED_OVER_SECONDS),
     PASSED_OVER("stale-if-error", PASSED_OVER_SECONDS),
 };
@@ -111,9 +110,7 @@ static void read_directive(http_cache_control_t *control, text_t member)
     if (!http_is_token(name) || (equals != NULL && !http_is_token(value) && !is_quoted_string(value)))
         control->bad_syntax = true;
     const directive_t *directive = find(name);
-    if (directive == NULL)
-        control->unknown = true;
-    else
+    if (directive != NULL)
         apply(control, directive, value);
 }
 

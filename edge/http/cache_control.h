@@ -9,14 +9,14 @@
 enum { HTTP_SECONDS_ABSENT = -1 };
 
 typedef struct {
-    bool is_public, is_private, no_store, no_cache, must_revalidate, proxy_revalidate;
-    bool unknown;              /* a directive that is not understood */
+    bool is_public, is_private, no_store, no_cache, must_revalidate, proxy_revalidate, must_understand;
     bool bad_value;            /* an understood one with a value it cannot have, or two that differ */
     bool bad_syntax;           /* not a list of directives: anything may hide in it */
     int64_t max_age, s_maxage; /* seconds, or HTTP_SECONDS_ABSENT */
 } http_cache_control_t;
 
-/* All Cache-Control lines combined. private and no-cache with field names count as without. */
+/* All Cache-Control lines combined; directives that are not known are ignored (section 5.2.3). private and
+ * no-cache with field names count as without. */
 http_cache_control_t http_cache_control(http_fields_t response);
 
 /* delta-seconds, up to HTTP_SECONDS_MAX; false for all that is not one or more digits. */

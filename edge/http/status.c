@@ -48,10 +48,21 @@ static const struct {
     {508, "Loop Detected"},
 };
 
-const char *http_reason(int status)
+static const char *find(int status)
 {
     for (size_t i = 0; i < sizeof reasons / sizeof *reasons; i++)
         if (reasons[i].status == status)
             return reasons[i].reason;
-    return "Status";
+    return NULL;
+}
+
+const char *http_reason(int status)
+{
+    const char *reason = find(status);
+    return reason != NULL ? reason : "Status";
+}
+
+bool http_status_is_known(int status)
+{
+    return find(status) != NULL;
 }

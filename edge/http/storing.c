@@ -2,6 +2,7 @@
 
 #include "edge/http/cache_control.h"
 #include "edge/http/date.h"
+#include "edge/http/status.h"
 #include "edge/http/vary.h"
 
 static const int64_t lifetime_max_ms = HTTP_SECONDS_MAX * 1000;
@@ -27,6 +28,16 @@ static bool date_of(const http_exchange_t *exchange, text_t name, int64_t *time_
     return field != NULL && http_date_parse(field->value, exchange->response_time_ms, time_ms);
 }
 
+/* Age has none, and some write them: the seconds are as good as without. */
+static text_t without_parameters(text_t value)
+{
+    const char *semicolon = memchr(value.data, ';', value.length);
+    size_t length = semicolon != NULL ? (size_t)(semicolon - value.data) : value.length;
+    while (length > 0 && (value.data[length - 1] == ' ' || value.data[length - 1] == '\t'))
+        length--;
+    return (text_t){value.data, length};
+}
+
 /* Section 4.2.3. Date says whole seconds, so the apparent age is cut to them: its fraction is not age but
  * rounding, and a second of lifetime would be lost on every response. The response delay is counted in full.
  */
@@ -41,7 +52,7 @@ static int64_t initial_age(const http_exchange_t *exchange, int64_t date_ms)
     text_t rest, first;
     if (age != NULL) {
         rest = age->value; /* a list by mistake: the first counts (section 5.1) */
-        if (!http_list_next(&rest, &first) || !http_seconds_parse(first, &age_s))
+        if (!http_list_next(&rest, &first) || !http_seconds_parse(without_parameters(first), &age_s))
             age_s = 0;
     }
     int64_t corrected_ms = age_s * 1000 + delay_ms;
@@ -69,18 +80,17 @@ static bool is_heuristically_cacheable(int status)
     }
 }
 
-/* With explicit freshness. Other errors are not stored, whatever they say: a 400, 403 or 503 may answer
- * something in one client's request that the key does not hold, and would then be served to all. */
-static bool is_explicitly_cacheable(int status)
+/* Section 5.2.2.3: what it says of caching is known, of those that RFC 9110 defines. */
+static bool is_understood(int status)
 {
-    return status == 302 || status == 307;
+    return http_status_is_known(status);
 }
 
 /* Answers to a Range or a condition of one request. */
 static bool is_partial(const http_exchange_t *exchange)
 {
     return exchange->status == 206 || exchange->status == 304 || exchange->status == 412 ||
-           exchange->status == 416 || http_fields_find(exchange->fields, TEXT("content-range")) != NULL;
+           exchange->status == 416;
 }
 
 static bool varies_by_anything(http_fields_t fields)
@@ -102,7 +112,9 @@ static const char *why_not_shared(const http_exchange_t *exchange, const http_ca
 {
     if (exchange->status < 200 || exchange->status > 599)
         return "status";
-    if (control->no_store)
+    if (control->must_understand && !is_understood(exchange->status))
+        return "status";
+    if (control->no_store && !control->must_understand)
         return "no-store";
     if (control->is_private)
         return "private";
@@ -175,11 +187,7 @@ static const char *why_not_stored(const http_exchange_t *exchange, const http_ca
 {
     if (control->bad_value)
         return "bad-cache-control";
-    if (control->unknown)
-        return "unknown-directive";
     bool heuristic_status = is_heuristically_cacheable(exchange->status);
-    if (!heuristic_status && !is_explicitly_cacheable(exchange->status))
-        return "status";
     /* With no-cache the origin is asked each time: a lifetime is not needed. */
     if (fresh.kind == FRESHNESS_NONE && !(control->no_cache && heuristic_status))
         return "no-freshness";

@@ -6,15 +6,36 @@ NOT_STORED = {
     "private": [("Cache-Control", "private, max-age=60")],
     "private for some fields": [("Cache-Control", 'private="x", max-age=60')],
     "Set-Cookie": [("Cache-Control", "max-age=60"), ("Set-Cookie", "id=1")],
-    "an unknown directive": [("Cache-Control", "max-age=60, fancy=1")],
-    "must-understand": [("Cache-Control", "max-age=60, must-understand, no-store")],
     "nonsense": [("Cache-Control", "max-age=60, =")],
     "max-age given twice, differently": [("Cache-Control", "max-age=60, max-age=6000")],
     "a lifetime that is no number": [("Cache-Control", "max-age=60x")],
     "no lifetime": [("X-A", "b")],
     "Vary: *": [("Cache-Control", "max-age=60"), ("Vary", "*")],
-    "a range nobody asked for": [("Cache-Control", "max-age=60"), ("Content-Range", "bytes 0-0/5")],
 }
+
+STORED = {
+    "a directive that nobody knows": (200, [("Cache-Control", "max-age=60, fancy=1")]),
+    "must-understand": (200, [("Cache-Control", "max-age=60, must-understand, no-store")]),
+    "a range nobody asked for": (200, [("Cache-Control", "max-age=60"), ("Content-Range", "bytes 0-0/5")]),
+    "an error that says how long": (503, [("Cache-Control", "max-age=60")]),
+    "a status that nobody knows": (599, [("Cache-Control", "max-age=60")]),
+}
+
+
+@pytest.mark.parametrize("what", STORED)
+def test_stored_as_nothing_forbids_it(client, node, origin, what):
+    status, fields = STORED[what]
+    origin.on("/a", lambda _, response: response.send(status, fields, b"a"))
+    answers = [client.get("/a") for _ in range(2)]
+    assert [(answer.status, answer.body) for answer in answers] == [(status, b"a")] * 2
+    assert "hit" in answers[1].cache and origin.count("/a") == 1
+
+
+def test_what_must_be_understood_and_is_not_is_not_stored(client, origin):
+    """RFC 9111 section 5.2.2.3."""
+    origin.on("/a", lambda _, response: response.send(299, {"Cache-Control": "max-age=60, must-understand, no-store"}, b"a"))
+    assert all("hit" not in client.get("/a").cache for _ in range(2))
+    assert origin.count("/a") == 2
 
 
 @pytest.mark.parametrize("what", NOT_STORED)

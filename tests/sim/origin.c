@@ -12,7 +12,7 @@ static const control_t controls[] = {
     {"max-age=60", 60000, false, false, false},
     {"public, max-age=600", 600000, false, false, true},
     {"max-age=0, s-maxage=3", 3000, false, false, true},
-    {"max-age=60, stale-frobnicate=9", 60000, false, true, false},
+    {"max-age=60, stale-frobnicate=9", 60000, false, false, false},
     {NULL, -1, false, false, false},
     {"no-store", 0, true, true, false},
     {"private, max-age=60", 60000, true, true, false},
@@ -237,7 +237,7 @@ static void judge(answer_t *answer, const url_t *url, bool authorized, const ans
         control->for_authorized || (control->value == NULL && before && before->for_authorized);
     answer->owner_only = control->owner_only || (url->vary & VARY_ANY) ||
                          (url->set_cookie && before == NULL) || (authorized && !answer->for_authorized);
-    answer->never_hit = control->never_hit || answer->status >= 500;
+    answer->never_hit = control->never_hit || (answer->heuristic && answer->status >= 500);
     answer->lifetime_ms = control->lifetime_ms;
     answer->age_s = url->age_s > 0 ? url->age_s : 0;
     if (answer->heuristic) {

@@ -69,7 +69,8 @@ static void heads(void **state)
         {200, "cache-control: no-cache", "a: b", false, false, false, false},
         {200, "a: b", "c: d", false, true, false, false},
         {404, FRESH, "a: b", false, true, true, false},
-        {500, FRESH, "a: b", false, true, false, false},
+        {500, FRESH, "a: b", false, true, true, false},
+        {500, "last-modified: Thu, 01 Jan 2026 00:00:00 GMT", "a: b", false, true, false, false},
         {206, FRESH, "a: b", false, false, false, true},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
