@@ -153,9 +153,8 @@ bool http_if_range(http_fields_t request, text_t etag, text_t last_modified, tex
 }
 
 static const text_t kept_names[] = {
-    {"content-length", 14}, {"content-encoding", 16}, {"content-range", 13},
-    {"content-md5", 11},    {"content-digest", 14},   {"repr-digest", 11},
-    {"digest", 6},          {"set-cookie", 10},       {"set-cookie2", 11},
+    {"content-length", 14}, {"content-encoding", 16}, {"content-range", 13}, {"content-md5", 11},
+    {"content-digest", 14}, {"repr-digest", 11},      {"digest", 6},         {"set-cookie", 10},
 };
 
 bool http_field_kept_on_304(text_t name)
