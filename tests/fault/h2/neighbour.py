@@ -65,7 +65,14 @@ def control(node, seconds):
 HUGE = noise(8 << 20)  # more than the kernel takes of one that nobody reads
 
 
+def answer_late(_, response):
+    """Not before it is given up: what has been answered is not reset, whatever its client sends then."""
+    if not response.gone(10):
+        response.send(404, {}, b"nobody gave it up")
+
+
 def serve_all(node, origin):
+    origin.on("/given-up/*", answer_late)
     origin.serve("/hot", b"hot", cache_control="max-age=600")
     origin.serve("/exact", noise(attacks.EXACT), cache_control="max-age=600")
     origin.serve("/large", noise(1 << 20), cache_control="max-age=600")

@@ -1,9 +1,20 @@
 """Trap 4: a CONTINUATION that comes after the second GOAWAY of a graceful end is never consumed by libh2o alone, which
 reads it again for ever: nobody else gets what it still waits for."""
 
+import os
+import select
+
 from harness.raw import (CONTINUATION, END_HEADERS, END_STREAM, GOAWAY, PING, Raw, frame, get, headers, request_block)
 
+from harness.waiting import until
+
 from test_attacks import needs_switch
+
+
+def seconds_of_work(pid):
+    with open(f"/proc/{pid}/stat") as stat:
+        fields = stat.read().rsplit(")", 1)[1].split()
+    return sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK")
 
 
 def continue_after_the_last_goaway(node, origin):
@@ -17,7 +28,10 @@ def continue_after_the_last_goaway(node, origin):
         node.wait_metric("selvedge_fills", 2)
         node.terminate()
         assert raw.await_frame(GOAWAY) and raw.await_frame(GOAWAY)
+        pid, before = node.serving_pid, seconds_of_work(node.serving_pid)
         raw.send(frame(CONTINUATION, END_HEADERS, 3) + frame(PING, 0, 0, b"and then"))
+        # It has been read: something comes of it, or the loop goes round and round.
+        until(lambda: select.select([raw.socket], [], [], 0)[0] or seconds_of_work(pid) > before + 0.3, "it has been read")
         gate.open()
         try:
             return other.answer().body == b"late"
