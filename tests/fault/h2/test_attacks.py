@@ -33,7 +33,7 @@ def attempt(node, origin, name, table):
         alone_ms = 0 if EXACT else control(node, SECONDS)
         verdict = f"slow; {alone_ms:.1f} ms without it" if alone_ms <= P99_MS / 2 else f"void: {alone_ms:.1f} ms without it"
     table.append(run.row(verdict))
-    assert broken == []
+    assert broken == [], f"{'; '.join(broken)}; requests by outcome: {node.outcomes()}"
     assert run.result["connections"] > 0
     run.settled()
     return {"slow": "slow", "void": "void"}.get(verdict[:4], "quick")
