@@ -21,9 +21,12 @@ void stalled_configure(h2o_globalconf_t *library)
 
 void stalled_limit_socket(int fd, const watch_limits_t *limits)
 {
-    /* Twice, so that what the sweep sees is ended and counted by the sweep. */
-    int64_t twice_ms = 2 * limits->stall_ms;
-    unsigned ms = twice_ms < INT32_MAX ? (unsigned)twice_ms : INT32_MAX;
+    /* Later than the sweep, which ends it, counts it and tells the client, where the kernel only forgets it:
+     * twice the time, and some seconds, as the sweep looks once a second and begins to count at the first
+     * look. */
+    enum { SWEEP_SLACK_MS = 5000 };
+    int64_t later_ms = 2 * limits->stall_ms + SWEEP_SLACK_MS;
+    unsigned ms = later_ms < INT32_MAX ? (unsigned)later_ms : INT32_MAX;
     if (guard_is_off())
         return;
     MUST(setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &ms, sizeof ms) == 0);
