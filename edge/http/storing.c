@@ -80,12 +80,6 @@ static bool is_heuristically_cacheable(int status)
     }
 }
 
-/* Section 5.2.2.3: what it says of caching is known, of those that RFC 9110 defines. */
-static bool is_understood(int status)
-{
-    return http_status_is_known(status);
-}
-
 /* Answers to a Range or a condition of one request. */
 static bool is_partial(const http_exchange_t *exchange)
 {
@@ -112,7 +106,8 @@ static const char *why_not_shared(const http_exchange_t *exchange, const http_ca
 {
     if (exchange->status < 200 || exchange->status > 599)
         return "status";
-    if (control->must_understand && !is_understood(exchange->status))
+    /* Section 5.2.2.3: where the status is understood, no-store beside it does not count. */
+    if (control->must_understand && !http_status_is_known(exchange->status))
         return "status";
     if (control->no_store && !control->must_understand)
         return "no-store";

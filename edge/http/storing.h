@@ -1,5 +1,5 @@
 /* May a response be stored, shared, and for how long is it fresh? RFC 9111 sections 3, 3.5, 4.2.
- * Pure: fields and times in, a decision out. What is not understood is not stored. */
+ * Pure: fields and times in, a decision out. What is malformed is not stored. */
 #ifndef SELVEDGE_EDGE_HTTP_STORING_H
 #define SELVEDGE_EDGE_HTTP_STORING_H
 
@@ -15,7 +15,7 @@ typedef struct {
 } http_exchange_t;
 
 typedef struct {
-    /* May be kept and used again. False for whatever is not understood. */
+    /* May be kept and used again. */
     bool storable;
     /* May answer those who waited for it with the one who asked. False for what may not be shared at all:
      * then the key is marked hit-for-miss. storable implies shareable, except with no-cache. */
