@@ -19,20 +19,6 @@ void stalled_configure(h2o_globalconf_t *library)
     library->http2.idle_timeout = LIBRARY_TIMER_MS;
 }
 
-void stalled_limit_socket(int fd, const watch_limits_t *limits)
-{
-    /* Later than the sweep, which ends it, counts it and tells the client, where the kernel only forgets it:
-     * that begins to count at the first look of each second. And not much later: the more time the kernel
-     * has, the more seldom it asks a client that does not read whether it does again, and the sweep would
-     * take that for a stall. */
-    enum { SWEEP_MS = 2000 };
-    int64_t later_ms = limits->stall_ms + (limits->stall_ms > SWEEP_MS ? limits->stall_ms : SWEEP_MS);
-    unsigned ms = later_ms < INT32_MAX ? (unsigned)later_ms : INT32_MAX;
-    if (guard_is_off())
-        return;
-    MUST(setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &ms, sizeof ms) == 0);
-}
-
 static int64_t now_ms(void)
 {
     struct timespec now;

@@ -11,9 +11,6 @@ typedef uint64_t stalled_held_t(const h2o_req_t *req, uint64_t now_ms);
 
 /* Before a context is made of it: the library's own timers. */
 void stalled_configure(h2o_globalconf_t *library);
-/* On a listening socket: what it accepts is given up by the kernel when nothing is acknowledged for twice the
- * stall limit, even after it was closed here. */
-void stalled_limit_socket(int fd, const watch_limits_t *limits);
 
 /* On the worker. May close connections. held: too much memory is held for slow clients, and those go who hold
  * most of it for longest, whatever their limits; NULL: not so. */

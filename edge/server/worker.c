@@ -225,8 +225,6 @@ static void apply(worker_t *worker)
     for (size_t i = 0; i < worker->listener_count; i++) {
         listener_t *listener = &worker->listeners[i];
         listener->accept.ssl_ctx = listener->https ? configuration->tls : NULL;
-        if (listener->socket != NULL)
-            stalled_limit_socket(h2o_socket_get_fd(listener->socket), &worker->watch_limits);
     }
 }
 

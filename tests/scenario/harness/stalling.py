@@ -33,15 +33,15 @@ def headers(path, stream=1, method="GET", end=True, more=()):
 
 class Stalling:
     """first: bytes sent at once; each_second: bytes sent after each further second, bytes or a function of its number;
-    reads: bytes a second, 0 for none, None for all there are."""
+    reads: bytes a second, 0 for none, None for all there are; buffer: what its kernel takes ahead of it, in bytes, doubled."""
 
-    def __init__(self, first, each_second=b"", reads=None, tls=None):
-        self.first, self.each_second, self.reads, self.tls = first, each_second, reads, tls
+    def __init__(self, first, each_second=b"", reads=None, tls=None, buffer=16384):
+        self.first, self.each_second, self.reads, self.tls, self.buffer = first, each_second, reads, tls, buffer
         self.socket, self.ended, self.seconds, self.got = None, None, 0, 0
 
     def connect(self, address):
         self.socket = socket.socket()
-        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16384)
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self.buffer)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, 536)  # so that the window opens in small steps
         self.socket.connect(address)
         if self.tls:
