@@ -10,6 +10,7 @@
 
 #include "conf/files.h"
 #include "edge/base.h"
+#include "edge/http/policy.h"
 #include "edge/http/url.h"
 
 enum {
@@ -64,6 +65,7 @@ typedef struct {
     bool purge_method;       /* clients may purge by the method PURGE, with the admin token */
     int redirect_https;      /* where requests over http are sent: a port, or REDIRECT_OFF or _TO_LISTENER */
     text_t hsts;             /* Strict-Transport-Security, ready to be sent; empty: none */
+    http_policy_t policy;    /* what caching leaves to the site */
 } settings_site_t;
 
 typedef struct {

@@ -113,17 +113,19 @@ static object_failure_t refuse_fill(exchange_t *exchange)
 static void start_fill(exchange_t *exchange, walk_step_t *step, http_fields_t fields)
 {
     const node_t *node = worker_node(exchange->worker);
-    fill_request_t request = {.memory = node->memory,
-                              .method = exchange->is_get ? TEXT("GET") : text_from(exchange->req->method),
-                              .key = exchange->key,
-                              .origin = {exchange_is_secure(exchange), text_from(exchange->req->input.authority)},
-                              .site = exchange->site->number,
-                              .fields = fields,
-                              .body = text_from(exchange->req->entity),
-                              .object = exchange->reader->object,
-                              .base = step->base,
-                              .indexed = step->kind == WALK_FILL,
-                              .ranged = exchange->is_ranged};
+    fill_request_t request = {
+        .memory = node->memory,
+        .method = exchange->is_get ? TEXT("GET") : text_from(exchange->req->method),
+        .key = exchange->key,
+        .origin = {exchange_is_secure(exchange), text_from(exchange->req->input.authority)},
+        .site = exchange->site->number,
+        .policy = &exchange->site->settings->policy,
+        .fields = fields,
+        .body = text_from(exchange->req->entity),
+        .object = exchange->reader->object,
+        .base = step->base,
+        .indexed = step->kind == WALK_FILL,
+        .ranged = exchange->is_ranged};
     step->base = NULL;
     object_failure_t failure = refuse_fill(exchange);
     if (failure.detail == NULL && !fill_owner_begin(exchange, &request))

@@ -16,6 +16,7 @@ struct fill {
     cache_key_t key;
     http_origin_t origin;
     unsigned site;
+    http_policy_t policy;
     text_t method;
     http_fields_t fields;
     text_t body;
@@ -75,6 +76,8 @@ fill_t *fill_new(const fill_request_t *request)
     fill->fields = (http_fields_t){fields, request->fields.count};
     fill->key = request->key;
     fill->site = request->site;
+    if (request->policy != NULL)
+        fill->policy = *request->policy;
     fill->key.target = copy_text(&at, request->key.target);
     fill->origin = (http_origin_t){request->origin.https, copy_text(&at, request->origin.authority)};
     fill->method = copy_text(&at, request->method);
@@ -307,8 +310,9 @@ static void select_variant(fill_t *fill, const http_vary_t *vary)
 /* The stored response is what upstream still has: its body, with a head of now. */
 static fill_action_t freshen(fill_t *fill, const fill_answer_t *answer, int64_t now_ms)
 {
-    head_t *head = head_freshened(object_head(fill->base), answer->fields,
-                                  request_has(fill, TEXT("authorization")), fill->request_time_ms, now_ms);
+    head_t *head =
+        head_freshened(object_head(fill->base), answer->fields, request_has(fill, TEXT("authorization")),
+                       &fill->policy, fill->request_time_ms, now_ms);
     char names[1024];
     http_vary_t vary = http_vary(head->fields, names, sizeof names);
     place(fill, &head->storing, &vary, now_ms);
@@ -359,8 +363,12 @@ static http_storing_t judge(const fill_t *fill, const fill_answer_t *answer, con
 {
     if (!is_get(fill))
         return (http_storing_t){.storable = false};
-    http_exchange_t exchange = {request_has(fill, TEXT("authorization")), answer->status, answer->fields,
-                                fill->request_time_ms, now_ms};
+    http_exchange_t exchange = {request_has(fill, TEXT("authorization")),
+                                answer->status,
+                                answer->fields,
+                                fill->request_time_ms,
+                                now_ms,
+                                &fill->policy};
     http_storing_t storing = http_storing(&exchange);
     if (vary->kind == HTTP_VARY_ANY) {
         storing.storable = storing.shareable = false;

@@ -8,19 +8,21 @@
 #define SELVEDGE_ORIGIN_PULL_FILL_H
 
 #include "edge/cache/memory.h"
+#include "edge/http/policy.h"
 #include "edge/http/reference.h"
 
 typedef struct fill fill_t;
 
 typedef struct {
     memory_t *memory;
-    text_t method;        /* "GET" for everything that may be stored */
-    cache_key_t key;      /* its target is copied */
-    http_origin_t origin; /* of the URL that the client asked for; copied */
-    unsigned site;        /* the number of the site whose origin is asked, for the counters */
-    http_fields_t fields; /* the client's, end to end; copied */
-    text_t body;          /* of the request; copied; absent: {NULL, 0} */
-    object_t *object;     /* the fill takes a reference of its own */
+    text_t method;               /* "GET" for everything that may be stored */
+    cache_key_t key;             /* its target is copied */
+    http_origin_t origin;        /* of the URL that the client asked for; copied */
+    unsigned site;               /* the number of the site whose origin is asked, for the counters */
+    const http_policy_t *policy; /* that site's; copied; NULL: it decides nothing */
+    http_fields_t fields;        /* the client's, end to end; copied */
+    text_t body;                 /* of the request; copied; absent: {NULL, 0} */
+    object_t *object;            /* the fill takes a reference of its own */
     object_t *base; /* what to ask about by conditional request, or NULL; the fill takes over the reference */
     bool indexed;   /* the object is in the index (WALK_FILL) */
     bool ranged;    /* the client's Range goes upstream: for a private object only */

@@ -91,7 +91,7 @@ static size_t merge_fields(http_fields_t stored, http_fields_t newer, http_field
 }
 
 head_t *head_freshened(const head_t *stored, http_fields_t not_modified, bool request_authorization,
-                       int64_t request_time_ms, int64_t response_time_ms)
+                       const http_policy_t *policy, int64_t request_time_ms, int64_t response_time_ms)
 {
     http_field_t *merged = must_calloc(stored->fields.count + not_modified.count + 2, sizeof *merged);
     size_t count = merge_fields(stored->fields, not_modified, merged);
@@ -99,8 +99,8 @@ head_t *head_freshened(const head_t *stored, http_fields_t not_modified, bool re
     const http_field_t *age = http_fields_find(not_modified, TEXT("age"));
     if (age != NULL)
         merged[count++] = *age;
-    http_exchange_t exchange = {
-        request_authorization, stored->status, {merged, count}, request_time_ms, response_time_ms};
+    http_exchange_t exchange = {request_authorization, stored->status,   {merged, count},
+                                request_time_ms,       response_time_ms, policy};
     http_storing_t storing = http_storing(&exchange);
     head_t *head = head_new(stored->account, stored->status, exchange.fields, stored->content_length,
                             &storing, response_time_ms);

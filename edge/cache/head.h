@@ -35,7 +35,7 @@ const void *head_keep_front(const head_t *head, void *front);
 /* The stored head freshened by a 304 (RFC 9111 section 3.2): the 304's fields replace the stored ones of the
  * same name, except those that describe the stored bytes. */
 head_t *head_freshened(const head_t *stored, http_fields_t not_modified, bool request_authorization,
-                       int64_t request_time_ms, int64_t response_time_ms);
+                       const http_policy_t *policy, int64_t request_time_ms, int64_t response_time_ms);
 void head_free(head_t **head);
 
 int64_t head_age_ms(const head_t *head, int64_t now_ms);

@@ -19,8 +19,7 @@ typedef enum {
     FLAG,        /* has no value */
     RESTRICTION, /* may have one, which is passed over: the directive then forbids more than it says */
     SECONDS,
-    PASSED_OVER_FLAG, /* understood, and of no consequence here */
-    PASSED_OVER_SECONDS
+    PASSED_OVER_FLAG /* understood, and of no consequence here */
 } form_t;
 
 typedef struct {
@@ -38,8 +37,7 @@ typedef struct {
         {literal, sizeof(literal) - 1}, form, 0                                                              \
     }
 
-/* no-transform: nothing is transformed. immutable (RFC 8246): for clients. The stale-* (RFC 5861) only permit
- * what is not done. */
+/* no-transform: nothing is transformed. immutable (RFC 8246): for clients. */
 static const directive_t directives[] = {
     DIRECTIVE("public", FLAG, is_public),
     DIRECTIVE("private", RESTRICTION, is_private),
@@ -52,8 +50,8 @@ static const directive_t directives[] = {
     DIRECTIVE("must-understand", FLAG, must_understand),
     PASSED_OVER("no-transform", PASSED_OVER_FLAG),
     PASSED_OVER("immutable", PASSED_OVER_FLAG),
-    PASSED_OVER("stale-while-revalidate", PASSED_OVER_SECONDS),
-    PASSED_OVER("stale-if-error", PASSED_OVER_SECONDS),
+    DIRECTIVE("stale-while-revalidate", SECONDS, stale_while_revalidate),
+    DIRECTIVE("stale-if-error", SECONDS, stale_if_error),
 };
 
 static const directive_t *find(text_t name)
@@ -80,10 +78,10 @@ static void apply(http_cache_control_t *control, const directive_t *directive, t
     bool *flag = (bool *)((char *)control + directive->offset);
     int64_t seconds = 0;
     bool is_flag = directive->form == FLAG || directive->form == PASSED_OVER_FLAG;
-    bool is_seconds = directive->form == SECONDS || directive->form == PASSED_OVER_SECONDS;
+    bool is_seconds = directive->form == SECONDS;
     if ((is_flag && value.data != NULL) || (is_seconds && !http_seconds_parse(value, &seconds)))
         control->bad_value = true;
-    else if (directive->form == SECONDS)
+    else if (is_seconds)
         set_seconds(control, directive, seconds);
     else if (directive->form == FLAG || directive->form == RESTRICTION)
         *flag = true;
@@ -117,7 +115,10 @@ static void read_directive(http_cache_control_t *control, text_t member)
 http_cache_control_t http_cache_control(http_fields_t response)
 {
     const text_t name = TEXT("cache-control");
-    http_cache_control_t control = {.max_age = HTTP_SECONDS_ABSENT, .s_maxage = HTTP_SECONDS_ABSENT};
+    http_cache_control_t control = {.max_age = HTTP_SECONDS_ABSENT,
+                                    .s_maxage = HTTP_SECONDS_ABSENT,
+                                    .stale_while_revalidate = HTTP_SECONDS_ABSENT,
+                                    .stale_if_error = HTTP_SECONDS_ABSENT};
     for (const http_field_t *line = http_fields_find(response, name); line != NULL;
          line = http_fields_next(response, line, name)) {
         text_t rest = line->value, member;

@@ -10,9 +10,10 @@ enum { HTTP_SECONDS_ABSENT = -1 };
 
 typedef struct {
     bool is_public, is_private, no_store, no_cache, must_revalidate, proxy_revalidate, must_understand;
-    bool bad_value;            /* an understood one with a value it cannot have, or two that differ */
-    bool bad_syntax;           /* not a list of directives: anything may hide in it */
-    int64_t max_age, s_maxage; /* seconds, or HTTP_SECONDS_ABSENT */
+    bool bad_value;  /* an understood one with a value it cannot have, or two that differ */
+    bool bad_syntax; /* not a list of directives: anything may hide in it */
+    /* Seconds, or HTTP_SECONDS_ABSENT. */
+    int64_t max_age, s_maxage, stale_while_revalidate, stale_if_error;
 } http_cache_control_t;
 
 /* All Cache-Control lines combined; directives that are not known are ignored (section 5.2.3). private and

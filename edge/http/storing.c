@@ -2,6 +2,7 @@
 
 #include "edge/http/cache_control.h"
 #include "edge/http/date.h"
+#include "edge/http/stale.h"
 #include "edge/http/status.h"
 #include "edge/http/vary.h"
 
@@ -203,10 +204,10 @@ http_storing_t http_storing(const http_exchange_t *exchange)
     freshness_t fresh = freshness(exchange, &control, date_ms);
     http_storing_t storing = {
         .no_cache = control.no_cache,
-        .must_revalidate = control.must_revalidate || control.proxy_revalidate ||
-                           control.s_maxage != HTTP_SECONDS_ABSENT, /* section 5.2.2.10 */
+        .must_revalidate = http_must_revalidate(&control),
         .lifetime_ms = fresh.lifetime_ms,
         .initial_age_ms = initial_age(exchange, date_ms),
+        .stale = http_stale_windows(&control, exchange->policy),
     };
     storing.why = why_not_shared(exchange, &control);
     storing.shareable = storing.why == NULL && !control.no_cache;

@@ -4,14 +4,16 @@
 #define SELVEDGE_EDGE_HTTP_STORING_H
 
 #include "edge/http/fields.h"
+#include "edge/http/policy.h"
 
 /* What the decision needs to know of one exchange. Times: wall clock, milliseconds since the epoch. */
 typedef struct {
-    bool request_authorization; /* the request carried Authorization */
-    int status;                 /* final status of the response */
-    http_fields_t fields;       /* of the response */
-    int64_t request_time_ms;    /* when the request was sent upstream */
-    int64_t response_time_ms;   /* when the response's head was complete */
+    bool request_authorization;  /* the request carried Authorization */
+    int status;                  /* final status of the response */
+    http_fields_t fields;        /* of the response */
+    int64_t request_time_ms;     /* when the request was sent upstream */
+    int64_t response_time_ms;    /* when the response's head was complete */
+    const http_policy_t *policy; /* its site's; NULL: that decides nothing */
 } http_exchange_t;
 
 typedef struct {
@@ -25,6 +27,7 @@ typedef struct {
     const char *why;        /* why it is not stored, one token for Cache-Status detail; NULL when it is */
     int64_t lifetime_ms;    /* freshness lifetime (section 4.2.1, 4.2.2), 0 and up */
     int64_t initial_age_ms; /* corrected_initial_age (section 4.2.3) at response_time_ms */
+    http_stale_t stale;     /* for how long it may be used after its lifetime (stale.h) */
 } http_storing_t;
 
 /* After a 304, the exchange is the 304's times with the freshened fields and the stored status. */

@@ -15,6 +15,8 @@ enum { REQUEST_FIELDS_MAX = 16, LENGTH_MAX = 1000, NOW_MS = 1767225600 };
 
 static const int64_t now_ms = INT64_C(1000) * NOW_MS;
 
+static const http_policy_t policy = {{60000, 60000}};
+
 static fill_lines_t lines;
 
 /* The next line, its line feed included. */
@@ -68,6 +70,9 @@ static void check_storing(const http_exchange_t *exchange)
     MUST(storing.lifetime_ms >= 0 && storing.initial_age_ms >= 0);
     MUST(storing.storable == (storing.why == NULL));
     MUST(!storing.storable || storing.shareable || storing.no_cache);
+    MUST(storing.stale.while_revalidate_ms >= 0 && storing.stale.if_error_ms >= 0);
+    MUST((!storing.no_cache && !storing.must_revalidate) ||
+         (storing.stale.while_revalidate_ms == 0 && storing.stale.if_error_ms == 0));
     MUST(http_current_age_ms(storing.initial_age_ms, exchange->response_time_ms, now_ms) >= 0);
 }
 
@@ -147,8 +152,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (read_head(&rest)) {
         http_fields_t response = fill_lines_fields(&lines), request = read_request(&rest, list);
         (void)fill_lines_close_delimited(&lines);
-        http_exchange_t exchange = {http_fields_find(request, TEXT("authorization")) != NULL, lines.status,
-                                    response, now_ms - 50, now_ms};
+        http_exchange_t exchange = {http_fields_find(request, TEXT("authorization")) != NULL,
+                                    lines.status,
+                                    response,
+                                    now_ms - 50,
+                                    now_ms,
+                                    &policy};
         check_storing(&exchange);
         check_vary(response, request);
         check_conditions(response, request);

@@ -111,8 +111,8 @@ static void what_a_304_changes(void **state)
             &account, 200,
             LINES("cache-control: max-age=1", "etag: \"a\"", "x-old: kept", "content-type: text/plain"));
         http_field_t list[8];
-        head_t *head =
-            head_freshened(stored, fields_of(list, LINES(rows[i].line, "x-b: c")), false, NOW_MS, NOW_MS);
+        head_t *head = head_freshened(stored, fields_of(list, LINES(rows[i].line, "x-b: c")), false, NULL,
+                                      NOW_MS, NOW_MS);
         assert_value(head, rows[i].name, rows[i].after);
         assert_value(head, "x-b", "c");
         assert_int_equal(head->status, 200);
@@ -131,12 +131,35 @@ static void a_304_replaces_whole_names(void **state)
     head_t *stored =
         head_from(&account, 200, LINES("x-a: 1", "x-a: 2", "x-a: 3", "cache-control: max-age=60"));
     http_field_t list[8];
-    head_t *head = head_freshened(stored, fields_of(list, LINES("x-a: 9", "age: 20")), false, NOW_MS, NOW_MS);
+    head_t *head =
+        head_freshened(stored, fields_of(list, LINES("x-a: 9", "age: 20")), false, NULL, NOW_MS, NOW_MS);
     assert_int_equal(http_fields_count(head->fields, TEXT("x-a")), 1);
     assert_value(head, "x-a", "9");
     assert_int_equal(head_ttl_ms(head, NOW_MS, INT64_MAX), 40000);
     head_free(&stored);
     head_free(&head);
+}
+
+/* It says anew, or the site does, for how long it may be used stale. */
+static void a_304_says_for_how_long_it_may_be_used_stale(void **state)
+{
+    (void)state;
+    static const http_policy_t policy = {{5000, 6000}};
+    memory_account_t account = {0};
+    head_t *stored = head_from(&account, 200, LINES("cache-control: max-age=60, stale-if-error=1"));
+    http_field_t list[8];
+    head_t *same =
+        head_freshened(stored, fields_of(list, LINES("etag: \"a\"")), false, &policy, NOW_MS, NOW_MS);
+    assert_int_equal(same->storing.stale.while_revalidate_ms, 5000);
+    assert_int_equal(same->storing.stale.if_error_ms, 1000);
+    head_t *other =
+        head_freshened(stored, fields_of(list, LINES("cache-control: max-age=60, must-revalidate")), false,
+                       &policy, NOW_MS, NOW_MS);
+    assert_int_equal(other->storing.stale.while_revalidate_ms, 0);
+    assert_int_equal(other->storing.stale.if_error_ms, 0);
+    head_free(&stored);
+    head_free(&same);
+    head_free(&other);
 }
 
 /* When it was made is said by the 304 alone. */
@@ -147,7 +170,7 @@ static void a_304_dates_anew(void **state)
     head_t *stored =
         head_from(&account, 200, LINES("date: Mon, 12 Jan 1970 13:00:00 GMT", "cache-control: max-age=60"));
     http_field_t list[8];
-    head_t *head = head_freshened(stored, fields_of(list, LINES("etag: \"a\"")), false, NOW_MS, NOW_MS);
+    head_t *head = head_freshened(stored, fields_of(list, LINES("etag: \"a\"")), false, NULL, NOW_MS, NOW_MS);
     assert_value(head, "date", "Mon, 12 Jan 1970 13:46:40 GMT");
     assert_int_equal(head_age_ms(head, NOW_MS), 0);
     head_free(&stored);
@@ -222,6 +245,7 @@ int main(void)
         cmocka_unit_test(what_a_304_changes),
         cmocka_unit_test(a_304_replaces_whole_names),
         cmocka_unit_test(a_304_dates_anew),
+        cmocka_unit_test(a_304_says_for_how_long_it_may_be_used_stale),
         cmocka_unit_test(how_fresh_it_is),
         cmocka_unit_test(who_can_be_asked_about),
         cmocka_unit_test(a_front_is_kept_once),
