@@ -243,6 +243,19 @@ const setting_t settings_table[] = {
      .meaning =
          "The X-Forwarded-Proto that the origin sees. One word for the site, as http and https share what is "
          "stored."},
+    {.name = "sites[].set_cookie",
+     .option = "--set-cookie",
+     .placeholder = "bypass|store|remove",
+     .type = SETTING_WORD,
+     SITE_FIELD(policy.set_cookie),
+     .choices = {"bypass", "store", "remove"},
+     .standard = {"bypass"},
+     .reload = true,
+     .meaning =
+         "What a Set-Cookie does to an answer to GET. `bypass`: it is for one client, and is not stored. "
+         "`remove`: the cookie is taken out, and the rest may be stored: for assets of an origin that sets "
+         "cookies on everything. `store`: it is stored, and everybody gets the same cookie; an origin can "
+         "still forbid it with Cache-Control: private."},
     {.name = "sites[].purge_method",
      .option = "--purge-method",
      .placeholder = "on|off",

@@ -8,14 +8,14 @@ static h2o_iovec_t iovec_of(text_t text)
 }
 
 /* The fields to answer with, and the policy among them apart; `fields` has room for one more than the head
- * has. */
+ * sends. */
 static http_fields_t answer_fields(const head_t *head, http_field_t *fields, text_t *hsts)
 {
     const http_field_t accept = {TEXT("accept-ranges"), TEXT("bytes")};
     bool ours = takes_ranges(head);
     size_t count = 0;
     *hsts = (text_t){NULL, 0};
-    for (size_t i = 0; i < head->fields.count; i++) {
+    for (size_t i = 0; i < head->sent; i++) {
         const http_field_t *field = &head->fields.at[i];
         if (text_equal(field->name, TEXT("strict-transport-security")))
             *hsts = hsts->length > 0 ? *hsts : field->value;
@@ -94,7 +94,7 @@ static void add_code(front_t *front, http_fields_t fields, char **at)
 
 static front_t *make_front(const head_t *head)
 {
-    http_field_t *list = must_calloc(head->fields.count + 1, sizeof *list);
+    http_field_t *list = must_calloc(head->sent + 1, sizeof *list);
     text_t hsts;
     http_fields_t fields = answer_fields(head, list, &hsts);
     size_t size = names_at(fields);

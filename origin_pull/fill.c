@@ -54,6 +54,11 @@ static size_t bytes_of(const fill_request_t *request)
     return bytes;
 }
 
+static bool is_get(const fill_t *fill)
+{
+    return text_equal(fill->method, TEXT("GET"));
+}
+
 fill_t *fill_new(const fill_request_t *request)
 {
     size_t fields_size = request->fields.count * sizeof(http_field_t);
@@ -81,6 +86,8 @@ fill_t *fill_new(const fill_request_t *request)
     fill->key.target = copy_text(&at, request->key.target);
     fill->origin = (http_origin_t){request->origin.https, copy_text(&at, request->origin.authority)};
     fill->method = copy_text(&at, request->method);
+    if (!is_get(fill)) /* who logs in gets the cookie */
+        fill->policy.set_cookie = HTTP_SET_COOKIE_STORE;
     fill->body = copy_text(&at, request->body);
     fill->content_length = -1;
     fill->on_end = request->on_end;
@@ -147,11 +154,6 @@ object_t *fill_object(const fill_t *fill)
 bool fill_ended(const fill_t *fill)
 {
     return fill->ended;
-}
-
-static bool is_get(const fill_t *fill)
-{
-    return text_equal(fill->method, TEXT("GET"));
 }
 
 /* A request that cannot be sent twice has to go where it may be paused at once. */
@@ -310,9 +312,13 @@ static void select_variant(fill_t *fill, const http_vary_t *vary)
 /* The stored response is what upstream still has: its body, with a head of now. */
 static fill_action_t freshen(fill_t *fill, const fill_answer_t *answer, int64_t now_ms)
 {
-    head_t *head =
-        head_freshened(object_head(fill->base), answer->fields, request_has(fill, TEXT("authorization")),
-                       &fill->policy, fill->request_time_ms, now_ms);
+    const http_exchange_t exchange = {request_has(fill, TEXT("authorization")),
+                                      answer->status,
+                                      answer->fields,
+                                      fill->request_time_ms,
+                                      now_ms,
+                                      &fill->policy};
+    head_t *head = head_freshened(object_head(fill->base), &exchange);
     char names[1024];
     http_vary_t vary = http_vary(head->fields, names, sizeof names);
     place(fill, &head->storing, &vary, now_ms);
@@ -474,7 +480,7 @@ static fill_action_t begin(fill_t *fill, const fill_answer_t *answer, int64_t no
     }
     select_variant(fill, &vary);
     head_t *head = head_new(memory_account(fill->memory), answer->status, answer->fields,
-                            fill->content_length, &storing, now_ms);
+                            fill->content_length, &storing, now_ms, &fill->policy);
     unsigned flags = (storing.shareable ? OBJECT_SHAREABLE : 0u) | (fill->indexed ? OBJECT_ADMITTED : 0u) |
                      (fill->windowed ? OBJECT_WINDOWED : 0u);
     fill->has_head = true;

@@ -34,10 +34,20 @@ static char *keep_field(http_field_t *kept, const http_field_t *field, char *at)
     return at + field->name.length + field->value.length;
 }
 
+/* Behind those that are kept already. */
+static char *keep_fields(head_t *head, http_fields_t fields, const http_policy_t *policy, bool sent, char *at)
+{
+    http_field_t *kept = (http_field_t *)(void *)(head + 1);
+    for (size_t i = 0; i < fields.count; i++)
+        if (is_kept(fields, &fields.at[i]) && http_policy_sends(policy, fields.at[i].name) == sent)
+            at = keep_field(&kept[head->fields.count++], &fields.at[i], at);
+    return at;
+}
+
 /* One allocation: the struct, its fields, their bytes. A response without Date gets the time of its receipt
  * (RFC 9110 section 6.6.1). */
 head_t *head_new(memory_account_t *account, int status, http_fields_t fields, int64_t content_length,
-                 const http_storing_t *storing, int64_t response_time_ms)
+                 const http_storing_t *storing, int64_t response_time_ms, const http_policy_t *policy)
 {
     char now[HTTP_DATE_LENGTH + 1];
     const http_field_t date = {TEXT("date"), {now, HTTP_DATE_LENGTH}};
@@ -51,22 +61,21 @@ head_t *head_new(memory_account_t *account, int status, http_fields_t fields, in
     size_t charged;
     head_t *head = memory_take(account, sizeof *head + count * sizeof(http_field_t) + bytes, &charged);
     http_field_t *kept = (http_field_t *)(void *)(head + 1);
-    char *at = (char *)(kept + count);
     *head = (head_t){.magic = HEAD_MAGIC,
                      .status = status,
                      .content_length = content_length,
                      .response_time_ms = response_time_ms,
                      .storing = *storing,
-                     .fields = {kept, count},
+                     .fields = {kept, 0},
                      .account = account,
                      .charged = charged};
-    for (size_t i = 0; i < fields.count; i++)
-        if (is_kept(fields, &fields.at[i]))
-            at = keep_field(kept++, &fields.at[i], at);
+    char *at = keep_fields(head, fields, policy, true, (char *)(kept + count));
     if (!dated) {
         http_date_format(response_time_ms, now);
-        keep_field(kept, &date, at);
+        at = keep_field(&kept[head->fields.count++], &date, at);
     }
+    head->sent = head->fields.count;
+    keep_fields(head, fields, policy, false, at);
     head->etag = value_of(head->fields, TEXT("etag"));
     head->last_modified = value_of(head->fields, TEXT("last-modified"));
     head->date = value_of(head->fields, TEXT("date"));
@@ -90,20 +99,21 @@ static size_t merge_fields(http_fields_t stored, http_fields_t newer, http_field
     return count;
 }
 
-head_t *head_freshened(const head_t *stored, http_fields_t not_modified, bool request_authorization,
-                       const http_policy_t *policy, int64_t request_time_ms, int64_t response_time_ms)
+head_t *head_freshened(const head_t *stored, const http_exchange_t *validation)
 {
-    http_field_t *merged = must_calloc(stored->fields.count + not_modified.count + 2, sizeof *merged);
-    size_t count = merge_fields(stored->fields, not_modified, merged);
+    http_fields_t newer = validation->fields;
+    http_field_t *merged = must_calloc(stored->fields.count + newer.count + 2, sizeof *merged);
+    size_t count = merge_fields(stored->fields, newer, merged);
     /* Age describes this exchange alone: it is judged, then left out again by head_new(). */
-    const http_field_t *age = http_fields_find(not_modified, TEXT("age"));
+    const http_field_t *age = http_fields_find(newer, TEXT("age"));
     if (age != NULL)
         merged[count++] = *age;
-    http_exchange_t exchange = {request_authorization, stored->status,   {merged, count},
-                                request_time_ms,       response_time_ms, policy};
+    http_exchange_t exchange = *validation;
+    exchange.status = stored->status;
+    exchange.fields = (http_fields_t){merged, count};
     http_storing_t storing = http_storing(&exchange);
     head_t *head = head_new(stored->account, stored->status, exchange.fields, stored->content_length,
-                            &storing, response_time_ms);
+                            &storing, validation->response_time_ms, validation->policy);
     free(merged);
     return head;
 }

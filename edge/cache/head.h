@@ -16,26 +16,27 @@ typedef struct head {
     /* What a protocol front makes of the fields, once, so that it need not at each hit; freed with the head.
      */
     void *_Atomic front;
-    /* The fields to answer with: lower-case names, without hop-by-hop fields, Content-Length and Age. */
+    /* What a later decision may need: lower-case names, without hop-by-hop fields, Content-Length and Age.
+     * The first `sent` of them are the fields to answer with; the others are kept back from clients. */
     http_fields_t fields;
+    size_t sent;
     text_t etag, last_modified; /* absent: {NULL, 0} */
     text_t date;
     memory_account_t *account;
     size_t charged;
 } head_t;
 
-/* Copies what it needs. `fields` as they came; names in lower case. */
+/* Copies what it needs. `fields` as they came; names in lower case. policy: which of them are sent. */
 head_t *head_new(memory_account_t *account, int status, http_fields_t fields, int64_t content_length,
-                 const http_storing_t *storing, int64_t response_time_ms);
+                 const http_storing_t *storing, int64_t response_time_ms, const http_policy_t *policy);
 
 /* Keeps `front` (malloc'd) with the head, or frees it when there is one already. Returns the one that is
  * kept. */
 const void *head_keep_front(const head_t *head, void *front);
 
-/* The stored head freshened by a 304 (RFC 9111 section 3.2): the 304's fields replace the stored ones of the
- * same name, except those that describe the stored bytes. */
-head_t *head_freshened(const head_t *stored, http_fields_t not_modified, bool request_authorization,
-                       const http_policy_t *policy, int64_t request_time_ms, int64_t response_time_ms);
+/* The stored head freshened by a validation, whose answer is a 304 (RFC 9111 section 3.2): the 304's fields
+ * replace the stored ones of the same name, except those that describe the stored bytes. */
+head_t *head_freshened(const head_t *stored, const http_exchange_t *validation);
 void head_free(head_t **head);
 
 int64_t head_age_ms(const head_t *head, int64_t now_ms);

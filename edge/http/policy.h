@@ -1,9 +1,9 @@
 /* What a site decides where HTTP leaves it to whoever runs the cache. Plain values, of a site's settings; a
- * fill has those that it began with. */
+ * fill has those that it began with. All zero is what holds where a site says nothing. */
 #ifndef SELVEDGE_EDGE_HTTP_POLICY_H
 #define SELVEDGE_EDGE_HTTP_POLICY_H
 
-#include <stdint.h>
+#include "edge/http/fields.h"
 
 /* So long after its freshness lifetime a response may be used as it is, though it is stale; 0: not at all. */
 typedef struct {
@@ -11,8 +11,19 @@ typedef struct {
     int64_t if_error_ms;         /* when the origin fails (RFC 5861 section 4, RFC 9111 section 4.2.4) */
 } http_stale_t;
 
+/* What a Set-Cookie does to an answer to GET (RFC 9111 section 7.3). */
+typedef enum {
+    HTTP_SET_COOKIE_BYPASS, /* the answer is for one client: neither stored nor shared */
+    HTTP_SET_COOKIE_STORE,  /* it is like any other field: everybody gets the cookie */
+    HTTP_SET_COOKIE_REMOVE  /* it is taken out, and the rest may be stored */
+} http_set_cookie_t;
+
 typedef struct {
-    http_stale_t stale; /* of a response that says nothing of it */
+    http_stale_t stale;  /* of a response that says nothing of it */
+    unsigned set_cookie; /* an http_set_cookie_t */
 } http_policy_t;
+
+/* Does a field of an answer go on to clients? `name` in lower case; policy NULL: it decides nothing. */
+bool http_policy_sends(const http_policy_t *policy, text_t name);
 
 #endif

@@ -6,7 +6,21 @@ static const http_storing_t storing = {.storable = true, .shareable = true, .lif
 static head_t *head_from(memory_account_t *account, int status, const char *const *lines)
 {
     http_field_t list[8];
-    return head_new(account, status, fields_of(list, lines), 3, &storing, NOW_MS);
+    return head_new(account, status, fields_of(list, lines), 3, &storing, NOW_MS, NULL);
+}
+
+static head_t *freshened_by(const head_t *stored, http_fields_t not_modified, const http_policy_t *policy)
+{
+    return head_freshened(stored, &(http_exchange_t){.status = 304,
+                                                     .policy = policy,
+                                                     .fields = not_modified,
+                                                     .request_time_ms = NOW_MS,
+                                                     .response_time_ms = NOW_MS});
+}
+
+static head_t *freshened(const head_t *stored, http_fields_t not_modified)
+{
+    return freshened_by(stored, not_modified, NULL);
 }
 
 static text_t value_of(const head_t *head, const char *name)
@@ -111,8 +125,7 @@ static void what_a_304_changes(void **state)
             &account, 200,
             LINES("cache-control: max-age=1", "etag: \"a\"", "x-old: kept", "content-type: text/plain"));
         http_field_t list[8];
-        head_t *head = head_freshened(stored, fields_of(list, LINES(rows[i].line, "x-b: c")), false, NULL,
-                                      NOW_MS, NOW_MS);
+        head_t *head = freshened(stored, fields_of(list, LINES(rows[i].line, "x-b: c")));
         assert_value(head, rows[i].name, rows[i].after);
         assert_value(head, "x-b", "c");
         assert_int_equal(head->status, 200);
@@ -131,8 +144,7 @@ static void a_304_replaces_whole_names(void **state)
     head_t *stored =
         head_from(&account, 200, LINES("x-a: 1", "x-a: 2", "x-a: 3", "cache-control: max-age=60"));
     http_field_t list[8];
-    head_t *head =
-        head_freshened(stored, fields_of(list, LINES("x-a: 9", "age: 20")), false, NULL, NOW_MS, NOW_MS);
+    head_t *head = freshened(stored, fields_of(list, LINES("x-a: 9", "age: 20")));
     assert_int_equal(http_fields_count(head->fields, TEXT("x-a")), 1);
     assert_value(head, "x-a", "9");
     assert_int_equal(head_ttl_ms(head, NOW_MS, INT64_MAX), 40000);
@@ -144,22 +156,37 @@ static void a_304_replaces_whole_names(void **state)
 static void a_304_says_for_how_long_it_may_be_used_stale(void **state)
 {
     (void)state;
-    static const http_policy_t policy = {{5000, 6000}};
+    static const http_policy_t policy = {.stale = {5000, 6000}};
     memory_account_t account = {0};
     head_t *stored = head_from(&account, 200, LINES("cache-control: max-age=60, stale-if-error=1"));
     http_field_t list[8];
-    head_t *same =
-        head_freshened(stored, fields_of(list, LINES("etag: \"a\"")), false, &policy, NOW_MS, NOW_MS);
+    head_t *same = freshened_by(stored, fields_of(list, LINES("etag: \"a\"")), &policy);
     assert_int_equal(same->storing.stale.while_revalidate_ms, 5000);
     assert_int_equal(same->storing.stale.if_error_ms, 1000);
     head_t *other =
-        head_freshened(stored, fields_of(list, LINES("cache-control: max-age=60, must-revalidate")), false,
-                       &policy, NOW_MS, NOW_MS);
+        freshened_by(stored, fields_of(list, LINES("cache-control: max-age=60, must-revalidate")), &policy);
     assert_int_equal(other->storing.stale.while_revalidate_ms, 0);
     assert_int_equal(other->storing.stale.if_error_ms, 0);
     head_free(&stored);
     head_free(&same);
     head_free(&other);
+}
+
+/* What is kept back stays for later decisions, behind what is sent. */
+static void what_is_not_sent_is_kept(void **state)
+{
+    (void)state;
+    memory_account_t account = {0};
+    http_field_t list[8];
+    const http_policy_t remove = {.set_cookie = HTTP_SET_COOKIE_REMOVE};
+    head_t *head =
+        head_new(&account, 200, fields_of(list, LINES("set-cookie: a=b", "x-a: 1", "set-cookie: c=d")), 3,
+                 &storing, NOW_MS, &remove);
+    assert_int_equal(head->sent, 2); /* and the Date */
+    assert_int_equal(head->fields.count, 4);
+    for (size_t i = 0; i < head->fields.count; i++)
+        assert_int_equal(text_equal(head->fields.at[i].name, TEXT("set-cookie")), i >= head->sent);
+    head_free(&head);
 }
 
 /* When it was made is said by the 304 alone. */
@@ -170,7 +197,7 @@ static void a_304_dates_anew(void **state)
     head_t *stored =
         head_from(&account, 200, LINES("date: Mon, 12 Jan 1970 13:00:00 GMT", "cache-control: max-age=60"));
     http_field_t list[8];
-    head_t *head = head_freshened(stored, fields_of(list, LINES("etag: \"a\"")), false, NULL, NOW_MS, NOW_MS);
+    head_t *head = freshened(stored, fields_of(list, LINES("etag: \"a\"")));
     assert_value(head, "date", "Mon, 12 Jan 1970 13:46:40 GMT");
     assert_int_equal(head_age_ms(head, NOW_MS), 0);
     head_free(&stored);
@@ -244,6 +271,7 @@ int main(void)
         cmocka_unit_test(a_date_is_made_when_there_is_none),
         cmocka_unit_test(what_a_304_changes),
         cmocka_unit_test(a_304_replaces_whole_names),
+        cmocka_unit_test(what_is_not_sent_is_kept),
         cmocka_unit_test(a_304_dates_anew),
         cmocka_unit_test(a_304_says_for_how_long_it_may_be_used_stale),
         cmocka_unit_test(how_fresh_it_is),

@@ -8,7 +8,7 @@
 static void windows(void **state)
 {
     (void)state;
-    static const http_policy_t none = {{0, 0}}, site = {{S(7), S(8)}};
+    static const http_policy_t none = {.stale = {0, 0}}, site = {.stale = {S(7), S(8)}};
     static const struct {
         const char *rfc, *value;
         const http_policy_t *policy;

@@ -415,6 +415,38 @@ static void tells_what_must_be_revalidated(void **state)
     assert_int_equal(failures, 0);
 }
 
+/* Section 7.3 leaves it to the cache: here to the site. */
+static void leaves_set_cookie_to_the_site(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *fields;
+        http_set_cookie_t choice;
+        const char *why;
+    } rows[] = {
+        {"cache-control: max-age=60|set-cookie: a=b", HTTP_SET_COOKIE_BYPASS, "set-cookie"},
+        {"cache-control: max-age=60|set-cookie: a=b", HTTP_SET_COOKIE_STORE, NULL},
+        {"cache-control: max-age=60|set-cookie: a=b", HTTP_SET_COOKIE_REMOVE, NULL},
+        {"cache-control: max-age=60, private|set-cookie: a=b", HTTP_SET_COOKIE_STORE, "private"},
+        {"cache-control: max-age=60, no-store|set-cookie: a=b", HTTP_SET_COOKIE_REMOVE, "no-store"},
+    };
+    int failures = 0;
+    for (size_t i = 0; i < LENGTH_OF(rows); i++) {
+        table_fields_t fields = fields_of(rows[i].fields);
+        http_policy_t policy = {.set_cookie = rows[i].choice};
+        http_exchange_t exchange = {.status = 200,
+                                    .fields = view(&fields),
+                                    .request_time_ms = NOW,
+                                    .response_time_ms = NOW,
+                                    .policy = &policy};
+        http_storing_t got = http_storing(&exchange);
+        if (!same_why(got.why, rows[i].why) || got.storable != (rows[i].why == NULL))
+            FAIL_ROW(i, "RFC 9111 7.3", "%s", rows[i].fields);
+        fields_free(&fields);
+    }
+    assert_int_equal(failures, 0);
+}
+
 /* Any mixture: what forbids always wins, `why` says so, and sharing follows from storing. */
 static void never_stores_what_is_forbidden(void **state)
 {
@@ -476,6 +508,7 @@ int main(void)
         cmocka_unit_test(computes_the_current_age),
         cmocka_unit_test(survives_extreme_clocks),
         cmocka_unit_test(tells_what_must_be_revalidated),
+        cmocka_unit_test(leaves_set_cookie_to_the_site),
         cmocka_unit_test(never_stores_what_is_forbidden),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

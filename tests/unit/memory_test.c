@@ -38,7 +38,7 @@ static void fill_up(object_t *object, size_t length)
     http_field_t list[8];
     http_storing_t storing = {.storable = true, .shareable = true, .lifetime_ms = 60000};
     head_t *head = head_new(memory_account(world.memory), 200, fields_of(list, LINES(FRESH)), (int64_t)length,
-                            &storing, NOW_MS);
+                            &storing, NOW_MS, NULL);
     object_begin(object, &head, OBJECT_SHAREABLE | OBJECT_ADMITTED);
     char *bytes = must_calloc(1, length + 1);
     object_append(object, bytes, length);

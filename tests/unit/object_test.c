@@ -52,7 +52,7 @@ static void give_head(object_t *object, int64_t length, unsigned flags)
 {
     http_field_t list[8];
     http_storing_t storing = {.storable = true, .lifetime_ms = 60000};
-    head_t *head = head_new(&account, 200, fields_of(list, LINES("a: b")), length, &storing, NOW_MS);
+    head_t *head = head_new(&account, 200, fields_of(list, LINES("a: b")), length, &storing, NOW_MS, NULL);
     object_begin(object, &head, flags);
     assert_null(head);
 }
@@ -381,7 +381,7 @@ static void a_304_shares_the_body(void **state)
     assert_true(object_wait_head(&reader.super));
     http_field_t list[8];
     http_storing_t storing = {.storable = true, .lifetime_ms = 1};
-    head_t *head = head_new(&account, 200, fields_of(list, LINES("a: b")), 5, &storing, NOW_MS);
+    head_t *head = head_new(&account, 200, fields_of(list, LINES("a: b")), 5, &storing, NOW_MS, NULL);
     object_adopt(fresh, &head, OBJECT_SHAREABLE, base);
     assert_int_equal(reader.wakes, 1);
     assert_true(object_revalidated(fresh));

@@ -1,0 +1,54 @@
+"""What a Set-Cookie does to an answer is the site's choice."""
+import pytest
+
+FIELDS = [("Cache-Control", "max-age=60"), ("Set-Cookie", "id=1"), ("Set-Cookie", "b=2"), ("X-A", "b")]
+
+
+@pytest.fixture
+def serve(origin):
+    origin.on("/a", lambda _, response: response.send(200, FIELDS, b"a"))
+    return origin
+
+
+def ask_twice(node, path="/a", method="GET"):
+    return [node.h2().get(path, method=method) for _ in range(2)]
+
+
+@pytest.mark.setting("sites[].set_cookie")
+def test_removed_the_rest_is_stored(start_node, serve):
+    node = start_node(serve, set_cookie="remove")
+    answers = ask_twice(node)
+    assert "hit" in answers[1].cache and serve.count("/a") == 1
+    for answer in answers:
+        assert not answer.get("set-cookie") and answer.get("x-a") == "b"
+
+
+def test_stored_everybody_gets_it(start_node, serve):
+    node = start_node(serve, set_cookie="store")
+    answers = ask_twice(node)
+    assert "hit" in answers[1].cache and serve.count("/a") == 1
+    for answer in answers:
+        assert answer.fields.all("set-cookie") == ["id=1", "b=2"]
+
+
+def test_an_origin_can_still_forbid_it(start_node, origin):
+    origin.on("/a", lambda _, response: response.send(200, {"Cache-Control": "private, max-age=60", "Set-Cookie": "a=b"}, b"a"))
+    for choice in ("store", "remove"):
+        assert all("hit" not in answer.cache for answer in ask_twice(start_node(origin, set_cookie=choice)))
+
+
+def test_who_logs_in_gets_the_cookie(start_node, serve):
+    node = start_node(serve, set_cookie="remove")
+    assert node.h2().get("/a", method="POST").fields.all("set-cookie") == ["id=1", "b=2"]
+
+
+def test_after_a_304_it_is_still_removed(start_node, origin):
+    """The stored head is made anew, of what was stored and of what the 304 says."""
+    def handler(request, response):
+        fields = [("Cache-Control", "max-age=0"), ("ETag", '"a"'), ("Set-Cookie", "id=1")]
+        response.send(304 if request.get("if-none-match") else 200, fields, b"" if request.get("if-none-match") else b"a")
+    origin.on("/a", handler)
+    node = start_node(origin, set_cookie="remove")
+    for answer in ask_twice(node):
+        assert answer.status == 200 and answer.body == b"a" and not answer.get("set-cookie")
+    assert origin.count("/a") == 2
