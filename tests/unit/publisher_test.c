@@ -404,7 +404,6 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_stopping_finishes_what_was_submitted, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_many_submitters_and_a_failing_disk, set_up, tear_down),
     };
-    alarm(60); /* a publisher that never answers, or never stops, fails here rather than hold what waits for
-                  it */
+    alarm(60); /* a publisher that never answers, or never stops, fails here rather than hold what waits for it */
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
