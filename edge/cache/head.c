@@ -83,18 +83,19 @@ head_t *head_new(memory_account_t *account, int status, http_fields_t fields, in
 }
 
 /* The stored fields without those that the 304 replaces, then the 304's. */
-static size_t merge_fields(http_fields_t stored, http_fields_t newer, http_field_t *merged)
+static size_t merge_fields(http_fields_t stored, http_fields_t newer, const http_policy_t *policy,
+                           http_field_t *merged)
 {
     size_t count = 0;
     for (size_t i = 0; i < stored.count; i++) {
         text_t name = stored.at[i].name;
-        bool replaced = http_fields_find(newer, name) != NULL && !http_field_kept_on_304(name);
+        bool replaced = http_fields_find(newer, name) != NULL && !http_field_kept_on_304(name, policy);
         /* When it was made is said by the 304 alone, even by saying nothing. */
         if (!replaced && !text_equal(name, TEXT("date")))
             merged[count++] = stored.at[i];
     }
     for (size_t i = 0; i < newer.count; i++)
-        if (is_kept(newer, &newer.at[i]) && !http_field_kept_on_304(newer.at[i].name))
+        if (is_kept(newer, &newer.at[i]) && !http_field_kept_on_304(newer.at[i].name, policy))
             merged[count++] = newer.at[i];
     return count;
 }
@@ -103,7 +104,7 @@ head_t *head_freshened(const head_t *stored, const http_exchange_t *validation)
 {
     http_fields_t newer = validation->fields;
     http_field_t *merged = must_calloc(stored->fields.count + newer.count + 2, sizeof *merged);
-    size_t count = merge_fields(stored->fields, newer, merged);
+    size_t count = merge_fields(stored->fields, newer, validation->policy, merged);
     /* Age describes this exchange alone: it is judged, then left out again by head_new(). */
     const http_field_t *age = http_fields_find(newer, TEXT("age"));
     if (age != NULL)

@@ -154,11 +154,13 @@ bool http_if_range(http_fields_t request, text_t etag, text_t last_modified, tex
 
 static const text_t kept_names[] = {
     {"content-length", 14}, {"content-encoding", 16}, {"content-range", 13}, {"content-md5", 11},
-    {"content-digest", 14}, {"repr-digest", 11},      {"digest", 6},         {"set-cookie", 10},
+    {"content-digest", 14}, {"repr-digest", 11},      {"digest", 6},
 };
 
-bool http_field_kept_on_304(text_t name)
+bool http_field_kept_on_304(text_t name, const http_policy_t *policy)
 {
+    if (text_equal(name, TEXT("set-cookie")))
+        return http_policy_bypasses_cookies(policy);
     for (size_t i = 0; i < sizeof(kept_names) / sizeof(kept_names[0]); i++) {
         if (text_equal(name, kept_names[i]))
             return true;

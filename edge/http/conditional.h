@@ -5,6 +5,7 @@
 
 #include "edge/http/date.h"
 #include "edge/http/fields.h"
+#include "edge/http/policy.h"
 
 /* Neither a condition nor a Range: the answer is the whole. Then the stored validators need not be looked at,
  * which on a hit saves fetching them from memory; one pass over the fields' first bytes. */
@@ -26,10 +27,10 @@ bool http_if_range(http_fields_t request, text_t etag, text_t last_modified, tex
 bool http_not_modified(http_fields_t request, text_t etag, text_t last_modified);
 
 /* The fields of a 304 that keep their stored value: those that describe the stored bytes (Content-Length,
- * Content-Encoding, Content-Range, digests, ...), hop-by-hop ones (RFC 9111 section 3.2), and Set-Cookie,
- * which must not enter a shared cache by this door. Fields named by the 304's own Connection are the caller's
- * to leave out. */
-bool http_field_kept_on_304(text_t name);
+ * Content-Encoding, Content-Range, digests, ...), hop-by-hop ones (RFC 9111 section 3.2), and Set-Cookie
+ * where that must not enter a shared cache, by this door or another. Fields named by the 304's own Connection
+ * are the caller's to leave out. */
+bool http_field_kept_on_304(text_t name, const http_policy_t *policy);
 
 /* Does a 304 with these fields speak of the stored response (RFC 9111 section 4.3.4)? A strong ETag in it
  * must equal the stored one strongly, a weak one weakly, else a Last-Modified must be the same time; without

@@ -23,7 +23,9 @@ typedef struct {
     unsigned set_cookie; /* an http_set_cookie_t */
 } http_policy_t;
 
-/* Does a field of an answer go on to clients? `name` in lower case; policy NULL: it decides nothing. */
+/* Is an answer to GET with a Set-Cookie for one client alone? policy NULL: it decides nothing. */
+bool http_policy_bypasses_cookies(const http_policy_t *policy);
+/* Does a field of an answer go on to clients? `name` in lower case; policy: as above. */
 bool http_policy_sends(const http_policy_t *policy, text_t name);
 
 #endif

@@ -102,11 +102,6 @@ static bool has_targeted_field(http_fields_t fields)
            http_fields_find(fields, TEXT("surrogate-control")) != NULL;
 }
 
-static bool bypasses_cookies(const http_policy_t *policy)
-{
-    return policy == NULL || policy->set_cookie == HTTP_SET_COOKIE_BYPASS;
-}
-
 /* Why it may be neither stored nor shared; NULL when it may be shared. */
 static const char *why_not_shared(const http_exchange_t *exchange, const http_cache_control_t *control)
 {
@@ -119,7 +114,8 @@ static const char *why_not_shared(const http_exchange_t *exchange, const http_ca
         return "no-store";
     if (control->is_private)
         return "private";
-    if (bypasses_cookies(exchange->policy) && http_fields_find(exchange->fields, TEXT("set-cookie")) != NULL)
+    if (http_policy_bypasses_cookies(exchange->policy) &&
+        http_fields_find(exchange->fields, TEXT("set-cookie")) != NULL)
         return "set-cookie";
     if (varies_by_anything(exchange->fields))
         return "vary";

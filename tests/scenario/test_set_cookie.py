@@ -52,3 +52,13 @@ def test_after_a_304_it_is_still_removed(start_node, origin):
     for answer in ask_twice(node):
         assert answer.status == 200 and answer.body == b"a" and not answer.get("set-cookie")
     assert origin.count("/a") == 2
+
+
+def test_stored_a_304_brings_the_next_one(start_node, origin):
+    """RFC 9111 section 3.2."""
+    def handler(request, response):
+        fields = [("Cache-Control", "max-age=0"), ("ETag", '"a"'), ("Set-Cookie", f"id={request.number}")]
+        response.send(304 if request.get("if-none-match") else 200, fields, b"" if request.get("if-none-match") else b"a")
+    origin.on("/a", handler)
+    answers = ask_twice(start_node(origin, set_cookie="store"))
+    assert [answer.fields.all("set-cookie") for answer in answers] == [["id=1"], ["id=2"]]
