@@ -6,7 +6,7 @@
 
 #include "edge/cache/walk.h"
 #include "edge/guard/guard.h"
-#include "edge/http/range.h"
+#include "edge/respond_parts.h"
 #include "edge/server/worker.h"
 
 enum { EXCHANGE_MAGIC = 0x5e1e8c4 };
@@ -35,7 +35,7 @@ struct exchange {
     bool is_get, is_head; /* is_get: GET or HEAD, answered from the cache */
     bool answering, sending, finished;
     bool pulled;                       /* the library takes the body as it has room for it (guard/lend) */
-    bool is_part;                      /* the answer is a range of the object */
+    bool is_part;                      /* the answer is a range of the object, or several */
     bool is_ranged;                    /* the fill asks for the request's own range */
     int64_t started_us, first_byte_us; /* wall clock; 0: none yet */
     object_reader_t *reader;           /* hit's or waiter's; NULL when answered without an object */
@@ -43,6 +43,7 @@ struct exchange {
     worker_term_t *term;               /* keeps the configuration that the request began with */
     const site_t *site;                /* its; NULL: none has this host, or it was refused before */
     body_span_t span;                  /* lent to the library until it asks for more */
+    parts_t *parts;                    /* of an answer of several; NULL: it is none */
     h2o_iovec_t note;                  /* by which the log finds the exchange of a request */
     walk_kind_t kind;
     forward_t forward;
@@ -58,7 +59,7 @@ struct exchange {
     uint64_t sequence;
     int64_t ttl_ms;
     text_t date; /* the answer's own; absent: now */
-    int64_t end; /* offset at which the answer's body ends; -1: not known before */
+    int64_t end; /* offset at which the answer's body, or its part, ends; -1: not known before */
 };
 
 /* Wall clock, microseconds. */
@@ -90,7 +91,7 @@ void exchange_log_register(h2o_pathconf_t *path);
 
 /* What of the reader's object would be sent: it has a head. `request` are the request's fields. Sets `end`.
  */
-http_selection_t respond_select(exchange_t *exchange, http_fields_t request, http_range_t *range);
+http_selection_t respond_select(exchange_t *exchange, http_fields_t request, http_ranges_t *ranges);
 /* Answers with that. */
 void respond_object(exchange_t *exchange, http_fields_t request);
 /* Sends what has come meanwhile, if nothing is being sent. */

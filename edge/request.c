@@ -201,17 +201,19 @@ static void note_origin(exchange_t *exchange)
 }
 
 /* A range of what is not stored and streams through a window: to come to it, all before it would be fetched
- * and dropped. */
+ * and dropped. For several, of more than that, the window would have to move back and forth. */
 static bool is_far_range(exchange_t *exchange, http_fields_t fields)
 {
     object_t *object = exchange->reader->object;
-    http_range_t range;
+    http_ranges_t ranges;
     if (exchange->is_ranged || object_admitted(object) || object_end(object) != OBJECT_OPEN)
         return false;
-    return respond_select(exchange, fields, &range) == HTTP_PART && range.first > RANGE_SKIP_BYTES;
+    http_selection_t selection = respond_select(exchange, fields, &ranges);
+    return (selection == HTTP_PART && ranges.at[0].first > RANGE_SKIP_BYTES) ||
+           (selection == HTTP_PARTS && exchange->end > RANGE_SKIP_BYTES);
 }
 
-/* The origin is asked for that range, for this request alone. */
+/* The origin is asked for what the request's Range says, for this request alone. */
 static void ask_for_range(exchange_t *exchange, const walk_t *walk)
 {
     exchange->is_ranged = true;

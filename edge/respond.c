@@ -114,21 +114,24 @@ static void add_own(exchange_t *exchange, size_t room, text_t (*status)(const ex
 }
 
 /* A 304 carries what a 200 would have said of caching, not what describes the body (RFC 9110 section 15.4.5).
- * A 206 carries all but what describes the whole body's bytes. */
-static bool belongs_in(int status, text_t name)
+ * A 206 carries all but what describes the whole body's bytes; where it has several parts, their type is
+ * theirs. */
+static bool belongs_in(const exchange_t *exchange, int status, text_t name)
 {
+    if (exchange->parts != NULL && text_equal(name, TEXT("content-type")))
+        return false;
     if (status == 206)
         return !text_equal(name, TEXT("content-md5")) && !text_equal(name, TEXT("content-digest"));
     return status != 304 || !(name.length > 8 && memcmp(name.data, "content-", 8) == 0) ||
            text_equal(name, TEXT("content-location"));
 }
 
-static void add_front(h2o_req_t *req, const front_t *front, int status)
+static void add_front(exchange_t *exchange, const front_t *front, int status)
 {
-    h2o_headers_t *headers = &req->res.headers;
-    h2o_vector_reserve(&req->pool, headers, front->count + OWN_FIELDS);
+    h2o_headers_t *headers = &exchange->req->res.headers;
+    h2o_vector_reserve(&exchange->req->pool, headers, front->count + OWN_FIELDS);
     for (size_t i = 0; i < front->count; i++)
-        if (belongs_in(status, text_from(*front->headers[i].name)))
+        if (belongs_in(exchange, status, text_from(*front->headers[i].name)))
             headers->entries[headers->size++] = front->headers[i];
 }
 
@@ -151,7 +154,7 @@ static void add_head(exchange_t *exchange, const head_t *head, int status)
         add_coded_front(exchange->req, front);
     } else {
         exchange->date = (text_t){front->date, front->dated ? sizeof front->date : 0};
-        add_front(exchange->req, front, status);
+        add_front(exchange, front, status);
     }
     add_hsts(exchange, front->hsts);
     int64_t age_ms = head_age_ms(head, exchange->started_us / 1000);
@@ -258,15 +261,26 @@ static void fail(exchange_t *exchange, object_read_t how)
     h2o_send(exchange->req, NULL, 0, H2O_SEND_STATE_ERROR);
 }
 
-static void hand_over(exchange_t *exchange, h2o_iovec_t *bytes, h2o_send_state_t state)
+/* Bytes, between what goes around the parts of several. */
+static void hand_over(exchange_t *exchange, const h2o_iovec_t *bytes, bool last)
 {
+    h2o_iovec_t pieces[3];
+    size_t count = 0;
+    text_t before = exchange->parts != NULL ? parts_head(exchange->parts) : (text_t){NULL, 0};
+    if (before.length > 0)
+        pieces[count++] = (h2o_iovec_t){(char *)before.data, before.length};
+    pieces[count++] = *bytes;
+    text_t behind = exchange->parts != NULL && last ? parts_end(exchange->parts) : (text_t){NULL, 0};
+    if (behind.length > 0)
+        pieces[count++] = (h2o_iovec_t){(char *)behind.data, behind.length};
+    h2o_send_state_t state = last ? H2O_SEND_STATE_FINAL : H2O_SEND_STATE_IN_PROGRESS;
     exchange->handed_ms = h2o_now(exchange->req->conn->ctx->loop);
     if (exchange->first_byte_us != 0) {
-        h2o_send(exchange->req, bytes, 1, state);
+        h2o_send(exchange->req, pieces, count, state);
         return;
     }
     begin(exchange);
-    send_dated(exchange, exchange->date, bytes, 1, state);
+    send_dated(exchange, exchange->date, pieces, count, state);
 }
 
 /* Who wanted a part of what still grows wants no more of it once that is handed over: a fill that nobody
@@ -276,7 +290,7 @@ static void send_last_of_part(exchange_t *exchange, h2o_iovec_t *bytes)
     object_t *object = exchange->reader->object;
     object_ref(object);
     object_leave(exchange->reader);
-    hand_over(exchange, bytes, H2O_SEND_STATE_FINAL);
+    hand_over(exchange, bytes, true);
     object_unref(&object);
 }
 
@@ -288,7 +302,7 @@ static void send_span(exchange_t *exchange, bool last)
     if (last && exchange->is_part && exchange->span.block != NULL)
         send_last_of_part(exchange, &bytes);
     else
-        hand_over(exchange, &bytes, last ? H2O_SEND_STATE_FINAL : H2O_SEND_STATE_IN_PROGRESS);
+        hand_over(exchange, &bytes, last);
 }
 
 /* The head goes on at once, though nothing of the body has come. */
@@ -317,8 +331,8 @@ static void send_end(exchange_t *exchange)
  * as it has room. */
 static bool may_pull(const exchange_t *exchange)
 {
-    return exchange->kind == WALK_HIT && exchange->end > (int64_t)exchange->reader->offset &&
-           guard_lends(exchange->req);
+    return exchange->kind == WALK_HIT && exchange->parts == NULL &&
+           exchange->end > (int64_t)exchange->reader->offset && guard_lends(exchange->req);
 }
 
 static void pull_span(exchange_t *exchange, h2o_iovec_t *place, size_t *filled)
@@ -360,17 +374,43 @@ static void begin_pull(exchange_t *exchange)
 
 /* --- Pushing --- */
 
+/* To the next of several parts; false: there is none. */
+static bool seek_part(exchange_t *exchange)
+{
+    const http_range_t *range = exchange->parts != NULL ? parts_next(exchange->parts) : NULL;
+    if (range == NULL)
+        return false;
+    object_seek(exchange->reader, range->first, range->end);
+    exchange->end = (int64_t)range->end;
+    return true;
+}
+
+/* Was the span the last of the answer? */
+static bool is_last(const exchange_t *exchange)
+{
+    bool at_end = exchange->end >= 0 && exchange->reader->offset == (uint64_t)exchange->end;
+    return at_end && (exchange->parts == NULL || parts_left(exchange->parts) == 0);
+}
+
+/* At the end of a part, the next begins. */
+static object_read_t read_more(exchange_t *exchange)
+{
+    object_reader_t *reader = exchange->reader;
+    if (reader->offset == (uint64_t)exchange->end)
+        seek_part(exchange);
+    return object_read(reader, SEND_BYTES, &exchange->span);
+}
+
 void respond_more(exchange_t *exchange)
 {
     if (exchange->sending || exchange->finished)
         return;
-    object_reader_t *reader = exchange->reader;
     if (exchange->span.block != NULL)
         block_unref(&exchange->span.block);
-    object_read_t read = object_read(reader, SEND_BYTES, &exchange->span);
+    object_read_t read = read_more(exchange);
     switch (read) {
     case READ_BYTES:
-        send_span(exchange, exchange->end >= 0 && reader->offset == (uint64_t)exchange->end);
+        send_span(exchange, is_last(exchange));
         return;
     case READ_WAIT:
         if (exchange->first_byte_us == 0)
@@ -414,15 +454,16 @@ static int64_t length_of(object_t *object)
     return told < 0 && object_end(object) == OBJECT_COMPLETE ? (int64_t)object_length(object) : told;
 }
 
-http_selection_t respond_select(exchange_t *exchange, http_fields_t request, http_range_t *range)
+http_selection_t respond_select(exchange_t *exchange, http_fields_t request, http_ranges_t *ranges)
 {
     const head_t *head = object_head(exchange->reader->object);
     exchange->end = length_of(exchange->reader->object);
     if (http_is_plain(request) || !exchange->is_get || head->status != 200)
         return HTTP_WHOLE;
-    http_selected_t selected = {head->etag, head->last_modified, head->date, exchange->end,
-                                !exchange->is_head};
-    return http_select(request, &selected, range);
+    bool is_coded = http_fields_find(head->fields, TEXT("content-encoding")) != NULL;
+    http_selected_t selected = {head->etag,    head->last_modified, head->date,
+                                exchange->end, !exchange->is_head,  is_coded};
+    return http_select(request, &selected, ranges);
 }
 
 static void add_content_range(exchange_t *exchange, const http_range_t *range)
@@ -468,16 +509,36 @@ static void answer_part(exchange_t *exchange, const head_t *head, const http_ran
     answer(exchange, 206, (size_t)(range->end - range->first));
 }
 
+/* Parts may be asked for in any order: of what streams through a window that is there before them. */
+static void answer_parts(exchange_t *exchange, const head_t *head, const http_ranges_t *ranges)
+{
+    if (!object_keeps(exchange->reader->object)) {
+        answer_whole(exchange, head);
+        return;
+    }
+    const http_field_t *type = http_fields_find(head->fields, TEXT("content-type"));
+    exchange->parts = parts_new(&exchange->req->pool, ranges, (uint64_t)exchange->end,
+                                type != NULL ? type->value : (text_t){NULL, 0});
+    add_head(exchange, head, 206);
+    add(exchange->req, &H2O_TOKEN_CONTENT_TYPE->buf, parts_type(exchange->parts));
+    exchange->is_part = true;
+    seek_part(exchange);
+    answer(exchange, 206, parts_length(exchange->parts));
+}
+
 void respond_object(exchange_t *exchange, http_fields_t request)
 {
     const head_t *head = object_head(exchange->reader->object);
-    http_range_t range;
-    switch (respond_select(exchange, request, &range)) {
+    http_ranges_t ranges;
+    switch (respond_select(exchange, request, &ranges)) {
     case HTTP_WHOLE:
         answer_whole(exchange, head);
         return;
     case HTTP_PART:
-        answer_part(exchange, head, &range);
+        answer_part(exchange, head, &ranges.at[0]);
+        return;
+    case HTTP_PARTS:
+        answer_parts(exchange, head, &ranges);
         return;
     case HTTP_NOT_MODIFIED:
         add_head(exchange, head, 304);

@@ -333,18 +333,25 @@ bool object_wait_head(object_reader_t *reader)
     return wait;
 }
 
+/* What it has taken stays the way from `first` to `offset`, also where the one is before zero. */
+static void move_reader(object_reader_t *reader, uint64_t first, uint64_t end)
+{
+    reader->first += first - reader->offset;
+    reader->offset = first;
+    reader->end = end;
+}
+
 void object_seek(object_reader_t *reader, uint64_t first, uint64_t end)
 {
     object_t *object = reader->object;
-    MUST(reader->offset == 0 && first < end);
+    MUST((reader->offset == 0 || reader->offset == reader->end) && first < end);
     if (!reader->joined) {
-        reader->first = reader->offset = first;
-        reader->end = end;
+        move_reader(reader, first, end);
         return;
     }
     lock(object);
-    reader->first = reader->offset = first;
-    reader->end = end;
+    move_reader(reader, first, end);
+    reader->behind |= object->body != NULL && first < body_start(object->body);
     slide_window(object);
     unlock(object);
 }
@@ -572,6 +579,14 @@ bool object_unread(object_t *object)
     bool unread = object->reader_count == 0;
     unlock(object);
     return unread;
+}
+
+bool object_keeps(object_t *object)
+{
+    lock(object);
+    bool keeps = !object->windowed || object_end(object) == OBJECT_COMPLETE;
+    unlock(object);
+    return keeps;
 }
 
 uint64_t object_held(object_t *object)

@@ -37,8 +37,8 @@ struct object_reader {
         object_reader_t *reader); /* any thread, under the object's lock: must only carry a message */
     /* Under the object's lock while the object is open; then the reader's own. */
     object_reader_t *next, **link;
-    uint64_t first, offset, end; /* in bytes: where it began, where it reads next, and where it stops;
-                                    UINT64_MAX: at the body's end */
+    uint64_t first, offset, end; /* in bytes: where it began (so far before `offset` as it has taken), where
+                                    it reads next, and where it stops; UINT64_MAX: at the body's end */
     bool joined, waiting, behind;
 };
 
@@ -100,8 +100,9 @@ void object_leave(object_reader_t *reader);
 /* Asks to be woken when the head has arrived or the object ended. False when that is so already. */
 bool object_wait_head(object_reader_t *reader);
 
-/* Reads the bytes from `first` on, `end` excluded, instead of all of them. Before the first read; the body is
- * at least as long as `end`, or will be. A window is not held for what such a reader does not want. */
+/* Reads the bytes from `first` on, `end` excluded, instead of all of them. Before the first read, or when all
+ * that it wanted was read; the body is at least as long as `end`, or will be. A window is not held for what
+ * such a reader does not want; a reader that goes back to what the window has left has fallen behind. */
 void object_seek(object_reader_t *reader, uint64_t first, uint64_t end);
 
 typedef enum {
@@ -143,6 +144,8 @@ void object_fail(object_t *object, object_failure_t failure);
 /* Fails it when nobody reads it, so that nobody joins what is about to be cancelled. */
 bool object_fail_if_unread(object_t *object, object_failure_t failure);
 bool object_unread(object_t *object);
+/* Can its readers go back to any byte that has come? Not where it streams through a window. */
+bool object_keeps(object_t *object);
 /* Bytes that it holds in memory for its readers; 0 while it grows and is to be stored. */
 uint64_t object_held(object_t *object);
 /* The most bytes that one of those who left had taken. */

@@ -111,20 +111,22 @@ static void check_conditions(http_fields_t response, http_fields_t request)
 /* A part is one of the whole; a length that is not known has none. */
 static void check_range(http_fields_t response, http_fields_t request, int64_t length)
 {
-    http_range_t range;
+    http_ranges_t ranges;
     http_selected_t selected = {.etag = value_of(response, TEXT("etag")),
                                 .last_modified = value_of(response, TEXT("last-modified")),
                                 .date = value_of(response, TEXT("date")),
                                 .length = length,
                                 .is_get = true};
-    http_selection_t selection = http_select(request, &selected, &range);
+    http_selection_t selection = http_select(request, &selected, &ranges);
     if (selection == HTTP_PART)
-        MUST(length > 0 && range.first < range.end && range.end <= (uint64_t)length);
+        MUST(length > 0 && ranges.count == 1 && ranges.at[0].first < ranges.at[0].end &&
+             ranges.at[0].end <= (uint64_t)length);
+    MUST(selection != HTTP_PARTS || (length > 2 && ranges.count > 1));
     MUST(selection != HTTP_UNSATISFIABLE || length >= 0);
     MUST(selection == HTTP_WHOLE || !http_is_plain(request));
     selected.is_get = false;
-    selection = http_select(request, &selected, &range);
-    MUST(selection != HTTP_PART && selection != HTTP_UNSATISFIABLE);
+    selection = http_select(request, &selected, &ranges);
+    MUST(selection != HTTP_PART && selection != HTTP_PARTS && selection != HTTP_UNSATISFIABLE);
 }
 
 /* Whatever can be read is written in a form that reads as the same. */

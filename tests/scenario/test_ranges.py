@@ -38,9 +38,9 @@ def test_one_range_of_a_stored_response(client, node, origin, stored, value, fir
     node.saw(miss=1, hit=2)
 
 
-@pytest.mark.parametrize("values", [["bytes=0-1,5-6"], ["items=0-1"], ["bytes=5-4"], ["bytes"], ["bytes=x-y"], [""],
+@pytest.mark.parametrize("values", [["items=0-1"], ["bytes=5-4"], ["bytes"], ["bytes=x-y"], [""],
                                     ["bytes=1-2", "bytes=3-4"]], ids=repr)
-def test_what_is_not_one_range_of_bytes_is_ignored(client, origin, stored, values):
+def test_what_is_no_range_of_bytes_is_ignored(client, origin, stored, values):
     answer = client.get("/a", [("Range", value) for value in values])
     assert (answer.status, answer.body) == (200, BODY) and "content-range" not in answer.fields
     assert answer.get("accept-ranges") == "bytes" and answer.get("content-md5") == "x" and answer.cache["hit"]

@@ -10,7 +10,7 @@
 #define SECOND_LATER "Sat, 29 Oct 1994 19:43:32 GMT"
 #define EARLIER "Sat, 29 Oct 1994 19:43:30 GMT"
 
-enum { IGNORED = HTTP_RANGE_IGNORED, PART = HTTP_RANGE_PART, NONE = HTTP_RANGE_UNSATISFIABLE };
+enum { IGNORED = HTTP_RANGE_IGNORED, PART = HTTP_RANGE_PARTS, NONE = HTTP_RANGE_UNSATISFIABLE };
 
 static void parses(void **state)
 {
@@ -46,8 +46,6 @@ static void parses(void **state)
         {"RFC 9110 14.1.2: no byte at the end", "bytes=-0", 10000, NONE, 0, 0},
         {"RFC 9110 14.1.2: of an empty body", "bytes=0-", 0, NONE, 0, 0},
         {"RFC 9110 14.1.2: the last of an empty body", "bytes=-1", 0, IGNORED, 0, 0},
-        {"RFC 9110 14.2: several ranges", "bytes=0-0,-1", 10, IGNORED, 0, 0},
-        {"RFC 9110 14.2: several ranges", "bytes=0-4, 5-9", 10, IGNORED, 0, 0},
         {"RFC 9110 14.1.1: the last before the first", "bytes=5-4", 10, IGNORED, 0, 0},
         {"RFC 9110 14.1.1: the same behind the end", "bytes=15-14", 10, IGNORED, 0, 0},
         {"RFC 9110 14.1: another unit", "items=0-1", 10, IGNORED, 0, 0},
@@ -71,8 +69,10 @@ static void parses(void **state)
     int failures = 0;
     for (size_t i = 0; i < LENGTH_OF(rows); i++) {
         text_t value = exact(rows[i].value);
-        http_range_t range = {0, 0};
-        http_range_kind_t kind = http_range_parse(value, rows[i].length, &range);
+        http_ranges_t ranges;
+        http_range_kind_t kind = http_range_parse(value, rows[i].length, &ranges);
+        bool is_part = kind == HTTP_RANGE_PARTS && ranges.count == 1;
+        http_range_t range = is_part ? ranges.at[0] : (http_range_t){0, 0};
         if ((int)kind != rows[i].kind || range.first != rows[i].first || range.end != rows[i].end)
             FAIL_ROW(i, rows[i].rfc, "%s of %" PRIu64 ": %d, %" PRIu64 " to %" PRIu64, rows[i].value,
                      rows[i].length, (int)kind, range.first, range.end);
@@ -81,8 +81,121 @@ static void parses(void **state)
     assert_int_equal(failures, 0);
 }
 
-/* Whatever is sent, what comes out is a part that is there. */
-static void a_part_lies_within(void **state)
+/* "0-4 7-10": the ranges as `first-end`, `end` excluded. */
+static void write_ranges(const http_ranges_t *ranges, char *out, size_t capacity)
+{
+    size_t length = 0;
+    out[0] = 0;
+    for (size_t i = 0; i < ranges->count; i++)
+        length += (size_t)snprintf(out + length, capacity - length, "%s%" PRIu64 "-%" PRIu64,
+                                   i > 0 ? " " : "", ranges->at[i].first, ranges->at[i].end);
+}
+
+static void parses_sets(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *rfc, *value;
+        uint64_t length;
+        const char *ranges; /* NULL: ignored; empty: unsatisfiable */
+    } rows[] = {
+        {"RFC 9110 14.1.2: the first and the last byte", "bytes=0-0,-1", 10000, "0-1 9999-10000"},
+        {"RFC 9110 14.1.2: first, middle and last 1000", "bytes= 0-999, 4500-5499, -1000", 10000,
+         "0-1000 4500-5500 9000-10000"},
+        {"RFC 9110 14.1.2: the second 500 bytes, in two", "bytes=500-600,601-999", 10000, "500-1000"},
+        {"RFC 9110 14.1.2: the same, overlapping", "bytes=500-700,601-999", 10000, "500-1000"},
+        {"RFC 9110 15.3.7.2: in the order that was asked for", "bytes=50-59,0-9,30-", 100, "30-100 0-10"},
+        {"RFC 9110 5.6.1: white space and empty members", "bytes=,\t0-1 ,, 5-6\t,", 10, "0-2 5-7"},
+        {"RFC 9110 5.6.1: no member at all", "bytes=, ,", 10, NULL},
+        {"RFC 9110 15.3.7.2: overlapping ones in any order", "bytes=5-9,0-3,2-6", 20, "0-10"},
+        {"RFC 9110 15.3.7.2: in the place of the first of them", "bytes=50-59,0-9,80-89,5-12", 100,
+         "50-60 0-13 80-90"},
+        {"RFC 9110 15.3.7.2: one holds all others", "bytes=1-2,5-6,9-10,0-", 20, "0-20"},
+        {"RFC 9110 15.3.7.2: one within another", "bytes=0-9,3-4,20-", 30, "0-10 20-30"},
+        {"RFC 9110 15.3.7.2: they touch", "bytes=0-4, 5-9", 10, "0-10"},
+        {"RFC 9110 15.3.7.2: a byte between them", "bytes=0-3, 5-9", 10, "0-4 5-10"},
+        {"RFC 9110 14.1.2: without those that are not there", "bytes=0-1,10-,4-5,-0", 10, "0-2 4-6"},
+        {"RFC 9110 15.3.7.2: one that is there", "bytes=10-,4-5,99-100", 10, "4-6"},
+        {"RFC 9110 15.5.17: none is there", "bytes=10-,-0, 99-100", 10, ""},
+        {"RFC 9110 15.5.17: none of nothing", "bytes=0-0,1-", 0, ""},
+        {"RFC 9110 14.1.2: a suffix of nothing is there", "bytes=0-0,-1", 0, NULL},
+        {"RFC 9110 14.2: a malformed one", "bytes=0-1,5-4", 10, NULL},
+        {"RFC 9110 14.2: a malformed one", "bytes=0-1,x", 10, NULL},
+        {"RFC 9110 14.2: a malformed one behind what is not there", "bytes=10-,-", 10, NULL},
+        {"RFC 9110 14.1.1: quoted", "bytes=\"0-1,2-3\"", 10, NULL},
+        {"RFC 9110 14.2: as many as are taken",
+         "bytes=0-0,2-2,4-4,6-6,8-8,10-10,12-12,14-14,16-16,18-18,20-20,22-22,24-24,26-26,28-28,30-30", 99,
+         "0-1 2-3 4-5 6-7 8-9 10-11 12-13 14-15 16-17 18-19 20-21 22-23 24-25 26-27 28-29 30-31"},
+        {"RFC 9110 14.2: one more",
+         "bytes=0-0,2-2,4-4,6-6,8-8,10-10,12-12,14-14,16-16,18-18,20-20,22-22,24-24,"
+         "26-26,28-28,30-30,32-32",
+         99, NULL},
+        {"RFC 9110 14.2: one more, which overlaps",
+         "bytes=0-0,2-2,4-4,6-6,8-8,10-10,12-12,14-14,16-16,18-18,"
+         "20-20,22-22,24-24,26-26,28-28,30-30,15-15",
+         99, "0-1 2-3 4-5 6-7 8-9 10-11 12-13 14-17 18-19 20-21 22-23 24-25 26-27 28-29 30-31"},
+        {"RFC 9110 17.15: the same again and again",
+         "bytes=0-,0-,0-,0-,0-,0-,0-,0-,0-,0-,0-,0-,0-,0-,0-,0-,0-,0-", 10, "0-10"},
+    };
+    int failures = 0;
+    for (size_t i = 0; i < LENGTH_OF(rows); i++) {
+        text_t value = exact(rows[i].value);
+        http_ranges_t ranges;
+        http_range_kind_t kind = http_range_parse(value, rows[i].length, &ranges);
+        char found[1024] = "";
+        if (kind == HTTP_RANGE_PARTS)
+            write_ranges(&ranges, found, sizeof found);
+        const char *wanted = rows[i].ranges;
+        bool as_wanted = wanted == NULL ? kind == HTTP_RANGE_IGNORED
+                                        : kind == (*wanted ? HTTP_RANGE_PARTS : HTTP_RANGE_UNSATISFIABLE) &&
+                                              strcmp(found, wanted) == 0;
+        if (!as_wanted)
+            FAIL_ROW(i, rows[i].rfc, "%s of %" PRIu64 ": %d, %s", rows[i].value, rows[i].length, (int)kind,
+                     found);
+        text_free(value);
+    }
+    assert_int_equal(failures, 0);
+}
+
+/* Is this byte in one of the ranges, and in no other? */
+static unsigned holders(const http_ranges_t *ranges, uint64_t at)
+{
+    unsigned count = 0;
+    for (size_t i = 0; i < ranges->count; i++)
+        count += ranges->at[i].first <= at && at < ranges->at[i].end;
+    return count;
+}
+
+/* Ranges of a short body, against a map of its bytes. */
+static void a_set_holds_the_bytes_that_were_asked_for(void **state)
+{
+    (void)state;
+    enum { BYTES = 40 };
+    uint64_t seed = 5;
+    for (int round = 0; round < 20000; round++) {
+        char line[400] = "bytes=";
+        unsigned asked[BYTES + 1] = {0}, runs = 0;
+        for (uint64_t left = 1 + next_random(&seed) % 8; left > 0; left--) {
+            unsigned first = (unsigned)(next_random(&seed) % BYTES);
+            unsigned last = first + (unsigned)(next_random(&seed) % (BYTES - first));
+            sprintf(line + strlen(line), "%u-%u,", first, last);
+            for (unsigned i = first; i <= last; i++)
+                asked[i] = 1;
+        }
+        http_ranges_t ranges;
+        assert_int_equal(http_range_parse(text_of(line), BYTES, &ranges), HTTP_RANGE_PARTS);
+        for (unsigned i = 0; i < BYTES; i++) {
+            runs += asked[i] && !asked[i + 1];
+            if (holders(&ranges, i) != asked[i])
+                fail_msg("%s: byte %u", line, i);
+        }
+        if (runs != ranges.count)
+            fail_msg("%s: %zu ranges", line, ranges.count);
+    }
+}
+
+/* Whatever is sent, what comes out are parts that are there. */
+static void parts_lie_within(void **state)
 {
     (void)state;
     static const char *const pieces[] = {"bytes=", "0", "9", "18446744073709551615", "-", "-", ",", " ", "x"};
@@ -94,11 +207,14 @@ static void a_part_lies_within(void **state)
             strcat(line, pieces[next_random(&seed) % LENGTH_OF(pieces)]);
         text_t value = exact(line + (next_random(&seed) % 8 == 0 ? 3 : 0));
         uint64_t length = next_random(&seed) % 4 == 0 ? UINT64_MAX : next_random(&seed) % 12;
-        http_range_t range;
-        if (http_range_parse(value, length, &range) == HTTP_RANGE_PART) {
-            parts++;
-            if (range.first >= range.end || range.end > length)
-                fail_msg("%s of %" PRIu64 ": %" PRIu64 " to %" PRIu64, line, length, range.first, range.end);
+        http_ranges_t ranges = {0};
+        bool any = http_range_parse(value, length, &ranges) == HTTP_RANGE_PARTS;
+        parts += any;
+        for (size_t at = 0; any && at < ranges.count; at++) {
+            const http_range_t *range = &ranges.at[at];
+            if (range->first >= range->end || range->end > length)
+                fail_msg("%s of %" PRIu64 ": %" PRIu64 " to %" PRIu64, line, length, range->first,
+                         range->end);
         }
         text_free(value);
     }
@@ -116,6 +232,14 @@ static void selects(void **state)
         {"RFC 9110 14.2: a Range", "range: bytes=1-2", "\"a\"", MODIFIED, SECOND_LATER, HTTP_PART},
         {"RFC 9110 14.2: without any validator", "range: bytes=1-2", NULL, NULL, NULL, HTTP_PART},
         {"RFC 9110 15.5.17: unsatisfiable", "range: bytes=10-", "\"a\"", NULL, NULL, HTTP_UNSATISFIABLE},
+        {"RFC 9110 15.3.7.2: several", "range: bytes=1-2,4-5", "\"a\"", NULL, NULL, HTTP_PARTS},
+        {"RFC 9110 15.3.7.2: several that are one", "range: bytes=1-1,2-2", "\"a\"", NULL, NULL, HTTP_PART},
+        {"RFC 9110 15.3.7.2: several of which one is there", "range: bytes=10-,1-2", "\"a\"", NULL, NULL,
+         HTTP_PART},
+        {"RFC 9110 13.1.5: several, if it is the same", "range: bytes=1-2,4-5|if-range: \"a\"", "\"a\"", NULL,
+         NULL, HTTP_PARTS},
+        {"RFC 9110 13.1.5: several, and another ETag", "range: bytes=1-2,4-5|if-range: \"b\"", "\"a\"", NULL,
+         NULL, HTTP_WHOLE},
         {"RFC 9110 5.3: Range twice", "range: bytes=1-2|range: bytes=1-2", "\"a\"", NULL, NULL, HTTP_WHOLE},
         {"RFC 9110 13.2.2: 304 before 206", "range: bytes=1-2|if-none-match: \"a\"", "\"a\"", NULL, NULL,
          HTTP_NOT_MODIFIED},
@@ -184,13 +308,13 @@ static void selects(void **state)
     int failures = 0;
     for (size_t i = 0; i < LENGTH_OF(rows); i++) {
         table_fields_t request = fields_of(rows[i].request);
-        http_selected_t selected = {exact(rows[i].etag), exact(rows[i].last_modified), exact(rows[i].date),
-                                    10, true};
-        http_range_t range;
-        http_selection_t selection = http_select(view(&request), &selected, &range);
+        http_selected_t selected = {
+            exact(rows[i].etag), exact(rows[i].last_modified), exact(rows[i].date), 10, true, false};
+        http_ranges_t ranges;
+        http_selection_t selection = http_select(view(&request), &selected, &ranges);
         if (selection != rows[i].selection)
             FAIL_ROW(i, rows[i].rfc, "%s: %d", rows[i].request, (int)selection);
-        if (selection == HTTP_PART && (range.first != 1 || range.end != 3))
+        if (selection == HTTP_PART && (ranges.count != 1 || ranges.at[0].first != 1 || ranges.at[0].end != 3))
             FAIL_ROW(i, rows[i].rfc, "%s: another part", rows[i].request);
         fields_free(&request);
         text_free(selected.etag);
@@ -204,11 +328,23 @@ static void no_part_of_a_head_or_of_what_has_no_length(void **state)
 {
     (void)state;
     table_fields_t request = fields_of("range: bytes=1-2");
-    http_range_t range;
+    http_ranges_t range;
     assert_int_equal(http_select(view(&request), &(http_selected_t){.length = 10}, &range), HTTP_WHOLE);
     http_selected_t unknown = {.length = -1, .is_get = true};
     assert_int_equal(http_select(view(&request), &unknown, &range), HTTP_WHOLE);
     fields_free(&request);
+}
+
+static void of_what_is_coded_one_part_at_most(void **state)
+{
+    (void)state;
+    http_selected_t coded = {.length = 10, .is_get = true, .is_coded = true};
+    http_ranges_t ranges;
+    table_fields_t one = fields_of("range: bytes=1-2"), several = fields_of("range: bytes=1-2,4-5");
+    assert_int_equal(http_select(view(&one), &coded, &ranges), HTTP_PART);
+    assert_int_equal(http_select(view(&several), &coded, &ranges), HTTP_WHOLE);
+    fields_free(&one);
+    fields_free(&several);
 }
 
 static void what_is_plain(void **state)
@@ -239,8 +375,13 @@ static void what_is_plain(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(parses),        cmocka_unit_test(a_part_lies_within),
-        cmocka_unit_test(selects),       cmocka_unit_test(no_part_of_a_head_or_of_what_has_no_length),
+        cmocka_unit_test(parses),
+        cmocka_unit_test(parses_sets),
+        cmocka_unit_test(a_set_holds_the_bytes_that_were_asked_for),
+        cmocka_unit_test(parts_lie_within),
+        cmocka_unit_test(selects),
+        cmocka_unit_test(no_part_of_a_head_or_of_what_has_no_length),
+        cmocka_unit_test(of_what_is_coded_one_part_at_most),
         cmocka_unit_test(what_is_plain),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

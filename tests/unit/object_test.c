@@ -318,6 +318,66 @@ static void a_part_is_exactly_its_bytes(void **state)
         }
 }
 
+/* One after the other, in any order; what was taken is the sum of them. */
+static void several_parts_by_one_reader(void **state)
+{
+    (void)state;
+    const uint64_t length = 3 * BLOCK_BYTES + 7;
+    const struct {
+        uint64_t first, end;
+    } parts[] = {{BLOCK_BYTES - 5, BLOCK_BYTES + 5}, {length - 9, length}, {0, 2}};
+    for (int growing = 0; growing < 2; growing++) {
+        filler_t filler;
+        object_t *object = begin_object(&filler);
+        reader_t reader, stays;
+        assert_true(join(object, &reader) && join(object, &stays));
+        give_head(object, (int64_t)length, 0);
+        give_bytes(object, length);
+        if (!growing)
+            object_complete(object);
+        for (size_t i = 0; i < 3; i++) {
+            object_read_t said;
+            object_seek(&reader.super, parts[i].first, parts[i].end);
+            assert_int_equal(take(&reader, SIZE_MAX, &said), parts[i].end - parts[i].first);
+            assert_int_equal(said, READ_END);
+        }
+        object_leave(&reader.super);
+        assert_int_equal(object_taken(object), 10 + 9 + 2);
+        if (growing)
+            object_complete(object);
+        object_leave(&stays.super);
+        finish(&object);
+    }
+}
+
+/* What a window has left is not there any more: never other bytes in its place. */
+static void no_way_back_in_a_window(void **state)
+{
+    (void)state;
+    for (int complete = 0; complete < 2; complete++) {
+        filler_t filler;
+        object_t *object = begin_object(&filler);
+        reader_t reader;
+        assert_true(join(object, &reader));
+        give_head(object, 3 * (int64_t)BLOCK_BYTES, OBJECT_WINDOWED);
+        assert_false(object_keeps(object));
+        object_seek(&reader.super, BLOCK_BYTES, 2 * (uint64_t)BLOCK_BYTES);
+        give_bytes(object, 3 * (size_t)BLOCK_BYTES);
+        object_read_t said;
+        assert_int_equal(take(&reader, SIZE_MAX, &said), BLOCK_BYTES);
+        if (complete)
+            object_complete(object);
+        assert_int_equal(object_keeps(object), complete);
+        object_seek(&reader.super, 5, 10);
+        assert_int_equal(take(&reader, SIZE_MAX, &said), 0);
+        assert_int_equal(said, READ_BEHIND);
+        object_leave(&reader.super);
+        if (!complete)
+            object_complete(object);
+        finish(&object);
+    }
+}
+
 static void an_object_may_become_windowed(void **state)
 {
     (void)state;
@@ -459,6 +519,8 @@ int main(void)
         cmocka_unit_test(a_window_bounds_what_is_held),
         cmocka_unit_test(a_part_holds_no_window),
         cmocka_unit_test(a_part_is_exactly_its_bytes),
+        cmocka_unit_test(several_parts_by_one_reader),
+        cmocka_unit_test(no_way_back_in_a_window),
         cmocka_unit_test(an_object_may_become_windowed),
         cmocka_unit_test(who_was_cut_off_never_sees_an_end),
         cmocka_unit_test(a_304_shares_the_body),
