@@ -70,6 +70,30 @@ static guard_verdict_t check_request(const h2o_http2_stream_t *stream, int pseud
         guard_limits());
 }
 
+/* The library drops Host as something that HTTP/2 rejects (hpack.c:554), and then knows no authority of a
+ * request that has no :authority. It is to keep it among the fields, for take_host(). */
+__attribute__((constructor)) static void keep_host(void)
+{
+    H2O_TOKEN_HOST->http2_should_reject = 0;
+}
+
+/* RFC 9113 section 8.3.1: who translates from HTTP/1 may send Host alone, as RFC 7540 section 8.1.2.3 had
+ * demanded of it; beside :authority it says nothing, and no handler sees it. False when there are two to
+ * choose from. */
+static bool take_host(h2o_req_t *req)
+{
+    size_t kept = 0, hosts = 0;
+    for (size_t i = 0; i != req->headers.size; ++i) {
+        const h2o_header_t *header = &req->headers.entries[i];
+        if (header->name != &H2O_TOKEN_HOST->buf)
+            req->headers.entries[kept++] = *header;
+        else if (hosts++ == 0 && req->input.authority.base == NULL)
+            req->input.authority = header->value;
+    }
+    req->headers.size = kept;
+    return hosts <= 1;
+}
+
 /* CONNECT is the handler's to answer, which needs what the library demands of every request; and at once, for
  * its stream stays open: the library would wait for the end of its body. */
 static void complete_connect(h2o_http2_stream_t *stream, int *pseudo_fields, size_t *content_length)
@@ -98,14 +122,14 @@ static bool is_too_large(const h2o_http2_stream_t *stream, size_t content_length
            content_length > stream->req.conn->ctx->globalconf->max_request_entity_size;
 }
 
-/* Decoded without a hard error; `soft` is the library's word for bytes that names or values must not hold. To
- * say that no pseudo-field was there makes the caller answer with RST_STREAM(PROTOCOL_ERROR)
+/* Decoded without a hard error; `broken`: names or values have bytes that they must not hold, or there are
+ * two hosts. To say that no pseudo-field was there makes the caller answer with RST_STREAM(PROTOCOL_ERROR)
  * (connection.c:354), which is what RFC 9113 section 8.1.1 wants for a malformed request. One that is well
  * formed but over a limit is answered. */
-static void judge_request(h2o_http2_stream_t *stream, bool soft, int *pseudo_fields, size_t *content_length)
+static void judge_request(h2o_http2_stream_t *stream, bool broken, int *pseudo_fields, size_t *content_length)
 {
-    guard_verdict_t verdict = {400, GUARD_BAD_REQUEST, "bytes that a field must not hold"};
-    if (!soft)
+    guard_verdict_t verdict = {400, GUARD_BAD_REQUEST, "bytes that a field must not hold, or two hosts"};
+    if (!broken)
         verdict = check_request(stream, *pseudo_fields, *content_length);
     bool is_connect = text_equal(text_of_iovec(stream->req.input.method), TEXT("CONNECT"));
     if (verdict.status != 0)
@@ -141,10 +165,13 @@ int h2o_hpack_parse_headers(h2o_req_t *req, void *table, const uint8_t *block, s
     }
     if (result != 0 && !soft)
         return result;
-    if (pseudo_fields == NULL)
+    if (pseudo_fields == NULL) {
         req->headers.size = fields_before;
-    else
-        judge_request(CONTAINER_OF(req, h2o_http2_stream_t, req), soft, pseudo_fields, content_length);
+        return 0;
+    }
+    bool one_host = take_host(req);
+    judge_request(CONTAINER_OF(req, h2o_http2_stream_t, req), soft || !one_host, pseudo_fields,
+                  content_length);
     return 0;
 }
 

@@ -31,6 +31,14 @@ def test_one_stored_response_serves_every_protocol(node, origin, page):
     node.wait_metric("selvedge_requests_total", 2, protocol="h2")
 
 
+def test_a_translator_from_http_1_may_send_host_in_place_of_authority(start_node, origin, page):
+    node = start_node(origin, forward="all")
+    answer = node.h2().get("/page", {"host": "localhost"}, host=None)
+    assert (answer.status, answer.body) == (200, b"a page")
+    assert origin.asked("/page")[0].fields.all("host") == [origin.authority]
+    node.saw(miss=1)
+
+
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
 def test_tls_versions(node, page, version):
     for client in node.h1(tls=True, version=version), node.h2(version=version):

@@ -458,6 +458,44 @@ static void malformed_fields(void **state)
     serves();
 }
 
+/* RFC 9113 section 8.3.1, RFC 7540 section 8.1.2.3: a translator from HTTP/1 may send Host in place of
+ * :authority. */
+static void host_in_place_of_authority(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *authority, *hosts[2], *seen; /* seen: NULL when it is malformed */
+    } cases[] = {
+        {NULL, {"b.example:8"}, "GET /small b.example:8 x "},
+        {"a.example", {"b.example"}, "GET /small a.example x "},
+        {NULL, {"b.example", "c.example"}, NULL},
+        {"a.example", {"a.example", "a.example"}, NULL},
+        {NULL, {"b/c"}, NULL},
+        {NULL, {""}, NULL},
+    };
+    for (size_t i = 0; i != sizeof(cases) / sizeof(cases[0]); ++i) {
+        block_t block = {.length = 0};
+        block_add(&block, ":method", TEXT("GET"));
+        block_add(&block, ":scheme", TEXT("https"));
+        block_add(&block, ":path", TEXT("/small"));
+        if (cases[i].authority != NULL)
+            block_add(&block, ":authority", text_of(cases[i].authority));
+        for (size_t host = 0; host != 2 && cases[i].hosts[host] != NULL; ++host)
+            block_add(&block, "host", text_of(cases[i].hosts[host]));
+        block_add(&block, "x", TEXT("y"));
+        if (cases[i].seen == NULL) {
+            reset_stream_or_goaway("hosts", &block, false);
+            continue;
+        }
+        client_t *client = client_http2(65535);
+        send_block(client, 1, END_STREAM | END_HEADERS, &block);
+        client_drain(client);
+        assert_true(has_whole_body(client, 1, 2));
+        assert_string_equal(seen.line, cases[i].seen);
+        client_free(client);
+    }
+}
+
 /* The library's encoder: Huffman where that is shorter. */
 size_t h2o_hpack_encode_string(uint8_t *out, const char *text, size_t length);
 
@@ -673,6 +711,7 @@ int main(void)
         cmocka_unit_test(unknown_frame_in_a_block),
         cmocka_unit_test(malformed_pseudo_fields),
         cmocka_unit_test(malformed_fields),
+        cmocka_unit_test(host_in_place_of_authority),
         cmocka_unit_test(bytes_of_fields),
         cmocka_unit_test(too_many_fields),
         cmocka_unit_test(hpack_bomb),

@@ -113,10 +113,11 @@ class H2:
         self.socket.sendall(data)
 
     def ask(self, target, fields=(), method="GET", body=None, host="localhost", end=True):
-        """Opens a stream; its answer is read later. end=False: the body's end is not said yet."""
+        """Opens a stream; its answer is read later. end=False: the body's end is not said yet; host=None: no :authority."""
         pairs = fields.items() if isinstance(fields, dict) else fields
         number = self.h2.get_next_available_stream_id()
-        head = [(":method", method), (":scheme", "https" if self.tls else "http"), (":authority", host), (":path", target)]
+        head = [(":method", method), (":scheme", "https" if self.tls else "http"), (":path", target)]
+        head += [(":authority", host)] if host is not None else []
         head += [(name.lower(), value) for name, value in pairs]
         if body is not None:
             head.append(("content-length", str(len(body))))
