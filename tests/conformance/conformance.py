@@ -1,34 +1,30 @@
 """The public test suite of HTTP caches (npm http-cache-tests), against a node of this build.
 
-    tests/conformance/run              which cases do not pass; those of expected.txt may
+    tests/conformance/run              over HTTP/1.1, and over HTTP/2 with TLS: which required cases do not pass
     tests/conformance/run --all        also the optional ones, a line each
+    tests/conformance/run --nghttpx    what the proxy of the second leg alters by itself, beside altered.txt
 
-The suite is installed by npm into BUILD/conformance, as package-lock.json has it. Its cases tell ages of some seconds
-apart, so one that fails on a busy machine is tried again, with all others, up to three times.
+The suite is installed by npm into BUILD/conformance, as package-lock.json has it. Its client speaks HTTP/1.1 alone, so
+on the second leg Debian's nghttpx stands between, and the node's own counters must show that all came as HTTP/2. Its
+cases tell ages of some seconds apart, so one that fails on a busy machine is tried again, with all others, up to three times.
 
-Exit: 0 when every required case passes that expected.txt does not name, else 1; 2 when the suite could not be run.
+expected.txt names the cases that do not pass, with the reason, and the least number of optional ones that must;
+altered.txt names those that fail on the second leg by nghttpx's doing.
+
+Exit: 0 when on both legs every case passes that these do not name, else 1; 2 when the suite could not be run.
 """
 import argparse
 import json
-import os
-import re
 import shutil
-import signal
-import socket
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
-HERE = Path(__file__).resolve().parent
-BUILD = ROOT / os.environ.get("SELVEDGE_BIN_DIR", "build")
-TRIES, SUITE_SECONDS, START_SECONDS = 3, 180, 20
+from servers import BUILD, HERE, CannotRun, Nghttpx, Node, Origin, variables
 
-
-class CannotRun(Exception):
-    """The suite could not be run; says why."""
+TRIES, SUITE_SECONDS = 3, 180
+KINDS = {"required": "required", "optimal": "optional"}  # the suite's word, and ours
 
 
 def install():
@@ -46,121 +42,130 @@ def install():
     return suite
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+def list_cases(suite):
+    """{id: "required" or "optional"}, without those that only a browser can be asked."""
+    done = subprocess.run(["node", HERE / "list.mjs", suite], capture_output=True, text=True, check=True)
+    return {case["id"]: KINDS[case["kind"]] for case in json.loads(done.stdout) if case["kind"] in KINDS and not case["browser"]}
 
 
-class Process:
-    """A server, until the end of a with block."""
-
-    def __init__(self, directory, line, pattern, **more):
-        self.log = directory / f"{Path(line[0]).name}.log"
-        with open(self.log, "wb") as log:
-            self.process = subprocess.Popen(["setpriv", "--pdeathsig", "KILL", *map(str, line)], stdout=log, stderr=log, **more)
-        deadline = time.monotonic() + START_SECONDS
-        while not (found := re.search(pattern, self.log.read_text())):
-            if self.process.poll() is not None or time.monotonic() > deadline:
-                self.process.kill()
-                raise CannotRun(f"{line[0]} did not start:\n{self.log.read_text()}")
-            time.sleep(0.02)
-        self.found = found
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.process.send_signal(signal.SIGTERM)
-        try:
-            self.process.wait(20)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-            raise CannotRun("a server did not stop") from None
+def read_list(name):
+    """{id: reason} of a file beside this one."""
+    lines = [line.split(None, 1) for line in (HERE / name).read_text().splitlines()]
+    return {line[0]: line[1] for line in lines if line and not line[0].startswith("#")}
 
 
-def variables(**more):
-    """What the suite's programs read; it tells "none" from "absent"."""
-    settings = {"protocol": "http", "id": "", **more}
-    return dict(os.environ, npm_package_config_id="", **{f"npm_config_{name}": str(value) for name, value in settings.items()})
-
-
-def origin(suite, directory):
-    port = free_port()
-    return port, Process(directory, ["node", "server/server.mjs"], "Listening", cwd=suite,
-                         env=variables(port=port, pidfile=directory / "origin.pid", base=""))
-
-
-def node(directory, port):
-    file = directory / "selvedge.yaml"
-    file.write_text((HERE / "selvedge.yaml").read_text().replace("127.0.0.1:8000", f"127.0.0.1:{port}"))
-    return Process(directory, [BUILD / "selvedge", "--config", file, "--listen", "http://127.0.0.1:0", "--admin", "http://127.0.0.1:0",
-                               "--state-dir", directory / "state"], r"selvedge: ready (http://\S+)")
-
-
-def run_once(suite):
+def ask(suite, url):
     """What became of each case: true, or a list of what went wrong."""
-    with tempfile.TemporaryDirectory(prefix="selvedge-conformance-") as name:
-        directory = Path(name)
-        port, server = origin(suite, directory)
-        with server, node(directory, port) as cache:
-            done = subprocess.run(["node", "--no-warnings", "cli.mjs"], cwd=suite, env=variables(base=cache.found[1].rstrip("/")),
-                                  capture_output=True, text=True, timeout=SUITE_SECONDS)
+    done = subprocess.run(["node", "--no-warnings", "cli.mjs"], cwd=suite, env=variables(base=url), capture_output=True, text=True,
+                          timeout=SUITE_SECONDS)
     if done.returncode != 0 or not done.stdout.startswith("{"):
         raise CannotRun("the suite did not end well:\n" + done.stdout[-2000:] + done.stderr[-2000:])
     return json.loads(done.stdout)
 
 
-def expected():
-    lines = [line.split(None, 1) for line in (HERE / "expected.txt").read_text().splitlines()]
-    return {line[0]: line[1] for line in lines if line and not line[0].startswith("#")}
+def over_http1(suite, directory):
+    with Origin(suite, directory) as origin, Node(directory, origin) as node:
+        return ask(suite, node.url)
 
 
-def try_often(suite, required, allowed):
+def over_http2(suite, directory):
+    with Origin(suite, directory) as origin, Node(directory, origin) as node:
+        with Nghttpx(directory, f"127.0.0.1,{node.tls_port};;proto=h2;tls") as proxy:
+            results = ask(suite, proxy.url)
+        requests = node.requests()
+    if list(requests) != ["h2"] or requests["h2"] < len(results):
+        raise CannotRun(f"requests of {len(results)} cases did not all come as HTTP/2: {requests}")
+    return results
+
+
+def without_a_node(suite, directory):
+    with Origin(suite, directory) as origin:
+        return ask(suite, origin.url)
+
+
+def nghttpx_alone(suite, directory):
+    with Origin(suite, directory) as origin, Nghttpx(directory, f"127.0.0.1,{origin.port};;proto=http/1.1") as proxy:
+        return ask(suite, proxy.url)
+
+
+def run_once(suite, way):
+    with tempfile.TemporaryDirectory(prefix="selvedge-conformance-") as name:
+        return way(suite, Path(name))
+
+
+def try_often(suite, way, demanded):
     """The best result of each case in as many runs as it takes."""
     best = {}
     for _ in range(TRIES):
-        for name, result in run_once(suite).items():
+        for name, result in run_once(suite, way).items():
             best[name] = True if best.get(name) is True else result
-        if all(best.get(name) is True for name in required - allowed):
+        if all(best.get(name) is True for name in demanded):
             break
     return best
 
 
-def report(cases, best, allowed, everything):
-    wrong = []
-    for kind, called in ("required", "required"), ("optimal", "optional"):
-        names = [case["id"] for case in cases if case["kind"] == kind and not case["browser"]]
-        passed = [name for name in names if best.get(name) is True]
-        print(f"{called}: {len(passed)} of {len(names)} pass")
+def report(leg, cases, best, expected, altered, everything):
+    """Prints what became of a leg's cases; {kind: how many pass}, and the ids that had to and do not."""
+    allowed = {**altered, **expected}
+    passed, wrong = {}, []
+    for kind in KINDS.values():
+        names = [name for name in cases if cases[name] == kind]
+        passed[kind] = sum(best.get(name) is True for name in names)
+        print(f"{leg}, {kind}: {passed[kind]} of {len(names)} pass")
         for name in names:
-            if best.get(name) is True and name in allowed:
-                print(f"  {name}: passes; take it from expected.txt")
-            if best.get(name) is not True and (everything or kind == "required"):
-                why = " ".join(map(str, best.get(name) or ["was not run"]))
-                print(f"  {name}: {allowed[name] if name in allowed else why}")
-        if kind == "required":
-            wrong = [name for name in names if best.get(name) is not True and name not in allowed]
-    return wrong
+            if best.get(name) is True:
+                if name in expected:
+                    print(f"  {name}: passes; take it from expected.txt")
+                continue
+            if name not in allowed:
+                wrong.append(name)
+            if name not in allowed or everything or kind == "required":
+                print(f"  {name}: {allowed.get(name) or ' '.join(map(str, best.get(name) or ['was not run']))}")
+    return passed, wrong
+
+
+def judge(suite, cases, everything):
+    """Both legs. Exit code."""
+    expected, altered = read_list("expected.txt"), read_list("altered.txt")
+    floor = int(expected.pop("at-least-optional"))
+    failures, passed = [], {}
+    for leg, way, also in ("HTTP/1.1", over_http1, {}), ("HTTP/2", over_http2, altered):
+        best = try_often(suite, way, cases.keys() - expected.keys() - also.keys())
+        passed, wrong = report(leg, cases, best, expected, also, everything)
+        if wrong:
+            failures.append(f"over {leg} {len(wrong)} cases fail that are not named with a reason: {' '.join(wrong)}")
+        least = floor - sum(cases.get(name) == "optional" for name in also)
+        if passed["optional"] < least:
+            failures.append(f"over {leg} fewer than {least} optional cases pass")
+        elif passed["optional"] > least:
+            print(f"  more than the {least} that at-least-optional demands: raise it")
+    for failure in failures:
+        print("FAILED: " + failure)
+    if not failures:
+        print(f"on both legs every case passes that is not named with its reason; over HTTP/2 {passed['required']} required and "
+              f"{passed['optional']} optional ones")
+    return 1 if failures else 0
+
+
+def judge_nghttpx(suite, cases):
+    """A proxy that stores nothing should change nothing: what ends otherwise than without it is its doing. Exit code."""
+    altered = read_list("altered.txt")
+    direct, proxied = run_once(suite, without_a_node), run_once(suite, nghttpx_alone)
+    found = {name for name in cases if direct.get(name) != proxied.get(name)}
+    for name in sorted(found | altered.keys()):
+        print(f"  {name}: {altered.get(name, 'not in altered.txt')}\n    without it: {direct.get(name)}\n    with it: {proxied.get(name)}")
+    print(f"nghttpx alters {len(found)} cases, {len(found - altered.keys())} of them not in altered.txt")
+    return 1 if found != altered.keys() else 0
 
 
 def main():
     parser = argparse.ArgumentParser(prog="tests/conformance/run", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--all", action="store_true", help="also the optional cases that do not pass, a line each")
+    parser.add_argument("--nghttpx", action="store_true", help="compares nghttpx before the suite's origin with that origin alone")
     arguments = parser.parse_args()
     suite = install()
-    cases = json.loads(subprocess.run(["node", HERE / "list.mjs", suite], capture_output=True, text=True, check=True).stdout)
-    allowed = expected()
-    required = {case["id"] for case in cases if case["kind"] == "required" and not case["browser"]}
-    best = try_often(suite, required, allowed.keys())
-    wrong = report(cases, best, allowed, arguments.all)
-    if wrong:
-        print(f"FAILED: {len(wrong)} required cases that expected.txt does not name: {' '.join(wrong)}")
-    else:
-        passed = sum(best.get(name) is True for name in required)
-        print(f"{passed} of {len(required)} required cases pass, and expected.txt names the rest")
-    return 1 if wrong else 0
+    cases = list_cases(suite)
+    return judge_nghttpx(suite, cases) if arguments.nghttpx else judge(suite, cases, arguments.all)
 
 
 if __name__ == "__main__":

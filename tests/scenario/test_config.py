@@ -1,4 +1,6 @@
 """The configuration file: what --check says of mistakes, options over the file, and sites by host name."""
+import re
+
 import pytest
 
 from harness.node import ROOT, run
@@ -39,6 +41,16 @@ def test_every_setting_is_in_the_sample():
     for name in names:
         for word in name.replace("[]", "").split("."):
             assert f"{word}:" in sample, name
+
+
+def test_what_the_conformance_suite_is_run_with_is_in_the_sample_too():
+    """Nothing but settings that the sample explains."""
+    path = ROOT / "tests" / "conformance" / "selvedge.yaml"
+    assert run("--config", path, "--check").returncode == 0
+    sample, settings = (ROOT / "conf" / "selvedge.yaml").read_text(), re.sub("#.*", "", path.read_text())
+    names = re.findall(r"\b([a-z_]+): ", settings + " ")
+    assert {"name", "origin", "url", "request_fields"} <= set(names)
+    assert [name for name in names if f"{name}:" not in sample] == []
 
 
 @pytest.mark.setting("--check")
