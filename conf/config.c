@@ -13,7 +13,7 @@ typedef struct {
     config_place_t *places;
     const config_report_t *report;
     size_t mistakes;
-    size_t item;                   /* the site, listener or certificate being read */
+    size_t item;                   /* the site, rule, listener or certificate being read */
     bool seen[SETTINGS_TABLE_MAX]; /* in the item being read */
 } loading_t;
 
@@ -205,11 +205,17 @@ static void end_item(loading_t *loading, const char *path, config_place_t place)
 {
     for (size_t i = 0; i < settings_table_count; i++) {
         const setting_t *setting = &settings_table[i];
-        if (config_word(setting, path) == 0 || !setting->required || loading->seen[i])
+        if (config_word(setting, path) == 0 || !setting->required || loading->seen[i] ||
+            strstr(setting->name + strlen(path), "[]") != NULL) /* of a list within */
             continue;
         mistake(loading, place, "%s is missing; each item of %.*s has one: %s", setting->name,
                 (int)strlen(path) - 3, path, setting_type_text(setting->type));
     }
+}
+
+static bool is_rules(const char *path)
+{
+    return strcmp(path, "sites[].rules[].") == 0;
 }
 
 /* How many items a list of groups may have. */
@@ -219,6 +225,8 @@ static size_t most_items(const char *path)
         return SETTINGS_LISTENERS_MAX;
     if (strcmp(path, "sites[].") == 0)
         return SETTINGS_SITES_MAX;
+    if (is_rules(path))
+        return SETTINGS_RULES_MAX;
     return strcmp(path, "certificates[].") == 0 ? SETTINGS_CERTIFICATES_MAX : SIZE_MAX;
 }
 
@@ -232,6 +240,7 @@ static const setting_t *find_short_form(const yaml_node_t *item, const char *pat
 static void read_item(loading_t *loading, const yaml_node_t *node, const char *path)
 {
     config_place_t place = place_of(node->start_mark);
+    size_t outer = loading->item;
     const setting_t *whole = find_short_form(node, path);
     if (whole != NULL) {
         loading->item = loading->settings->listener_count;
@@ -246,12 +255,15 @@ static void read_item(loading_t *loading, const yaml_node_t *node, const char *p
     begin_item(loading, path);
     if (strcmp(path, "sites[].") == 0)
         loading->item = settings_begin_site(loading->settings);
+    else if (is_rules(path))
+        loading->item = settings_begin_rule(loading->settings, outer);
     else if (strcmp(path, "listen[].") == 0)
         loading->item = loading->settings->listener_count; /* its URL makes it one more */
     else if (strcmp(path, "certificates[].") == 0)
         loading->item = settings_begin_certificate(loading->settings);
     read_group(loading, node, path);
     end_item(loading, path, place);
+    loading->item = outer;
 }
 
 static void read_list(loading_t *loading, const yaml_node_t *node, const char *path)
@@ -267,10 +279,11 @@ static void read_list(loading_t *loading, const yaml_node_t *node, const char *p
     for (const yaml_node_item_t *item = node->data.sequence.items.start;
          item < node->data.sequence.items.top && !is_enough(loading); item++) {
         const yaml_node_t *each = yaml_document_get_node(&loading->document, *item);
-        if (count++ == most_items(path)) {
+        bool all_rules = is_rules(path) && loading->settings->rule_count == SETTINGS_RULES_MAX;
+        if (count++ == most_items(path) || all_rules) {
             mistake(loading, place_of(each->start_mark),
-                    "%.*s has one item too many; at most %zu are allowed", (int)strlen(path) - 3, path,
-                    most_items(path));
+                    "%.*s has one item too many; at most %zu are allowed%s", (int)strlen(path) - 3, path,
+                    most_items(path), is_rules(path) ? " in all sites" : "");
             return;
         }
         read_item(loading, each, path);

@@ -188,7 +188,7 @@ static void put_standard(settings_t *settings, const setting_t *setting, size_t 
 static void put_standards(settings_t *settings)
 {
     for (size_t i = 0; i < settings_table_count; i++)
-        if (!settings_table[i].of_site && !settings_table[i].of_listener &&
+        if (!settings_table[i].of_site && !settings_table[i].of_rule && !settings_table[i].of_listener &&
             settings_table[i].type != SETTING_LISTENERS)
             put_standard(settings, &settings_table[i], 0);
 }
@@ -240,6 +240,7 @@ static void put_computed(settings_t *settings)
         put_standard(settings, listen, 0);
     for (size_t i = 0; i < settings->site_count; i++)
         put_origin_host(&settings->sites[i]);
+    settings_put_inherited(settings);
 }
 
 /* --- What must fit together --- */
@@ -398,7 +399,7 @@ static settings_outcome_t load_file(reading_t *reading)
 static void make_only_site(settings_t *settings)
 {
     memset(settings->sites, 0, sizeof settings->sites);
-    settings->site_count = settings->host_count = 0;
+    settings->site_count = settings->host_count = settings->rule_count = 0;
     settings_begin_site(settings);
     settings->sites[0].name = TEXT("default");
 }

@@ -17,6 +17,7 @@ enum {
     SETTINGS_LISTENERS_MAX = 16,
     SETTINGS_SITES_MAX = 256,
     SETTINGS_HOSTS_MAX = 4096,
+    SETTINGS_RULES_MAX = 1024,
     SETTINGS_CERTIFICATES_MAX = 1024,
     SETTINGS_WORKERS_MAX = 256,
     SETTINGS_HEADER_BYTES_MAX = 128 * 1024,
@@ -73,6 +74,16 @@ typedef struct {
     size_t site; /* its place in settings_t.sites */
 } settings_host_t;
 
+enum { SETTINGS_TABLE_MAX = 128 };
+
+/* One rule of a site, for the paths that match its pattern and no pattern before. */
+typedef struct {
+    size_t site;          /* its place in settings_t.sites; a site's rules follow each other in their order */
+    text_t path;          /* a pattern as edge/http/pattern.h has it, normal */
+    http_policy_t policy; /* where the rule says nothing, the site's */
+    bool said[SETTINGS_TABLE_MAX]; /* what the rule itself says; by place in the table */
+} settings_rule_t;
+
 /* A file that is opened later, and where it was said, for who finds it wrong. */
 typedef struct {
     const char *path;    /* first: the place of a text; NULL: none */
@@ -96,6 +107,8 @@ typedef struct {
     size_t site_count; /* at least 1 */
     settings_host_t hosts[SETTINGS_HOSTS_MAX];
     size_t host_count; /* 0: the one site answers for every host name */
+    settings_rule_t rules[SETTINGS_RULES_MAX];
+    size_t rule_count;
 
     uint64_t memory_bytes;
     uint64_t max_object_bytes; /* larger ones stream through and are not stored */

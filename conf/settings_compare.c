@@ -42,6 +42,11 @@ static bool same_path(const char *a, const char *b)
     return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
 }
 
+static bool same_lifetime(const http_lifetime_t *a, const http_lifetime_t *b)
+{
+    return a->said == b->said && a->ms == b->ms;
+}
+
 /* The hosts of a site, in their order. */
 static bool same_hosts(const settings_t *a, size_t site_a, const settings_t *b, size_t site_b)
 {
@@ -58,8 +63,7 @@ static bool same_hosts(const settings_t *a, size_t site_a, const settings_t *b, 
     }
 }
 
-/* Of the setting's field in each of two. */
-static bool same_field(const setting_t *setting, const void *a, const void *b)
+bool setting_same(const setting_t *setting, const void *a, const void *b)
 {
     switch (setting->type) {
     case SETTING_LISTENERS:
@@ -73,6 +77,7 @@ static bool same_field(const setting_t *setting, const void *a, const void *b)
     case SETTING_HOST:
     case SETTING_NAME:
     case SETTING_HSTS:
+    case SETTING_PATTERN:
         return text_equal(*(const text_t *)a, *(const text_t *)b);
     case SETTING_SIZE:
         return *(const uint64_t *)a == *(const uint64_t *)b;
@@ -81,6 +86,8 @@ static bool same_field(const setting_t *setting, const void *a, const void *b)
     case SETTING_COUNT:
     case SETTING_WORD:
         return *(const unsigned *)a == *(const unsigned *)b;
+    case SETTING_LIFETIME:
+        return same_lifetime(a, b);
     case SETTING_REDIRECT:
         return *(const int *)a == *(const int *)b;
     case SETTING_CHOICE:
@@ -99,7 +106,7 @@ static bool same_field(const setting_t *setting, const void *a, const void *b)
     return false;
 }
 
-static size_t size_of(setting_type_t type)
+size_t setting_size(setting_type_t type)
 {
     switch (type) {
     case SETTING_LISTENER:
@@ -118,11 +125,14 @@ static size_t size_of(setting_type_t type)
     case SETTING_NODE_NAME:
     case SETTING_TOKEN:
         return sizeof(const char *);
+    case SETTING_LIFETIME:
+        return sizeof(http_lifetime_t);
     case SETTING_REDIRECT:
         return sizeof(int);
     case SETTING_HOST:
     case SETTING_NAME:
     case SETTING_HSTS:
+    case SETTING_PATTERN:
         return sizeof(text_t);
     case SETTING_ORIGIN:
     case SETTING_LISTENERS:
@@ -147,7 +157,7 @@ static bool same_setting(const setting_t *setting, const settings_t *a, const se
     size_t in_a = items_of(setting, a), in_b = items_of(setting, b);
     bool same = true;
     for (size_t i = 0; same && (i < in_a || i < in_b); i++)
-        same = i < in_a && i < in_b ? same_field(setting, field_of(setting, a, i), field_of(setting, b, i))
+        same = i < in_a && i < in_b ? setting_same(setting, field_of(setting, a, i), field_of(setting, b, i))
                                     : is_absent(setting, i < in_a ? a : b, i);
     return same;
 }
@@ -166,7 +176,7 @@ static void compare_one(const setting_t *setting, const settings_t *start, const
         return;
     report->differs(report->context, setting->name, !setting->reload);
     if (!setting->reload && !setting->of_listener && setting->type != SETTING_LISTENERS)
-        memcpy(setting_field(setting, settings, 0), field_of(setting, start, 0), size_of(setting->type));
+        memcpy(setting_field(setting, settings, 0), field_of(setting, start, 0), setting_size(setting->type));
 }
 
 /* An eighth of another memory, or more than half of the one there is: it goes with the memory. */
@@ -209,7 +219,7 @@ static bool same_in_site(const setting_t *setting, const settings_site_t *a, con
 {
     if (setting->type == SETTING_HOST && !has_own_host(a) && !has_own_host(b))
         return true;
-    return same_field(setting, (const char *)a + setting->offset, (const char *)b + setting->offset);
+    return setting_same(setting, (const char *)a + setting->offset, (const char *)b + setting->offset);
 }
 
 static void compare_site(const settings_t *before, size_t was, const settings_t *settings, size_t is,
@@ -225,6 +235,8 @@ static void compare_site(const settings_t *before, size_t was, const settings_t 
         if (!same)
             report_site(report, b->name, setting->name + strlen("sites[]"));
     }
+    if (!settings_same_rules(before, was, settings, is))
+        report_site(report, b->name, ".rules");
 }
 
 static void compare_sites(const settings_t *before, const settings_t *settings, const report_t *report)
@@ -248,7 +260,7 @@ void settings_compare(const settings_t *start, const settings_t *before, setting
     keep_what_fits(start, before, settings, &report);
     for (size_t i = 0; i < settings_table_count; i++) {
         const setting_t *setting = &settings_table[i];
-        if (!setting->of_site && setting->type != SETTING_HOST_NAMES)
+        if (!setting->of_site && !setting->of_rule && setting->type != SETTING_HOST_NAMES)
             compare_one(setting, start, before, settings, &report);
     }
     keep_listeners(start, settings);

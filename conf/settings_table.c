@@ -3,6 +3,7 @@
 
 #define FIELD(name) .offset = offsetof(settings_t, name)
 #define SITE_FIELD(name) .of_site = true, .offset = offsetof(settings_site_t, name)
+#define RULE_FIELD(name) .of_rule = true, .offset = offsetof(settings_rule_t, name)
 #define LISTENER_FIELD(name) .of_listener = true, .offset = offsetof(settings_listener_t, name)
 #define CERTIFICATE_FIELD(name) .of_certificate = true, .offset = offsetof(settings_certificate_t, name)
 #define KIB UINT64_C(1024)
@@ -293,6 +294,30 @@ const setting_t settings_table[] = {
          "The Strict-Transport-Security that every answer of the site over https has, in place of the "
          "origin's own: how long browsers use nothing but https for its hosts. Over http there is none, not "
          "even the origin's. 0 lets browsers forget."},
+/* clang-format off */
+#define POLICY(word, field, kind, default_, value, says, ...)                                                \
+    {.name = "sites[]." word, SITE_FIELD(policy.field), .type = kind, default_, .example = value,            \
+     .placeholder = "VALUE", .reload = true, .meaning = says, __VA_ARGS__},
+#include "conf/settings_table_policy.h"
+#undef POLICY
+    /* clang-format on */
+    {.name = "sites[].rules[].path",
+     .placeholder = "PATTERN",
+     .type = SETTING_PATTERN,
+     RULE_FIELD(path),
+     .required = true,
+     .example = "/assets/*",
+     .reload = true,
+     .meaning = "The paths that a rule is for. Of several rules the first whose pattern matches counts; what "
+                "it does not say is as the site says."},
+/* clang-format off */
+#define POLICY(word, field, kind, default_, value, says, ...)                                                \
+    {.name = "sites[].rules[]." word, RULE_FIELD(policy.field), .type = kind, .example = value,              \
+     .standard_words = "the site's", .placeholder = "VALUE", .reload = true,                                 \
+     .meaning = "As the site's, for the rule's paths.", __VA_ARGS__},
+#include "conf/settings_table_policy.h"
+#undef POLICY
+    /* clang-format on */
     {.name = "sites[].origin.host",
      .option = "--origin-host",
      .placeholder = "HOST",

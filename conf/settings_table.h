@@ -23,6 +23,8 @@ typedef enum {
     SETTING_HOST_NAMES,  /* a list of a site's host names; field: its hosts in settings_t */
     SETTING_REDIRECT,    /* field: int, see settings_site_t */
     SETTING_HSTS,        /* field: text_t, a policy as it is sent, empty for `off` */
+    SETTING_PATTERN,     /* field: text_t, a pattern of paths in its normal form */
+    SETTING_LIFETIME,    /* field: http_lifetime_t; `off` says none */
     SETTING_USER,        /* field: const char *, the name of a user */
     SETTING_TYPES
 } setting_type_t;
@@ -34,11 +36,12 @@ typedef struct {
     const char *option;      /* with its two dashes; NULL: only the file has it */
     const char *placeholder; /* the value's name in the help */
     setting_type_t type;
-    bool of_site;              /* one for each site; as an option it is for all of them */
-    bool of_listener;          /* one for each of listen[] */
-    bool of_certificate;       /* one for each certificate; as an option it is of the only one */
-    size_t offset;             /* of the field in settings_t, or in its site's, listener's or certificate's */
-    uint64_t minimum, maximum; /* bytes, milliseconds or a number, by type */
+    bool of_site;        /* one for each site; as an option it is for all of them */
+    bool of_rule;        /* one for each of sites[].rules[]; what is not said there is the site's */
+    bool of_listener;    /* one for each of listen[] */
+    bool of_certificate; /* one for each certificate; as an option it is of the only one */
+    size_t offset; /* of the field in settings_t, or in its site's, rule's, listener's or certificate's */
+    uint64_t minimum, maximum;                /* bytes, milliseconds or a number, by type */
     const char *choices[SETTING_CHOICES_MAX]; /* SETTING_CHOICE, SETTING_WORD */
     const char *standard[2];    /* the default as one would write it; several where several may be given */
     const char *standard_words; /* the default in words where it is no fixed value */
@@ -52,20 +55,24 @@ typedef struct {
 extern const setting_t settings_table[];
 extern const size_t settings_table_count;
 
-enum { SETTINGS_TABLE_MAX = 128 };
-
 /* What a value of this type looks like, as the end of a sentence. */
 const char *setting_type_text(setting_type_t type);
 /* The range in the type's own units, or the choices; empty when there is none to speak of. */
 void setting_range_text(const setting_t *setting, char *text, size_t capacity);
-/* Puts a value into its field: that of settings->sites[item], listeners[item] or certificates[item] where
- * these have it. The value must live as long as the settings. False: `reason` says what is wrong with it and
- * what is allowed. */
+/* Puts a value into its field: that of settings->sites[item], rules[item], listeners[item] or
+ * certificates[item] where these have it. The value must live as long as the settings. False: `reason` says
+ * what is wrong with it and what is allowed. */
 bool setting_put(const setting_t *setting, const char *value, settings_t *settings, size_t item, char *reason,
                  size_t capacity);
 /* The same for a policy of HSTS (RFC 6797), which it writes as it is sent. */
 bool setting_put_hsts(const setting_t *setting, const char *value, settings_t *settings, text_t *field,
                       char *reason, size_t capacity);
+/* Of the setting's field in each of two. */
+bool setting_same(const setting_t *setting, const void *a, const void *b);
+/* The field's bytes. */
+size_t setting_size(setting_type_t type);
+/* Have two sites the same rules, in the same order? */
+bool settings_same_rules(const settings_t *a, size_t site_a, const settings_t *b, size_t site_b);
 /* The field itself. */
 void *setting_field(const setting_t *setting, settings_t *settings, size_t item);
 /* The whole sentence: what the setting is called there, the value unless it is a secret, and the reason. */
@@ -89,6 +96,10 @@ const setting_t *setting_nearest_option(const char *option);
 const char *settings_keep(settings_t *settings, text_t text);
 /* One site more, with what holds when nothing is said; its place. */
 size_t settings_begin_site(settings_t *settings);
+/* One rule more of a site; its place. */
+size_t settings_begin_rule(settings_t *settings, size_t site);
+/* Gives each rule what its site says and it does not. */
+void settings_put_inherited(settings_t *settings);
 /* The same for a certificate. */
 size_t settings_begin_certificate(settings_t *settings);
 

@@ -1,6 +1,8 @@
 /* Values: each type's text, checked and put into its field. */
 #include "conf/settings_table.h"
 
+#include "edge/http/pattern.h"
+
 #include <arpa/inet.h>
 #include <inttypes.h>
 #include <stdarg.h>
@@ -52,6 +54,11 @@ const char *setting_type_text(setting_type_t type)
         [SETTING_HSTS] =
             "off, a number of seconds, or max-age=SECONDS with `; includeSubDomains` and `; preload` behind "
             "it where wanted, such as max-age=31536000; includeSubDomains",
+        [SETTING_PATTERN] =
+            "a pattern is a path, such as /robots.txt, or has stars: /assets/* is all below, /img/*.png is "
+            "of "
+            "one segment, /a/**/b of any segments between, *.css of the last segment anywhere",
+        [SETTING_LIFETIME] = "off, or a number of seconds with at most three decimals, such as 3600",
         [SETTING_USER] = "the name of a user of this machine",
         [SETTING_FILE_OR_OFF] = "a path, - for standard output, or off",
         [SETTING_TOKEN] =
@@ -96,7 +103,7 @@ void setting_range_text(const setting_t *setting, char *text, size_t capacity)
     if (setting->type == SETTING_SIZE) {
         setting_size_text(setting->minimum, low, sizeof low);
         setting_size_text(setting->maximum, high, sizeof high);
-    } else if (setting->type == SETTING_SECONDS) {
+    } else if (setting->type == SETTING_SECONDS || setting->type == SETTING_LIFETIME) {
         seconds_text(setting->minimum, low, sizeof low);
         seconds_text(setting->maximum, high, sizeof high);
     } else if (setting->type == SETTING_COUNT) {
@@ -176,11 +183,29 @@ static bool put_seconds(const setting_t *setting, const char *value, int64_t *fi
         good = take_thousandths(&rest, &thousandths);
     }
     if (!good || *rest != 0)
-        return refuse(reason, capacity, "not a time; %s", setting_type_text(SETTING_SECONDS));
+        return refuse(reason, capacity, "not a time; %s", setting_type_text(setting->type));
     uint64_t ms = seconds > UINT64_MAX / 2000 ? UINT64_MAX : seconds * 1000 + thousandths;
     if (!check_range(setting, ms, reason, capacity))
         return false;
     *field = (int64_t)ms;
+    return true;
+}
+
+static bool put_lifetime(const setting_t *setting, const char *value, http_lifetime_t *field, char *reason,
+                         size_t capacity)
+{
+    *field = (http_lifetime_t){.said = strcmp(value, "off") != 0};
+    return !field->said || put_seconds(setting, value, &field->ms, reason, capacity);
+}
+
+static bool put_pattern(const char *value, settings_t *settings, text_t *field, char *reason, size_t capacity)
+{
+    char buffer[HTTP_PATTERN_ROOM];
+    text_t normal;
+    const char *wrong = http_pattern_check(text_of(value), buffer, &normal);
+    if (wrong != NULL)
+        return refuse(reason, capacity, "%s; %s", wrong, setting_type_text(SETTING_PATTERN));
+    *field = (text_t){settings_keep(settings, normal), normal.length};
     return true;
 }
 
@@ -422,6 +447,8 @@ void *setting_field(const setting_t *setting, settings_t *settings, size_t item)
     char *base = (char *)settings;
     if (setting->of_site)
         base = (char *)&settings->sites[item];
+    else if (setting->of_rule)
+        base = (char *)&settings->rules[item];
     else if (setting->of_listener)
         base = (char *)&settings->listeners[item];
     else if (setting->of_certificate)
@@ -452,6 +479,8 @@ bool setting_put(const setting_t *setting, const char *value, settings_t *settin
                  size_t capacity)
 {
     void *field = setting_field(setting, settings, item);
+    if (setting->of_rule)
+        settings->rules[item].said[setting - settings_table] = true;
     switch (setting->type) {
     case SETTING_LISTENERS:
         return put_further_listener(setting, value, settings, reason, capacity);
@@ -473,6 +502,10 @@ bool setting_put(const setting_t *setting, const char *value, settings_t *settin
         return put_choice(setting, value, field, reason, capacity);
     case SETTING_REDIRECT:
         return put_redirect(setting, value, field, reason, capacity);
+    case SETTING_LIFETIME:
+        return put_lifetime(setting, value, field, reason, capacity);
+    case SETTING_PATTERN:
+        return put_pattern(value, settings, field, reason, capacity);
     case SETTING_HSTS:
         return setting_put_hsts(setting, value, settings, field, reason, capacity);
     case SETTING_USER:

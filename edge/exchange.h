@@ -42,6 +42,7 @@ struct exchange {
     waiter_t *waiter;                  /* NULL for hits */
     worker_term_t *term;               /* keeps the configuration that the request began with */
     const site_t *site;                /* its; NULL: none has this host, or it was refused before */
+    const http_policy_t *policy;       /* what the site decides for its path; NULL: the same */
     body_span_t span;                  /* lent to the library until it asks for more */
     parts_t *parts;                    /* of an answer of several; NULL: it is none */
     h2o_iovec_t note;                  /* by which the log finds the exchange of a request */

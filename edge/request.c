@@ -9,6 +9,7 @@
 #include "edge/http/url.h"
 #include "edge/purge_method.h"
 #include "edge/redirect.h"
+#include "edge/sites/policy.h"
 #include "origin_pull/fill_upstream.h"
 
 enum { STEPS_MAX = 4, SHORT_TARGET = 1024, RANGE_SKIP_BYTES = 1 << 20 };
@@ -119,7 +120,7 @@ static void start_fill(exchange_t *exchange, walk_step_t *step, http_fields_t fi
         .key = exchange->key,
         .origin = {exchange_is_secure(exchange), text_from(exchange->req->input.authority)},
         .site = exchange->site->number,
-        .policy = &exchange->site->settings->policy,
+        .policy = exchange->policy,
         .fields = fields,
         .body = text_from(exchange->req->entity),
         .object = exchange->reader->object,
@@ -360,6 +361,7 @@ static bool find_target(exchange_t *exchange, text_t *target)
         memcpy(kept, small, target->length);
         target->data = kept;
     }
+    exchange->policy = site_policy(exchange->site, *target);
     return true;
 }
 
@@ -403,8 +405,10 @@ static void decide(exchange_t *exchange)
     exchange->waiter = waiter_new(exchange);
     exchange->reader = &exchange->waiter->reader;
     walk_t walk = walk_of(exchange, fields, exchange->started_us);
-    walk_step_t step = exchange->is_get ? walk_begin(&walk, exchange->reader)
-                                        : walk_private(&walk, exchange->reader, FORWARD_METHOD);
+    bool cached = exchange->is_get && !exchange->policy->bypass;
+    walk_step_t step =
+        cached ? walk_begin(&walk, exchange->reader)
+               : walk_private(&walk, exchange->reader, exchange->is_get ? FORWARD_BYPASS : FORWARD_METHOD);
     take_step(exchange, &step, fields);
 }
 

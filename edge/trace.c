@@ -1,8 +1,11 @@
 #include "edge/trace.h"
 
+#include "edge/sites/policy.h"
+
 /* What is known of the target. */
 typedef struct {
     const node_t *node;
+    const http_policy_t *policy;
     cache_key_t key;
     int64_t now_ms;
     size_t variants;
@@ -41,6 +44,9 @@ static int64_t ttl_of(const trace_t *trace, ledger_judgement_t judgement)
 static const char *treatment(const trace_t *trace, const char **why)
 {
     const memory_view_t *view = &trace->view;
+    if (trace->policy->bypass)
+        return *why = "its site has nothing of this path stored: each request asks the origin by itself",
+               "bypass";
     ledger_judgement_t judgement = {.verdict = LEDGER_VALID};
     if (view->stored != NULL)
         judgement = judge(trace, object_stamp(view->stored));
@@ -106,7 +112,10 @@ static json_t *purge_json(const trace_t *trace)
 json_t *trace_target(void *context, const site_t *site, text_t target, int64_t now_ms)
 {
     const node_t *node = context;
-    trace_t trace = {.node = node, .key = cache_key_in(&site->cache, target), .now_ms = now_ms};
+    trace_t trace = {.node = node,
+                     .policy = site_policy(site, target),
+                     .key = cache_key_in(&site->cache, target),
+                     .now_ms = now_ms};
     look(&trace);
     const char *why;
     const char *treated = treatment(&trace, &why);

@@ -10,3 +10,22 @@ bool http_policy_sends(const http_policy_t *policy, text_t name)
     bool removes = policy != NULL && policy->set_cookie == HTTP_SET_COOKIE_REMOVE;
     return !removes || !text_equal(name, TEXT("set-cookie"));
 }
+
+static const http_lifetime_t none;
+
+static bool is_no_error(int status)
+{
+    return status == 200 || status == 203 || status == 204 || status == 300 || status == 301 || status == 308;
+}
+
+http_lifetime_t http_policy_always(const http_policy_t *policy, int status)
+{
+    return policy != NULL && is_no_error(status) ? policy->lifetimes.always : none;
+}
+
+http_lifetime_t http_policy_standard(const http_policy_t *policy, int status)
+{
+    if (policy != NULL && (status == 404 || status == 410))
+        return policy->lifetimes.negative;
+    return policy != NULL && is_no_error(status) ? policy->lifetimes.standard : none;
+}

@@ -1,5 +1,6 @@
-/* What a site decides where HTTP leaves it to whoever runs the cache. Plain values, of a site's settings; a
- * fill has those that it began with. All zero is what holds where a site says nothing. */
+/* What a site decides, for all its paths or for those of a rule, where HTTP leaves it to whoever runs the
+ * cache. Plain values, of a site's settings; a fill has those that it began with. All zero is what holds
+ * where a site says nothing. */
 #ifndef SELVEDGE_EDGE_HTTP_POLICY_H
 #define SELVEDGE_EDGE_HTTP_POLICY_H
 
@@ -18,14 +19,33 @@ typedef enum {
     HTTP_SET_COOKIE_REMOVE  /* it is taken out, and the rest may be stored */
 } http_set_cookie_t;
 
+/* All zero: none is said. */
+typedef struct {
+    bool said;
+    int64_t ms;
+} http_lifetime_t;
+
+/* Freshness lifetimes that a site gives (RFC 9111 section 4.2.2 leaves the second and third to caches). */
+typedef struct {
+    http_lifetime_t always;   /* of what is no error: in place of what the origin says */
+    http_lifetime_t standard; /* of what is no error: where the origin says none */
+    http_lifetime_t negative; /* of 404 and 410: the same */
+} http_lifetimes_t;
+
 typedef struct {
     http_stale_t stale;  /* of a response that says nothing of it */
     unsigned set_cookie; /* an http_set_cookie_t */
+    http_lifetimes_t lifetimes;
+    bool bypass; /* nothing is stored, each request goes to the origin alone */
 } http_policy_t;
 
 /* Is an answer to GET with a Set-Cookie for one client alone? policy NULL: it decides nothing. */
 bool http_policy_bypasses_cookies(const http_policy_t *policy);
 /* Does a field of an answer go on to clients? `name` in lower case; policy: as above. */
 bool http_policy_sends(const http_policy_t *policy, text_t name);
+/* The lifetime that a site gives a response of this status whatever it says itself, and the one for where it
+ * says none. policy: NULL decides nothing. */
+http_lifetime_t http_policy_always(const http_policy_t *policy, int status);
+http_lifetime_t http_policy_standard(const http_policy_t *policy, int status);
 
 #endif

@@ -105,6 +105,8 @@ static bool has_targeted_field(http_fields_t fields)
 /* Why it may be neither stored nor shared; NULL when it may be shared. */
 static const char *why_not_shared(const http_exchange_t *exchange, const http_cache_control_t *control)
 {
+    if (exchange->policy != NULL && exchange->policy->bypass)
+        return "bypass";
     if (exchange->status < 200 || exchange->status > 599)
         return "status";
     /* Section 5.2.2.3: where the status is understood, no-store beside it does not count. */
@@ -152,10 +154,14 @@ static int64_t expires_lifetime(const http_exchange_t *exchange, const http_fiel
     return clamp(saturating_subtract(expires_ms, date_ms), lifetime_max_ms);
 }
 
-/* Sections 4.2.1 and 4.2.2. */
+/* Sections 4.2.1 and 4.2.2, and what the site says in their place. */
 static freshness_t freshness(const http_exchange_t *exchange, const http_cache_control_t *control,
                              int64_t date_ms)
 {
+    http_lifetime_t always = http_policy_always(exchange->policy, exchange->status);
+    http_lifetime_t standard = http_policy_standard(exchange->policy, exchange->status);
+    if (always.said)
+        return (freshness_t){FRESHNESS_EXPLICIT, always.ms};
     if (control->s_maxage != HTTP_SECONDS_ABSENT)
         return (freshness_t){FRESHNESS_EXPLICIT, control->s_maxage * 1000};
     if (control->max_age != HTTP_SECONDS_ABSENT)
@@ -163,6 +169,8 @@ static freshness_t freshness(const http_exchange_t *exchange, const http_cache_c
     const http_field_t *expires = http_fields_find(exchange->fields, TEXT("expires"));
     if (expires != NULL)
         return (freshness_t){FRESHNESS_EXPLICIT, expires_lifetime(exchange, expires, date_ms)};
+    if (standard.said)
+        return (freshness_t){FRESHNESS_EXPLICIT, standard.ms};
     int64_t modified_ms;
     if (!date_of(exchange, TEXT("last-modified"), &modified_ms))
         return (freshness_t){FRESHNESS_NONE, 0};

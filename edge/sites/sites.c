@@ -20,6 +20,17 @@ static size_t slot_of(const sites_t *sites, text_t host)
     return slot;
 }
 
+/* Those of a site follow each other in the settings. */
+static void put_rules(sites_t *sites)
+{
+    const settings_t *settings = sites->settings;
+    for (size_t i = 0; i < settings->rule_count; i++) {
+        site_t *site = &sites->sites[settings->rules[i].site];
+        if (site->rule_count++ == 0)
+            site->rules = &settings->rules[i];
+    }
+}
+
 sites_t *sites_new(const settings_t *settings)
 {
     size_t slots = 2;
@@ -31,8 +42,9 @@ sites_t *sites_new(const settings_t *settings)
     sites->sites = must_calloc(settings->site_count, sizeof *sites->sites);
     for (size_t i = 0; i < settings->site_count; i++) {
         const site_name_t *name = site_name(settings->sites[i].name);
-        sites->sites[i] = (site_t){&settings->sites[i], name->number, cache_site(name->text)};
+        sites->sites[i] = (site_t){&settings->sites[i], name->number, cache_site(name->text), NULL, 0};
     }
+    put_rules(sites);
     for (size_t i = 0; i < settings->host_count; i++)
         sites->slots[slot_of(sites, settings->hosts[i].name)] = &settings->hosts[i];
     return sites;

@@ -8,8 +8,10 @@
 
 typedef struct {
     const settings_site_t *settings;
-    unsigned number;    /* for counters: the same in every configuration */
-    cache_site_t cache; /* its name is kept as long as the process */
+    unsigned number;              /* for counters: the same in every configuration */
+    cache_site_t cache;           /* its name is kept as long as the process */
+    const settings_rule_t *rules; /* in the order in which they are tried */
+    size_t rule_count;
 } site_t;
 
 typedef struct sites sites_t;

@@ -34,6 +34,7 @@ PARSERS = {
     "sni": ["edge/tls/names.c"],
     "url": ["edge/http/url.c"],
     "reference": ["edge/http/reference.c"],
+    "pattern": ["edge/http/pattern.c", "edge/http/query.c"],
     "response": ["origin_pull/fill_lines.c", "edge/http/fields.c", "edge/http/storing.c", "edge/http/cache_control.c",
                  "edge/http/vary.c", "edge/http/conditional.c", "edge/http/date.c"],
     "range": ["edge/http/range.c", "edge/http/multipart.c"],

@@ -1,0 +1,20 @@
+/* Rows of settings_table.c: what is said of paths. Each is a setting of a site, and one of each of its rules.
+ * Included twice, with POLICY(word, field, type, what holds when nothing is said, example, meaning, more of
+ * the row). */
+/* clang-format off */
+POLICY("default_lifetime", lifetimes.standard, SETTING_LIFETIME, .standard = {"off"}, "3600",
+     "How long an answer that is no error (200, 203, 204, 300, 301, 308) is fresh where the origin says nothing "
+     "of it. `off`: a tenth of the time since its Last-Modified, at most a day; without that it is not stored.",
+     .maximum = 10 * YEAR_S * SECOND)
+POLICY("lifetime", lifetimes.always, SETTING_LIFETIME, .standard = {"off"}, "31536000",
+     "How long such an answer is fresh whatever the origin says of it (its Age counts); clients still see "
+     "what the origin says. What it forbids to store is not stored, and what must be asked for each time is.",
+     .maximum = 10 * YEAR_S * SECOND)
+POLICY("negative_lifetime", lifetimes.negative, SETTING_LIFETIME, .standard = {"off"}, "10",
+     "How long a 404 or 410 is fresh where the origin says nothing of it, so that it is not asked again and again "
+     "for what is not there. `off`: as an answer of which default_lifetime says nothing.",
+     .maximum = 10 * YEAR_S * SECOND)
+POLICY("bypass", bypass, SETTING_CHOICE, .standard = {"off"}, "on",
+     "Is nothing stored? Then each request goes to the origin by itself.",
+     .choices = {"off", "on"})
+/* clang-format on */
