@@ -319,8 +319,8 @@ static fill_action_t freshen(fill_t *fill, const fill_answer_t *answer, int64_t 
                                       now_ms,
                                       &fill->policy};
     head_t *head = head_freshened(object_head(fill->base), &exchange);
-    char names[1024];
-    http_vary_t vary = http_vary(head->fields, names, sizeof names);
+    http_vary_names_t names;
+    http_vary_t vary = http_vary(head->fields, &names);
     place(fill, &head->storing, &vary, now_ms);
     select_variant(fill, &vary);
     unsigned flags =
@@ -458,8 +458,8 @@ static bool must_ask_again(const fill_t *fill, size_t reserved)
 
 static fill_action_t begin(fill_t *fill, const fill_answer_t *answer, int64_t now_ms)
 {
-    char names[1024];
-    http_vary_t vary = http_vary(answer->fields, names, sizeof names);
+    http_vary_names_t names;
+    http_vary_t vary = http_vary(answer->fields, &names);
     fill->content_length = content_length_of(answer);
     fill->can_pause = answer->can_pause;
     http_storing_t storing = judge(fill, answer, &vary, now_ms);

@@ -9,9 +9,9 @@ struct variants {
     _Atomic uint32_t refs;
     /* Fixed after creation. */
     version_id_t id;
-    http_vary_t vary;
+    http_vary_t vary; /* points into `names` */
     struct rcu_head reclaim;
-    char names[];
+    text_t names[]; /* and then what these point into */
 };
 
 static bool names(const http_vary_t *vary, text_t name)
@@ -22,28 +22,29 @@ static bool names(const http_vary_t *vary, text_t name)
     return false;
 }
 
-static void add_name(http_vary_t *vary, text_t name, char **at)
-{
-    memcpy(*at, name.data, name.length);
-    size_t place = vary->count++;
-    while (place > 0) {
-        text_t before = vary->names[place - 1];
-        size_t shorter = before.length < name.length ? before.length : name.length;
-        int order = memcmp(before.data, name.data, shorter);
-        if (order < 0 || (order == 0 && before.length <= name.length))
-            break;
-        vary->names[place--] = before;
-    }
-    vary->names[place] = (text_t){*at, name.length};
-    *at += name.length;
-}
-
 static size_t bytes_of(const http_vary_t *vary)
 {
     size_t bytes = 0;
     for (size_t i = 0; i < vary->count; i++)
         bytes += vary->names[i].length;
     return bytes;
+}
+
+/* Puts a copy of the name in its place. *at: where the copy goes. */
+static void add_name(variants_t *variants, text_t name, char **at)
+{
+    memcpy(*at, name.data, name.length);
+    size_t place = variants->vary.count++;
+    while (place > 0) {
+        text_t before = variants->names[place - 1];
+        size_t shorter = before.length < name.length ? before.length : name.length;
+        int order = memcmp(before.data, name.data, shorter);
+        if (order < 0 || (order == 0 && before.length <= name.length))
+            break;
+        variants->names[place--] = before;
+    }
+    variants->names[place] = (text_t){*at, name.length};
+    *at += name.length;
 }
 
 variants_t *variants_new(const variants_t *before, const http_vary_t *vary, version_id_t id)
@@ -55,17 +56,18 @@ variants_t *variants_new(const variants_t *before, const http_vary_t *vary, vers
         count += !names(old, vary->names[i]);
     if (count > HTTP_VARY_NAMES_MAX)
         return NULL;
-    variants_t *variants = must_calloc(1, sizeof *variants + bytes_of(old) + bytes_of(vary));
+    size_t names_bytes = count * sizeof(text_t);
+    variants_t *variants = must_calloc(1, sizeof *variants + names_bytes + bytes_of(old) + bytes_of(vary));
     variants->magic = VARIANTS_MAGIC;
     atomic_init(&variants->refs, 1);
     variants->id = id;
-    variants->vary.kind = HTTP_VARY_NAMES;
-    char *at = variants->names;
+    variants->vary = (http_vary_t){.kind = HTTP_VARY_NAMES, .names = variants->names};
+    char *at = (char *)variants->names + names_bytes;
     for (size_t i = 0; i < old->count; i++)
-        add_name(&variants->vary, old->names[i], &at);
+        add_name(variants, old->names[i], &at);
     for (size_t i = 0; i < vary->count; i++)
         if (!names(old, vary->names[i]))
-            add_name(&variants->vary, vary->names[i], &at);
+            add_name(variants, vary->names[i], &at);
     return variants;
 }
 

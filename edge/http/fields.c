@@ -33,7 +33,7 @@ static bool is_space(char byte)
     return byte == ' ' || byte == '\t';
 }
 
-static text_t trim(text_t text)
+text_t http_trim(text_t text)
 {
     while (text.length > 0 && is_space(text.data[0])) {
         text.data++;
@@ -65,7 +65,7 @@ bool http_list_next(text_t *rest, text_t *member)
 {
     while (rest->length > 0) {
         size_t end = member_end(*rest);
-        *member = trim((text_t){rest->data, end});
+        *member = http_trim((text_t){rest->data, end});
         size_t used = end < rest->length ? end + 1 : end;
         rest->data += used;
         rest->length -= used;

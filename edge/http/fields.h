@@ -30,6 +30,9 @@ size_t http_fields_count(http_fields_t fields, text_t name);
  * their quotes. */
 bool http_list_next(text_t *rest, text_t *member);
 
+/* Without the white space at its ends. */
+text_t http_trim(text_t text);
+
 /* RFC 9110 section 5.6.2: one or more of the bytes that names are made of. */
 bool http_is_token(text_t text);
 

@@ -90,8 +90,8 @@ static bool is_partial(const http_exchange_t *exchange)
 
 static bool varies_by_anything(http_fields_t fields)
 {
-    char names[1024];
-    return http_vary(fields, names, sizeof(names)).kind == HTTP_VARY_ANY;
+    http_vary_names_t names;
+    return http_vary(fields, &names).kind == HTTP_VARY_ANY;
 }
 
 /* Fields that may forbid storing in a language of their own (RFC 9213 and its forerunner), not yet

@@ -79,8 +79,9 @@ static void check_storing(const http_exchange_t *exchange)
 /* The same request always selects the same variant, whatever room there is to say so. */
 static void check_vary(http_fields_t response, http_fields_t request)
 {
-    char names[4096], selector[256], again[8192];
-    http_vary_t vary = http_vary(response, names, sizeof names);
+    char selector[256], again[8192];
+    http_vary_names_t names;
+    http_vary_t vary = http_vary(response, &names);
     if (vary.kind != HTTP_VARY_NAMES)
         return;
     MUST(vary.count > 0 && vary.count <= HTTP_VARY_NAMES_MAX);

@@ -35,8 +35,8 @@ static void ask_everything(http_fields_t fields)
     http_not_modified(fields, etag, modified);
     http_304_selects(fields, etag, modified);
     http_fields_hop_by_hop(fields, TEXT("x-a"));
-    char small[LONGEST];
-    http_vary_t vary = http_vary(fields, small, sizeof(small));
+    http_vary_names_t vary_names;
+    http_vary_t vary = http_vary(fields, &vary_names);
     char *selector = must_alloc(8);
     http_vary_selector(&vary, fields, selector, 8);
     free(selector);

@@ -291,17 +291,17 @@ static void invalidation_forgets_all_and_stops_what_grows(void **state)
 
 /* --- Variants --- */
 
-static http_vary_t vary_of(const char *value, char *names)
+static http_vary_t vary_of(const char *value, http_vary_names_t *names)
 {
     http_field_t field = {TEXT("vary"), text_of(value)};
-    return http_vary((http_fields_t){&field, 1}, names, 256);
+    return http_vary((http_fields_t){&field, 1}, names);
 }
 
 static bool to_variant(object_t *object, const char *vary, const char *line)
 {
-    char names[256];
+    http_vary_names_t names;
     http_field_t list[8];
-    http_vary_t what = vary_of(vary, names);
+    http_vary_t what = vary_of(vary, &names);
     return memory_to_variant(world.memory, object, &what, fields_of(list, LINES(line)));
 }
 

@@ -3,11 +3,11 @@
 
 static variants_t *node_of(const variants_t *before, const char *value, uint64_t id)
 {
-    char names[512];
+    http_vary_names_t names;
     http_field_t field = {TEXT("vary"), text_of(value)};
-    http_vary_t vary = http_vary((http_fields_t){&field, 1}, names, sizeof names);
+    http_vary_t vary = http_vary((http_fields_t){&field, 1}, &names);
     variants_t *node = variants_new(before, &vary, (version_id_t){id, 0});
-    memset(names, '!', sizeof names); /* it has copies */
+    memset(&names, '!', sizeof names); /* it has copies */
     return node;
 }
 
@@ -56,17 +56,27 @@ static void unions(void **state)
     }
 }
 
-static void sixteen_names_and_no_more(void **state)
+/* A list of this many names in order, each of three letters. */
+static const char *list_of(unsigned first, unsigned count)
+{
+    static char list[HTTP_VARY_NAMES_MAX * 4 + 1];
+    list[0] = '\0';
+    for (unsigned i = first; i < first + count; i++)
+        snprintf(list + strlen(list), sizeof list - strlen(list), "%sn%02u", list[0] != '\0' ? "," : "", i);
+    return list;
+}
+
+static void as_many_names_as_a_vary_may_have(void **state)
 {
     (void)state;
-    variants_t *eight = node_of(NULL, "a,b,c,d,e,f,g,h", 1);
-    variants_t *sixteen = node_of(eight, "i,j,k,l,m,n,o,p,a", 2);
-    assert_names(sixteen, "a,b,c,d,e,f,g,h,i,j,k,l,m,n,o,p");
-    assert_null(node_of(sixteen, "q", 3));
-    variants_t *same = node_of(sixteen, "p,a", 4);
-    assert_names(same, "a,b,c,d,e,f,g,h,i,j,k,l,m,n,o,p");
-    variants_unref(&eight);
-    variants_unref(&sixteen);
+    variants_t *half = node_of(NULL, list_of(HTTP_VARY_NAMES_MAX / 2, HTTP_VARY_NAMES_MAX / 2), 1);
+    variants_t *whole = node_of(half, list_of(0, HTTP_VARY_NAMES_MAX / 2), 2);
+    assert_names(whole, list_of(0, HTTP_VARY_NAMES_MAX));
+    assert_null(node_of(whole, "q", 3));
+    variants_t *same = node_of(whole, "n00,n01", 4);
+    assert_names(same, list_of(0, HTTP_VARY_NAMES_MAX));
+    variants_unref(&half);
+    variants_unref(&whole);
     variants_unref(&same);
 }
 
@@ -124,7 +134,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(unions),
-        cmocka_unit_test(sixteen_names_and_no_more),
+        cmocka_unit_test(as_many_names_as_a_vary_may_have),
         cmocka_unit_test(selectors),
         cmocka_unit_test(references),
     };
