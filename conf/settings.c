@@ -430,6 +430,7 @@ static void make_way(reading_t *reading)
 /* The file first, then the options once more over it. */
 static settings_outcome_t read_file(reading_t *reading)
 {
+    settings_free(reading->settings);
     memset(reading->settings, 0, sizeof *reading->settings);
     put_standards(reading->settings);
     settings_outcome_t outcome = load_file(reading);

@@ -63,6 +63,14 @@ static bool same_hosts(const settings_t *a, size_t site_a, const settings_t *b, 
     }
 }
 
+static bool same_names(const http_names_t *a, const http_names_t *b)
+{
+    for (size_t i = 0; i < a->count && i < b->count; i++)
+        if (!text_equal(a->at[i], b->at[i]))
+            return false;
+    return a->count == b->count;
+}
+
 bool setting_same(const setting_t *setting, const void *a, const void *b)
 {
     switch (setting->type) {
@@ -79,6 +87,8 @@ bool setting_same(const setting_t *setting, const void *a, const void *b)
     case SETTING_HSTS:
     case SETTING_PATTERN:
         return text_equal(*(const text_t *)a, *(const text_t *)b);
+    case SETTING_FIELDS:
+        return same_names(a, b);
     case SETTING_SIZE:
         return *(const uint64_t *)a == *(const uint64_t *)b;
     case SETTING_SECONDS:
@@ -134,6 +144,8 @@ size_t setting_size(setting_type_t type)
     case SETTING_HSTS:
     case SETTING_PATTERN:
         return sizeof(text_t);
+    case SETTING_FIELDS:
+        return sizeof(http_names_t);
     case SETTING_ORIGIN:
     case SETTING_LISTENERS:
     case SETTING_HOST_NAMES:

@@ -257,6 +257,28 @@ const setting_t settings_table[] = {
          "`remove`: the cookie is taken out, and the rest may be stored: for assets of an origin that sets "
          "cookies on everything. `store`: it is stored, and everybody gets the same cookie; an origin can "
          "still forbid it with Cache-Control: private."},
+    {.name = "sites[].targeted_fields",
+     .option = "--targeted-fields",
+     .placeholder = "FIELDS|off",
+     .type = SETTING_FIELDS,
+     SITE_FIELD(policy.targeted),
+     .standard = {"selvedge-cache-control, cdn-cache-control"},
+     .reload = true,
+     .meaning =
+         "Fields in which the origin says to caches like this one what Cache-Control says to all (RFC 9213): "
+         "structured fields with the same directives. Of those that an answer has and that are well formed "
+         "the first in this list counts, and its Cache-Control and Expires do not. Surrogate-Control may be "
+         "among them: it has its own, older syntax, and the origin is sent Surrogate-Capability then."},
+    {.name = "sites[].consumed_fields",
+     .option = "--consumed-fields",
+     .placeholder = "FIELDS|off",
+     .type = SETTING_FIELDS,
+     SITE_FIELD(policy.consumed),
+     .standard = {"selvedge-cache-control, surrogate-control"},
+     .reload = true,
+     .meaning =
+         "Fields of answers that end here: clients do not see them. What is not in this list is passed on, "
+         "to caches behind this one among others."},
     {.name = "sites[].purge_method",
      .option = "--purge-method",
      .placeholder = "on|off",

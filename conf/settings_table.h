@@ -22,6 +22,7 @@ typedef enum {
     SETTING_NODE_NAME,   /* field: const char * */
     SETTING_HOST_NAMES,  /* a list of a site's host names; field: its hosts in settings_t */
     SETTING_REDIRECT,    /* field: int, see settings_site_t */
+    SETTING_FIELDS,      /* names of fields, a comma between two; field: http_names_t, empty for `off` */
     SETTING_HSTS,        /* field: text_t, a policy as it is sent, empty for `off` */
     SETTING_PATTERN,     /* field: text_t, a pattern of paths in its normal form */
     SETTING_LIFETIME,    /* field: http_lifetime_t; `off` says none */
@@ -73,6 +74,9 @@ bool setting_same(const setting_t *setting, const void *a, const void *b);
 size_t setting_size(setting_type_t type);
 /* Have two sites the same rules, in the same order? */
 bool settings_same_rules(const settings_t *a, size_t site_a, const settings_t *b, size_t site_b);
+/* The same for a list of fields. */
+bool setting_put_fields(const char *value, settings_t *settings, http_names_t *names, char *reason,
+                        size_t capacity);
 /* The field itself. */
 void *setting_field(const setting_t *setting, settings_t *settings, size_t item);
 /* The whole sentence: what the setting is called there, the value unless it is a secret, and the reason. */

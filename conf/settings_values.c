@@ -51,6 +51,7 @@ const char *setting_type_text(setting_type_t type)
         [SETTING_WORD] = "one of the words above",
         [SETTING_FILE] = "a path",
         [SETTING_REDIRECT] = "on, off, or a port from 1 to 65535",
+        [SETTING_FIELDS] = "off, or the names of up to four fields, a comma between two",
         [SETTING_HSTS] =
             "off, a number of seconds, or max-age=SECONDS with `; includeSubDomains` and `; preload` behind "
             "it where wanted, such as max-age=31536000; includeSubDomains",
@@ -506,6 +507,8 @@ bool setting_put(const setting_t *setting, const char *value, settings_t *settin
         return put_lifetime(setting, value, field, reason, capacity);
     case SETTING_PATTERN:
         return put_pattern(value, settings, field, reason, capacity);
+    case SETTING_FIELDS:
+        return setting_put_fields(value, settings, field, reason, capacity);
     case SETTING_HSTS:
         return setting_put_hsts(setting, value, settings, field, reason, capacity);
     case SETTING_USER:

@@ -1,5 +1,7 @@
 #include "origin_pull/fill_upstream.h"
 
+#include "edge/http/surrogate.h"
+
 enum { JOINED_BYTES_MAX = 512 };
 
 static bool is_one_of(text_t name, const char *const *names)
@@ -28,8 +30,9 @@ static bool is_range(text_t name)
 /* Written by the node itself, or never sent on. */
 static bool is_ours(const upstream_request_t *request, text_t name)
 {
-    static const char *const ours[] = {"host",   "accept-encoding", "via",       "cdn-loop", "content-length",
-                                       "expect", "cookie",          "forwarded", NULL};
+    static const char *const ours[] = {
+        "host",      "accept-encoding",      "via", "cdn-loop", "content-length", "expect", "cookie",
+        "forwarded", "surrogate-capability", NULL};
     static const char *const conditions[] = {"if-match", "if-none-match", "if-modified-since",
                                              "if-unmodified-since", NULL};
     if (is_one_of(name, ours) || begins(name, TEXT("x-forwarded-")))
@@ -88,6 +91,8 @@ void upstream_fields(const upstream_request_t *request, void (*add)(void *contex
     /* One fixed value: a content-coding is a representation of the node's own making, never a variant. */
     add(context, TEXT("Accept-Encoding"), TEXT("identity"));
     add(context, TEXT("X-Forwarded-Proto"), request->forwarded_https ? TEXT("https") : TEXT("http"));
+    if (request->tells_surrogate)
+        add(context, TEXT("surrogate-capability"), TEXT(HTTP_SURROGATE_CAPABILITY));
     /* Who came before is said where everything is passed on; the loop must be seen in any case. */
     if (request->forward_all)
         add_joined(request, TEXT("via"), TEXT("1.1 selvedge"), add, context);

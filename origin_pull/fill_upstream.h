@@ -15,6 +15,7 @@ typedef struct {
     bool forward_range;       /* the client's Range and If-Range are for the origin */
     text_t client_field;      /* what of `fields` the node itself has put in, to tell the client's address; or
                                  absent */
+    bool tells_surrogate;     /* Surrogate-Capability: the origin may answer with Surrogate-Control */
     text_t cdn_loop;          /* this node's member of CDN-Loop */
     http_fields_t fields;     /* the client's, end to end */
     http_fields_t conditions; /* the node's own */

@@ -218,6 +218,8 @@ static void set_fields(transfer_t *transfer)
                                   .forward_all = site->forward_all,
                                   .forward_range = fill_is_ranged(fill),
                                   .client_field = site_client_field(site),
+                                  .tells_surrogate =
+                                      http_names_have(&site->policy.targeted, TEXT("surrogate-control")),
                                   .cdn_loop = transfer->config->cdn_loop,
                                   .fields = fill_fields(fill),
                                   .conditions = {conditions, fill_conditions(fill, conditions)}};

@@ -1,5 +1,7 @@
 #include "edge/http/cache_control.h"
 
+#include "edge/http/structured.h"
+
 bool http_seconds_parse(text_t value, int64_t *seconds)
 {
     int64_t number = 0;
@@ -112,13 +114,18 @@ static void read_directive(http_cache_control_t *control, text_t member)
         apply(control, directive, value);
 }
 
+http_cache_control_t http_cache_control_none(void)
+{
+    return (http_cache_control_t){.max_age = HTTP_SECONDS_ABSENT,
+                                  .s_maxage = HTTP_SECONDS_ABSENT,
+                                  .stale_while_revalidate = HTTP_SECONDS_ABSENT,
+                                  .stale_if_error = HTTP_SECONDS_ABSENT};
+}
+
 http_cache_control_t http_cache_control(http_fields_t response)
 {
     const text_t name = TEXT("cache-control");
-    http_cache_control_t control = {.max_age = HTTP_SECONDS_ABSENT,
-                                    .s_maxage = HTTP_SECONDS_ABSENT,
-                                    .stale_while_revalidate = HTTP_SECONDS_ABSENT,
-                                    .stale_if_error = HTTP_SECONDS_ABSENT};
+    http_cache_control_t control = http_cache_control_none();
     for (const http_field_t *line = http_fields_find(response, name); line != NULL;
          line = http_fields_next(response, line, name)) {
         text_t rest = line->value, member;
@@ -126,4 +133,51 @@ http_cache_control_t http_cache_control(http_fields_t response)
             read_directive(&control, member);
     }
     return control;
+}
+
+/* --- As a structured field --- */
+
+typedef struct {
+    http_cache_control_t *control;
+    bool wrong; /* a directive has a type that it cannot have */
+} targeted_t;
+
+/* Seconds before now are none left. */
+static int64_t clamp_seconds(int64_t number)
+{
+    return number < 0 ? 0 : number > HTTP_SECONDS_MAX ? HTTP_SECONDS_MAX : number;
+}
+
+static void take_member(void *context, text_t key, structured_value_t value)
+{
+    targeted_t *targeted = context;
+    const directive_t *directive = find(key);
+    if (directive == NULL)
+        return;
+    void *field = (char *)targeted->control + directive->offset;
+    bool on = value.kind != STRUCTURED_BOOLEAN || value.number == 1;
+    switch (directive->form) {
+    case PASSED_OVER_FLAG:
+        targeted->wrong |= value.kind != STRUCTURED_BOOLEAN;
+        return;
+    case FLAG:
+        targeted->wrong |= value.kind != STRUCTURED_BOOLEAN;
+        *(bool *)field = on;
+        return;
+    case RESTRICTION: /* a string names fields */
+        targeted->wrong |= value.kind != STRUCTURED_BOOLEAN && value.kind != STRUCTURED_STRING;
+        *(bool *)field = on;
+        return;
+    case SECONDS:
+        targeted->wrong |= value.kind != STRUCTURED_INTEGER;
+        *(int64_t *)field = clamp_seconds(value.number);
+        return;
+    }
+}
+
+bool http_cache_control_targeted(http_fields_t response, text_t name, http_cache_control_t *control)
+{
+    targeted_t targeted = {.control = control};
+    *control = http_cache_control_none();
+    return structured_dictionary(response, name, take_member, &targeted) && !targeted.wrong;
 }

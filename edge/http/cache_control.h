@@ -1,4 +1,5 @@
-/* The Cache-Control of a response, read strictly: RFC 9111 section 5.2.2, RFC 5861, RFC 8246. Pure. */
+/* The Cache-Control of a response, read strictly: RFC 9111 section 5.2.2, RFC 5861, RFC 8246, RFC 9213. Pure.
+ */
 #ifndef SELVEDGE_EDGE_HTTP_CACHE_CONTROL_H
 #define SELVEDGE_EDGE_HTTP_CACHE_CONTROL_H
 
@@ -19,6 +20,14 @@ typedef struct {
 /* All Cache-Control lines combined; directives that are not known are ignored (section 5.2.3). private and
  * no-cache with field names count as without. */
 http_cache_control_t http_cache_control(http_fields_t response);
+
+/* The same, said for caches like this one in a field of its own (RFC 9213): a dictionary of structured
+ * fields. `name` in lower case. False: there is no such field, or it is to be ignored: a directive of another
+ * type (section 2.1), a syntax error, nothing in it. */
+bool http_cache_control_targeted(http_fields_t response, text_t name, http_cache_control_t *control);
+
+/* Nothing said. */
+http_cache_control_t http_cache_control_none(void);
 
 /* delta-seconds, up to HTTP_SECONDS_MAX; false for all that is not one or more digits. */
 bool http_seconds_parse(text_t value, int64_t *seconds);

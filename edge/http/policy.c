@@ -1,5 +1,13 @@
 #include "edge/http/policy.h"
 
+bool http_names_have(const http_names_t *names, text_t name)
+{
+    for (size_t i = 0; i < names->count; i++)
+        if (text_equal(names->at[i], name))
+            return true;
+    return false;
+}
+
 bool http_policy_bypasses_cookies(const http_policy_t *policy)
 {
     return policy == NULL || policy->set_cookie == HTTP_SET_COOKIE_BYPASS;
@@ -7,7 +15,11 @@ bool http_policy_bypasses_cookies(const http_policy_t *policy)
 
 bool http_policy_sends(const http_policy_t *policy, text_t name)
 {
-    bool removes = policy != NULL && policy->set_cookie == HTTP_SET_COOKIE_REMOVE;
+    if (policy == NULL)
+        return true;
+    if (http_names_have(&policy->consumed, name))
+        return false;
+    bool removes = policy->set_cookie == HTTP_SET_COOKIE_REMOVE;
     return !removes || !text_equal(name, TEXT("set-cookie"));
 }
 

@@ -32,12 +32,26 @@ typedef struct {
     http_lifetime_t negative; /* of 404 and 410: the same */
 } http_lifetimes_t;
 
+enum { HTTP_NAMES_MAX = 4 };
+
+/* Names of fields, in lower case. */
+typedef struct {
+    text_t at[HTTP_NAMES_MAX];
+    size_t count;
+} http_names_t;
+
 typedef struct {
     http_stale_t stale;  /* of a response that says nothing of it */
     unsigned set_cookie; /* an http_set_cookie_t */
     http_lifetimes_t lifetimes;
     bool bypass; /* nothing is stored, each request goes to the origin alone */
+    /* The fields that say for caches like this one what Cache-Control says for all (RFC 9213), the first of
+     * them that a response has before the others; Surrogate-Control may be among them. */
+    http_names_t targeted;
+    http_names_t consumed; /* those that end here: clients do not see them */
 } http_policy_t;
+
+bool http_names_have(const http_names_t *names, text_t name);
 
 /* Is an answer to GET with a Set-Cookie for one client alone? policy NULL: it decides nothing. */
 bool http_policy_bypasses_cookies(const http_policy_t *policy);

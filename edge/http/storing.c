@@ -4,6 +4,7 @@
 #include "edge/http/date.h"
 #include "edge/http/stale.h"
 #include "edge/http/status.h"
+#include "edge/http/surrogate.h"
 #include "edge/http/vary.h"
 
 static const int64_t lifetime_max_ms = HTTP_SECONDS_MAX * 1000;
@@ -94,14 +95,6 @@ static bool varies_by_anything(http_fields_t fields)
     return http_vary(fields, &names).kind == HTTP_VARY_ANY;
 }
 
-/* Fields that may forbid storing in a language of their own (RFC 9213 and its forerunner), not yet
- * understood. */
-static bool has_targeted_field(http_fields_t fields)
-{
-    return http_fields_find(fields, TEXT("cdn-cache-control")) != NULL ||
-           http_fields_find(fields, TEXT("surrogate-control")) != NULL;
-}
-
 /* Why it may be neither stored nor shared; NULL when it may be shared. */
 static const char *why_not_shared(const http_exchange_t *exchange, const http_cache_control_t *control)
 {
@@ -125,13 +118,31 @@ static const char *why_not_shared(const http_exchange_t *exchange, const http_ca
         return "partial";
     if (control->bad_syntax)
         return "bad-cache-control";
-    if (has_targeted_field(exchange->fields))
-        return "targeted-field";
     /* Section 3.5. */
     if (exchange->request_authorization && !control->is_public && !control->must_revalidate &&
         control->s_maxage == HTTP_SECONDS_ABSENT)
         return "authorization";
     return NULL;
+}
+
+/* Which directives count. */
+typedef struct {
+    http_cache_control_t control;
+    bool targeted; /* said for caches like this one: Cache-Control and Expires do not count (RFC 9213
+                      section 2.2) */
+} control_t;
+
+static control_t control_of(const http_exchange_t *exchange)
+{
+    control_t said = {.targeted = true};
+    for (size_t i = 0; exchange->policy != NULL && i < exchange->policy->targeted.count; i++) {
+        text_t name = exchange->policy->targeted.at[i];
+        bool is_surrogate = text_equal(name, TEXT("surrogate-control"));
+        if (is_surrogate ? http_surrogate_control(exchange->fields, &said.control)
+                         : http_cache_control_targeted(exchange->fields, name, &said.control))
+            return said;
+    }
+    return (control_t){http_cache_control(exchange->fields), false};
 }
 
 typedef struct {
@@ -155,9 +166,9 @@ static int64_t expires_lifetime(const http_exchange_t *exchange, const http_fiel
 }
 
 /* Sections 4.2.1 and 4.2.2, and what the site says in their place. */
-static freshness_t freshness(const http_exchange_t *exchange, const http_cache_control_t *control,
-                             int64_t date_ms)
+static freshness_t freshness(const http_exchange_t *exchange, const control_t *said, int64_t date_ms)
 {
+    const http_cache_control_t *control = &said->control;
     http_lifetime_t always = http_policy_always(exchange->policy, exchange->status);
     http_lifetime_t standard = http_policy_standard(exchange->policy, exchange->status);
     if (always.said)
@@ -167,7 +178,7 @@ static freshness_t freshness(const http_exchange_t *exchange, const http_cache_c
     if (control->max_age != HTTP_SECONDS_ABSENT)
         return (freshness_t){FRESHNESS_EXPLICIT, control->max_age * 1000};
     const http_field_t *expires = http_fields_find(exchange->fields, TEXT("expires"));
-    if (expires != NULL)
+    if (expires != NULL && !said->targeted)
         return (freshness_t){FRESHNESS_EXPLICIT, expires_lifetime(exchange, expires, date_ms)};
     if (standard.said)
         return (freshness_t){FRESHNESS_EXPLICIT, standard.ms};
@@ -206,22 +217,23 @@ static const char *why_not_stored(const http_exchange_t *exchange, const http_ca
 
 http_storing_t http_storing(const http_exchange_t *exchange)
 {
-    http_cache_control_t control = http_cache_control(exchange->fields);
+    const control_t said = control_of(exchange);
+    const http_cache_control_t *control = &said.control;
     int64_t date_ms;
     if (!date_of(exchange, TEXT("date"), &date_ms))
         date_ms = exchange->response_time_ms; /* RFC 9110 section 6.6.1 */
-    freshness_t fresh = freshness(exchange, &control, date_ms);
+    freshness_t fresh = freshness(exchange, &said, date_ms);
     http_storing_t storing = {
-        .no_cache = control.no_cache,
-        .must_revalidate = http_must_revalidate(&control),
+        .no_cache = control->no_cache,
+        .must_revalidate = http_must_revalidate(control),
         .lifetime_ms = fresh.lifetime_ms,
         .initial_age_ms = initial_age(exchange, date_ms),
-        .stale = http_stale_windows(&control, exchange->policy),
+        .stale = http_stale_windows(control, exchange->policy),
     };
-    storing.why = why_not_shared(exchange, &control);
-    storing.shareable = storing.why == NULL && !control.no_cache;
+    storing.why = why_not_shared(exchange, control);
+    storing.shareable = storing.why == NULL && !control->no_cache;
     if (storing.why == NULL)
-        storing.why = why_not_stored(exchange, &control, fresh, storing.initial_age_ms);
+        storing.why = why_not_stored(exchange, control, fresh, storing.initial_age_ms);
     storing.storable = storing.why == NULL;
     return storing;
 }

@@ -12,6 +12,7 @@ PROMISED = {  # option: its default as --help must show it
     "--access-log": "off", "--forward": "safe", "--shutdown-timeout": "", "--connect-timeout": "5",
     "--first-byte-timeout": "30", "--between-bytes-timeout": "30", "--http2-reset-budget": "200", "--heartbeat-limit": "5",
     "--purge-method": "off", "--redirect-https": "off", "--hsts": "off", "--set-cookie": "bypass",
+    "--targeted-fields": "selvedge-cache-control, cdn-cache-control", "--consumed-fields": "selvedge-cache-control, surrogate-control",
     "--max-connections": "10000", "--max-address-connections": "2000", "--max-address-connection-rate": "1000",
     "--max-address-request-rate": "0", "--idle-timeout": "60", "--header-timeout": "15", "--stall-timeout": "60",
     "--user": "the user who starts it",

@@ -167,6 +167,48 @@ static void a_policy_of_hsts_is_written_as_it_is_sent(void **state)
     refuse_hsts("99999999999999999999999999", "too long; allowed are at most ten years, 315360000");
 }
 
+static void take_fields(const char *value, size_t count, const char *last)
+{
+    char text[512];
+    snprintf(text, sizeof text,
+             "sites: [{name: a, hosts: [a], origin: {url: http://o}, targeted_fields: '%s'}]\n", value);
+    take(text);
+    const http_names_t *names = &settings.sites[0].policy.targeted;
+    assert_int_equal(names->count, count);
+    if (count > 0)
+        assert_text(names->at[count - 1], last);
+}
+
+static void refuse_fields(const char *value)
+{
+    char text[512], wanted[512];
+    snprintf(text, sizeof text,
+             "sites: [{name: a, hosts: [a], origin: {url: http://o}, targeted_fields: '%s'}]\n", value);
+    snprintf(
+        wanted, sizeof wanted,
+        "1:73: sites[].targeted_fields %s: not a list of fields; allowed is off, or the names of up to four "
+        "fields, a comma between two\n",
+        *value != 0 ? value : "''");
+    refuse(text, wanted);
+}
+
+static void fields_are_written_as_in_a_header(void **state)
+{
+    (void)state;
+    take("sites: [{name: a, hosts: [a], origin: {url: http://o}}]\n");
+    assert_int_equal(settings.sites[0].policy.targeted.count, 2);
+    assert_text(settings.sites[0].policy.targeted.at[0], "selvedge-cache-control");
+    assert_int_equal(settings.sites[0].policy.consumed.count, 2);
+    take_fields("off", 0, NULL);
+    take_fields("CDN-Cache-Control", 1, "cdn-cache-control");
+    take_fields(" a ,b,  C-d", 3, "c-d");
+    take_fields("a, b, A", 2, "b"); /* once is enough */
+    take_fields("a,b,c,d", 4, "d");
+    static const char *const wrong[] = {"", ",", "a,", ",a", "a b", "a: b", "a,b,c,d,e", "a, (b)"};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
+        refuse_fields(wrong[i]);
+}
+
 static void nothing_written_is_nothing_said(void **state)
 {
     (void)state;
@@ -394,6 +436,7 @@ int main(void)
         cmocka_unit_test(a_listener_says_whether_a_balancer_is_before_it),
         cmocka_unit_test(a_site_begins_with_the_defaults),
         cmocka_unit_test(a_policy_of_hsts_is_written_as_it_is_sent),
+        cmocka_unit_test(fields_are_written_as_in_a_header),
         cmocka_unit_test(nothing_written_is_nothing_said),
         cmocka_unit_test(keys_that_do_not_exist_are_told_with_the_nearest),
         cmocka_unit_test(a_key_is_given_once),

@@ -35,6 +35,19 @@ static void send_request(const char *method, bool all, http_fields_t fields)
     upstream_fields(&request, note, NULL);
 }
 
+/* Only where the origin's answer to it is listened to. */
+static void a_surrogate_says_what_it_is(void **state)
+{
+    (void)state;
+    upstream_request_t request = {
+        .method = TEXT("GET"), .host = TEXT("a"), .cdn_loop = TEXT("b"), .tells_surrogate = true};
+    sent[0] = '\0';
+    upstream_fields(&request, note, NULL);
+    assert_true(has_line("surrogate-capability: selvedge=\"Surrogate/1.0\""));
+    send_request("GET", true, (http_fields_t){NULL, 0});
+    assert_null(strstr(sent, "surrogate"));
+}
+
 /* For each: with GET and with POST, by the allow-list and with everything. */
 static void which_fields_go(void **state)
 {
@@ -57,6 +70,7 @@ static void which_fields_go(void **state)
         {"range: bytes=0-1", false, false, false, true},
         {"cookie: a=b", false, false, false, false},
         {"host: evil.test", false, false, false, false},
+        {"surrogate-capability: a=b", false, false, false, false},
         {"accept-encoding: br", false, false, false, false},
         {"content-length: 5", false, false, false, false},
         {"expect: 100-continue", false, false, false, false},
@@ -168,6 +182,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(which_fields_go),
+        cmocka_unit_test(a_surrogate_says_what_it_is),
         cmocka_unit_test(what_the_node_says_itself),
         cmocka_unit_test(loops),
         cmocka_unit_test(the_clients_address_is_the_nodes_to_say),
