@@ -232,7 +232,8 @@ const setting_t settings_table[] = {
          "Request fields that the origin sees: `safe` is a short list that cannot change what others "
          "get; `all` "
          "is every end-to-end field except Cookie, Forwarded and X-Forwarded-* from clients, for origins "
-         "that need them."},
+         "that need them. An origin may have its responses vary by each of them (Vary): of one URL the 64 "
+         "variants that came last are kept."},
     {.name = "sites[].forwarded_proto",
      .option = "--forwarded-proto",
      .placeholder = "http|https",

@@ -90,6 +90,12 @@ bool memory_invalidated_since(const memory_t *memory, const cache_key_t *key, ui
  * many homes it emptied. */
 uint64_t memory_sweep(memory_t *memory, const ledger_t *ledger, int64_t now_ms);
 
+/* Of one key so many variants are kept: one more, and the one that came first goes. */
+enum { MEMORY_VARIANTS_MAX = 64 };
+
+/* How many responses went so, since this was last asked. */
+uint64_t memory_take_variants_evicted(memory_t *memory);
+
 /* Part of the limit that is never evicted for the sake of what cannot be: readers that hold more than the
  * rest do not cost the others their hits. */
 enum { MEMORY_KEPT_PART = 2 };

@@ -11,7 +11,7 @@
 #include "edge/cache/order.h"
 #include "edge/cache/s3fifo.h"
 
-enum { SHARD_BYTES = 256 << 20, SHARDS_MAX = 64, VARIANTS_PER_KEY = 64, INVALIDATED_CELLS = 1024 };
+enum { SHARD_BYTES = 256 << 20, SHARDS_MAX = 64, INVALIDATED_CELLS = 1024 };
 
 typedef struct shard {
     pthread_mutex_t lock;
@@ -22,7 +22,7 @@ typedef struct shard {
 /* The variants of a primary key that are known, so that they can be capped and invalidated. */
 typedef struct {
     size_t count, next;
-    home_t *homes[VARIANTS_PER_KEY]; /* references */
+    home_t *homes[MEMORY_VARIANTS_MAX]; /* references */
 } variant_list_t;
 
 /* Where answering with the stored object will read. Only ever given to the processor's prefetcher, so that
@@ -70,6 +70,7 @@ struct memory {
     _Atomic uint64_t max_object_bytes; /* config's, until another is set */
     memory_account_t account;
     _Atomic int64_t objects;
+    _Atomic uint64_t variants_evicted; /* since somebody asked */
     struct cds_lfht *index;
     _Atomic unsigned next_shard; /* where room is made next */
     /* Invalidations so far, and by a hash of the key the number of its last one: keys that share a cell are

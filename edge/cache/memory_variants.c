@@ -13,13 +13,13 @@ static home_t *list_variant(memory_t *memory, home_t *primary, home_t *variant)
         if (list->homes[i] == variant)
             return NULL;
     home_ref(variant);
-    if (list->count < VARIANTS_PER_KEY) {
+    if (list->count < MEMORY_VARIANTS_MAX) {
         list->homes[list->count++] = variant;
         return NULL;
     }
     home_t *oldest = list->homes[list->next];
     list->homes[list->next] = variant;
-    list->next = (list->next + 1) % VARIANTS_PER_KEY;
+    list->next = (list->next + 1) % MEMORY_VARIANTS_MAX;
     return oldest;
 }
 
@@ -122,8 +122,15 @@ static void join_variants(memory_t *memory, home_t *primary, const variants_t *n
     shard_unlock(primary->shard);
     if (dropped == NULL)
         return;
+    if (atomic_load_explicit(&dropped->stored, memory_order_relaxed) != NULL)
+        atomic_fetch_add_explicit(&memory->variants_evicted, 1, memory_order_relaxed);
     clear_home(memory, dropped, false);
     home_unref(&dropped);
+}
+
+uint64_t memory_take_variants_evicted(memory_t *memory)
+{
+    return atomic_exchange_explicit(&memory->variants_evicted, 0, memory_order_relaxed);
 }
 
 /* Where a growing object is to go. */

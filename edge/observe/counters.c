@@ -65,6 +65,9 @@ typedef enum {
     COUNTER(readers_cut_off, [ONE][ONE][ONE], (LABEL_NONE, LABEL_NONE, LABEL_NONE),                          \
             "selvedge_readers_cut_off_total",                                                                \
             "Clients cut off because they fell too far behind a response that is not stored.")               \
+    COUNTER(variants_evicted, [ONE][ONE][ONE], (LABEL_NONE, LABEL_NONE, LABEL_NONE),                         \
+            "selvedge_variants_evicted_total",                                                               \
+            "Stored responses let go of because their URL had 64 newer variants (Vary).")                    \
     COUNTER(restarts, [ONE][ONE][ONE], (LABEL_NONE, LABEL_NONE, LABEL_NONE), "selvedge_restarts_total",      \
             "Times that the serving process was started again after an abnormal end.")                       \
     COUNTER(reloads, [RESULTS][ONE][ONE], (LABEL_RESULT, LABEL_NONE, LABEL_NONE), "selvedge_reloads_total",  \
@@ -293,6 +296,11 @@ void count_restarts(uint64_t restarts)
 void count_reload(bool in_force)
 {
     count(CELL(reloads[in_force][0][0]), 1);
+}
+
+void count_variants_evicted(uint64_t variants)
+{
+    count(CELL(variants_evicted[0][0][0]), variants);
 }
 
 void count_reader_cut_off(void)

@@ -7,23 +7,32 @@
 
 #include "edge/base.h"
 
-typedef enum { OUTCOME_HIT, OUTCOME_MISS, OUTCOME_STALE, OUTCOME_REVALIDATED, OUTCOME_PASS, OUTCOME_ERROR, OUTCOME_REDIRECT, OUTCOMES } outcome_t;
+typedef enum {
+    OUTCOME_HIT,
+    OUTCOME_MISS,
+    OUTCOME_STALE,
+    OUTCOME_REVALIDATED,
+    OUTCOME_PASS,
+    OUTCOME_ERROR,
+    OUTCOME_REDIRECT,
+    OUTCOMES
+} outcome_t;
 typedef enum { PROTOCOL_H1, PROTOCOL_H2, PROTOCOLS } protocol_t;
 typedef enum {
     GUARD_WINDOW_AFTER_END, /* SETTINGS or WINDOW_UPDATE for a stream whose END_STREAM is in flight */
     GUARD_UNKNOWN_FRAME,
-    GUARD_BAD_FRAMING,      /* HTTP/1 message framing: lengths, Transfer-Encoding, Host, line ends, folding */
-    GUARD_BAD_REQUEST,      /* pseudo-fields, methods, names or values that HTTP does not allow */
+    GUARD_BAD_FRAMING, /* HTTP/1 message framing: lengths, Transfer-Encoding, Host, line ends, folding */
+    GUARD_BAD_REQUEST, /* pseudo-fields, methods, names or values that HTTP does not allow */
     GUARD_BAD_URL,
     GUARD_HEADER_TOO_LARGE,
     GUARD_TOO_MANY_RESETS, /* streams reset before their response was finished: the connection ended */
     GUARD_TOO_MANY_SETTINGS,
     GUARD_TOO_MANY_AT_ONCE, /* requests of an HTTP/1 connection in one piece: it ended */
-    GUARD_TOO_MANY_FRAMES, /* that bring nothing: the connection ended */
-    GUARD_TOO_MANY_FILLS,  /* in flight for one connection: it ended */
-    GUARD_TOO_MANY_FIELDS, /* of one request: 431 */
-    GUARD_URL_TOO_LONG,    /* 414 */
-    GUARD_UNKNOWN_HOST,    /* no site has the host that was asked for: 421 */
+    GUARD_TOO_MANY_FRAMES,  /* that bring nothing: the connection ended */
+    GUARD_TOO_MANY_FILLS,   /* in flight for one connection: it ended */
+    GUARD_TOO_MANY_FIELDS,  /* of one request: 431 */
+    GUARD_URL_TOO_LONG,     /* 414 */
+    GUARD_UNKNOWN_HOST,     /* no site has the host that was asked for: 421 */
     GUARD_REASONS
 } guard_reason_t;
 typedef enum {
@@ -41,12 +50,23 @@ typedef enum {
     REFUSED_REQUESTS,    /* a request: too many per second of one client address */
     REFUSED_MEMORY,      /* a request: what is being sent and fetched leaves no memory for a further fill */
     REFUSED_PROXY_LINE,  /* a connection that did not begin with a line of the PROXY protocol where it must */
-    REFUSED_ADDRESS_WASTE, /* a request that would go to the origin: the address made the node throw away too much */
+    REFUSED_ADDRESS_WASTE, /* a request that would go to the origin: the address made the node throw away too
+                              much */
     REFUSED_KEY_WASTE,     /* the same: too much was thrown away of what it asks for */
     REFUSALS
 } refusal_t;
-typedef enum { GAUGE_INFO, GAUGE_FILLS, GAUGE_OBJECTS, GAUGE_MEMORY_BYTES, GAUGE_MEMORY_LIMIT_BYTES, GAUGE_MEMORY_PINNED_BYTES, GAUGE_CONNECTIONS_H1, GAUGE_CONNECTIONS_H2,
-               GAUGE_PURGE_SEQUENCE, GAUGES } gauge_t;
+typedef enum {
+    GAUGE_INFO,
+    GAUGE_FILLS,
+    GAUGE_OBJECTS,
+    GAUGE_MEMORY_BYTES,
+    GAUGE_MEMORY_LIMIT_BYTES,
+    GAUGE_MEMORY_PINNED_BYTES,
+    GAUGE_CONNECTIONS_H1,
+    GAUGE_CONNECTIONS_H2,
+    GAUGE_PURGE_SEQUENCE,
+    GAUGES
+} gauge_t;
 
 /* Twice as many sites as a configuration may have: what a reload removes keeps its number. */
 enum { SITES_MAX = 513, SITE_NONE = 512 /* requests of no site */ };
@@ -54,7 +74,7 @@ enum { SITES_MAX = 513, SITE_NONE = 512 /* requests of no site */ };
 void counters_attach(void);
 void counters_name_site(unsigned site, text_t name); /* sites are numbered from 0 by edge/sites/names */
 
-void counters_name_node(text_t name);                /* with it selvedge_info is 1 */
+void counters_name_node(text_t name); /* with it selvedge_info is 1 */
 
 void count_request(unsigned site, outcome_t outcome, protocol_t protocol);
 void count_origin_request(unsigned site);
@@ -65,6 +85,7 @@ void count_refusal(refusal_t reason);
 void count_access_log_dropped(uint64_t lines);
 void count_restarts(uint64_t restarts);
 void count_reload(bool in_force);
+void count_variants_evicted(uint64_t variants);
 void count_reader_cut_off(void); /* a reader that fell behind a bounded window */
 
 void gauge_set(gauge_t gauge, uint64_t value);

@@ -76,9 +76,10 @@ static text_t field(const h2o_req_t *req, const h2o_token_t *token)
     return (text_t){value.base, value.len};
 }
 
-/* Gauges that are read off where they live, just before somebody looks. */
-static void refresh_gauges(const node_t *node)
+/* What is read off where it lives, just before somebody looks. */
+static void refresh_metrics(const node_t *node)
 {
+    count_variants_evicted(memory_take_variants_evicted(node->memory));
     gauge_set(GAUGE_OBJECTS, memory_objects(node->memory));
     gauge_set(GAUGE_MEMORY_BYTES, memory_bytes(node->memory));
     gauge_set(GAUGE_MEMORY_LIMIT_BYTES, memory_limit(node->memory));
@@ -97,7 +98,7 @@ static int on_request(h2o_handler_t *handler, h2o_req_t *req)
     admin_call_t **held = h2o_mem_alloc_shared(&req->pool, sizeof(call), on_request_end);
     *held = call;
     const node_t *node = worker_node(call->worker);
-    refresh_gauges(node);
+    refresh_metrics(node);
     size_t path_length = req->query_at == SIZE_MAX ? req->path.len : req->query_at;
     api_request_t request = {.method = {req->method.base, req->method.len},
                              .path = {req->path.base, path_length},

@@ -59,6 +59,19 @@ def test_as_many_fields_as_there_are(start_node, origin):
     assert not any("hit" in client.get("/a", {"X-63": "one"}).cache for _ in range(2)), "more are as good as *"
 
 
+def test_of_one_url_the_64_variants_that_came_last_are_kept(client, node, origin):
+    by_language(origin)
+    languages = [f"x-{number}" for number in range(70)]
+    for language in languages:
+        ask(client, language)
+    node.wait_metric("selvedge_objects", 64)
+    assert node.metric("selvedge_variants_evicted_total") == 6
+    assert all("hit" in ask(client, language).cache for language in languages[6:])
+    assert not any("hit" in ask(client, language).cache for language in languages[:6]), "each takes another's place"
+    node.wait_metric("selvedge_variants_evicted_total", 12)
+    node.saw(miss=76, hit=64)
+
+
 def test_field_names_in_any_case(client, origin):
     by_language(origin, "aCCept-LANGUAGE")
     ask(client, "de")

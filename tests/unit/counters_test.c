@@ -87,6 +87,7 @@ static void all_series_of_named_sites_are_there_at_zero(void **state)
         "selvedge_refused_total{reason=\"address_request_rate\"}",
         "selvedge_access_log_dropped_total",
         "selvedge_readers_cut_off_total",
+        "selvedge_variants_evicted_total",
     };
     for (size_t i = 0; i < sizeof others / sizeof *others; i++)
         assert_int_equal(value_of(others[i]), 0);
@@ -128,6 +129,7 @@ static void each_count_moves_its_own_line(void **state)
     count_guard_stopped(GUARD_HEADER_TOO_LARGE);
     count_access_log_dropped(7);
     count_reader_cut_off();
+    count_variants_evicted(3);
     assert_int_equal(value_of("selvedge_requests_total{site=\"last\",outcome=\"error\",protocol=\"h2\"}"), 1);
     assert_int_equal(value_of("selvedge_requests_total{site=\"default\",outcome=\"hit\",protocol=\"h1\"}"),
                      1);
@@ -141,6 +143,7 @@ static void each_count_moves_its_own_line(void **state)
     assert_int_equal(value_of("selvedge_guard_stopped_total{reason=\"header_too_large\"}"), 1);
     assert_int_equal(value_of("selvedge_access_log_dropped_total"), 7);
     assert_int_equal(value_of("selvedge_readers_cut_off_total"), 1);
+    assert_int_equal(value_of("selvedge_variants_evicted_total"), 3);
 }
 
 static void gauges_are_set_and_moved(void **state)

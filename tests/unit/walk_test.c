@@ -392,7 +392,9 @@ static void a_key_holds_so_many_variants(void **state)
         snprintf(line, sizeof line, "x-user: %d", i);
         store("/v", LINES(line), LINES(FRESH, "vary: x-user"), "x");
     }
-    assert_int_equal(memory_objects(world.memory), 64);
+    assert_int_equal(memory_objects(world.memory), MEMORY_VARIANTS_MAX);
+    assert_int_equal(memory_take_variants_evicted(world.memory), 200 - MEMORY_VARIANTS_MAX);
+    assert_int_equal(memory_take_variants_evicted(world.memory), 0);
     assert_int_equal(ask_and_leave("/v", LINES("x-user: 199")), WALK_HIT);
     assert_int_equal(ask_and_leave("/v", LINES("x-user: 0")), WALK_FILL);
     cache_key_t key = cache_key(TEXT("www"), TEXT("/v"));
