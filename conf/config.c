@@ -174,16 +174,18 @@ static void read_value(loading_t *loading, const setting_t *setting, const yaml_
     mistake(loading, place_of(node->start_mark), "%s", text);
 }
 
-/* What is a list of values: host names. */
+/* What is a list of values. */
 static void read_values(loading_t *loading, const setting_t *setting, const yaml_node_t *node)
 {
-    if (node->type != YAML_SEQUENCE_NODE ||
-        node->data.sequence.items.start == node->data.sequence.items.top) {
-        mistake(loading, place_of(node->start_mark), "%s %s; allowed is a list with at least one value: %s",
-                setting->name, node->type == YAML_SEQUENCE_NODE ? "is empty" : "is no list",
+    bool list = node->type == YAML_SEQUENCE_NODE, needed = setting->required;
+    if (!list || (needed && node->data.sequence.items.start == node->data.sequence.items.top)) {
+        mistake(loading, place_of(node->start_mark), "%s %s; allowed is a list%s: %s", setting->name,
+                list ? "is empty" : "is no list", needed ? " with at least one value" : "",
                 setting_type_text(setting->type));
         return;
     }
+    if (!needed)
+        setting_begin_list(setting, loading->settings, loading->item);
     for (const yaml_node_item_t *item = node->data.sequence.items.start;
          item < node->data.sequence.items.top && !is_enough(loading); item++)
         read_value(loading, setting, yaml_document_get_node(&loading->document, *item));
@@ -298,7 +300,7 @@ static void read_child(loading_t *loading, const setting_t *child, const char *p
     const char *rest = child->name + length;
     if (*rest == 0) {
         loading->seen[child - settings_table] = true;
-        if (child->type == SETTING_HOST_NAMES)
+        if (setting_is_list(child->type))
             read_values(loading, child, node);
         else
             read_value(loading, child, node);

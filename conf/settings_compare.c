@@ -42,6 +42,12 @@ static bool same_path(const char *a, const char *b)
     return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
 }
 
+/* An empty list is not none. */
+static bool same_text(text_t a, text_t b)
+{
+    return text_equal(a, b) && (a.data == NULL) == (b.data == NULL);
+}
+
 static bool same_lifetime(const http_lifetime_t *a, const http_lifetime_t *b)
 {
     return a->said == b->said && a->ms == b->ms;
@@ -86,7 +92,8 @@ bool setting_same(const setting_t *setting, const void *a, const void *b)
     case SETTING_NAME:
     case SETTING_HSTS:
     case SETTING_PATTERN:
-        return text_equal(*(const text_t *)a, *(const text_t *)b);
+    case SETTING_PARAMETERS:
+        return same_text(*(const text_t *)a, *(const text_t *)b);
     case SETTING_FIELDS:
         return same_names(a, b);
     case SETTING_SIZE:
@@ -143,6 +150,7 @@ size_t setting_size(setting_type_t type)
     case SETTING_NAME:
     case SETTING_HSTS:
     case SETTING_PATTERN:
+    case SETTING_PARAMETERS:
         return sizeof(text_t);
     case SETTING_FIELDS:
         return sizeof(http_names_t);

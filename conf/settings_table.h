@@ -26,6 +26,8 @@ typedef enum {
     SETTING_HSTS,        /* field: text_t, a policy as it is sent, empty for `off` */
     SETTING_PATTERN,     /* field: text_t, a pattern of paths in its normal form */
     SETTING_LIFETIME,    /* field: http_lifetime_t; `off` says none */
+    SETTING_PARAMETERS,  /* a list of names of parameters; field: text_t, a space between each; absent: none
+                            was given */
     SETTING_USER,        /* field: const char *, the name of a user */
     SETTING_TYPES
 } setting_type_t;
@@ -77,6 +79,10 @@ bool settings_same_rules(const settings_t *a, size_t site_a, const settings_t *b
 /* The same for a list of fields. */
 bool setting_put_fields(const char *value, settings_t *settings, http_names_t *names, char *reason,
                         size_t capacity);
+/* Is it a list of values, each of which setting_put() adds? */
+bool setting_is_list(setting_type_t type);
+/* Begins one that may be empty. */
+void setting_begin_list(const setting_t *setting, settings_t *settings, size_t item);
 /* The field itself. */
 void *setting_field(const setting_t *setting, settings_t *settings, size_t item);
 /* The whole sentence: what the setting is called there, the value unless it is a secret, and the reason. */

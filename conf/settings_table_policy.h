@@ -14,7 +14,15 @@ POLICY("negative_lifetime", lifetimes.negative, SETTING_LIFETIME, .standard = {"
      "How long a 404 or 410 is fresh where the origin says nothing of it, so that it is not asked again and again "
      "for what is not there. `off`: as an answer of which default_lifetime says nothing.",
      .maximum = 10 * YEAR_S * SECOND)
+POLICY("query.keep", query.keep, SETTING_PARAMETERS, .standard_words = "all of them", "[v, w]",
+     "The parameters of queries that count: all others are as if they were not there, for what is stored and for "
+     "what the origin is asked for. An empty list: none of them counts.")
+POLICY("query.drop", query.drop, SETTING_PARAMETERS, .standard_words = "none", "[utm_*, fbclid, gclid]",
+     "The parameters of queries that do not count, such as those that only tell where a visitor came from.")
+POLICY("query.sort", query.sort, SETTING_CHOICE, .standard = {"off"}, "on",
+     "Does it make no difference in which order parameters come? Then they are sorted by name, where they are 128 at "
+     "most. A change of these three is a purge of the site.", .choices = {"off", "on"})
 POLICY("bypass", bypass, SETTING_CHOICE, .standard = {"off"}, "on",
-     "Is nothing stored? Then each request goes to the origin by itself.",
+     "Is nothing stored? Then each request goes to the origin by itself, with its whole query.",
      .choices = {"off", "on"})
 /* clang-format on */

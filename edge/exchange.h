@@ -59,8 +59,9 @@ struct exchange {
     cache_key_t key;
     uint64_t sequence;
     int64_t ttl_ms;
-    text_t date; /* the answer's own; absent: now */
-    int64_t end; /* offset at which the answer's body, or its part, ends; -1: not known before */
+    text_t target; /* as it was asked for: normalised, its query whole */
+    text_t date;   /* the answer's own; absent: now */
+    int64_t end;   /* offset at which the answer's body, or its part, ends; -1: not known before */
 };
 
 /* Wall clock, microseconds. */

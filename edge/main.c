@@ -377,7 +377,7 @@ static bool run(process_t *process)
     start_rooms(process);
     process->server =
         server_start(&process->settings, process->sockets, &process->node, reload_newest(process->reload));
-    reload_serve(process->reload, process->server, &process->node);
+    reload_serve(process->reload, process->server, &process->node, process->publisher);
     supervisor_ready(process->node.heartbeats);
     say_ready(process);
     serve_signals(process);

@@ -6,6 +6,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "edge/reload_keys.h"
+
 enum { RELOAD_MAGIC = 0x5e1e10d };
 
 typedef struct taking taking_t;
@@ -26,6 +28,8 @@ struct reload {
     /* The main thread's. */
     server_t *server;
     node_t *node;
+    publisher_t *publisher; /* NULL once nobody is served any more */
+    reload_keys_t *keys;
     configuration_t *newest; /* a reference */
     /* Under the lock. */
     pthread_mutex_t lock;
@@ -43,6 +47,8 @@ struct taking {
     handover_offer_t offer;
     const char *file;                     /* the configuration's own; NULL: none */
     json_t *changed, *restart, *mistakes; /* lists of texts */
+    text_t *sites;                        /* the names of those with other keys */
+    size_t site_count;
 };
 
 /* --- What is told --- */
@@ -141,6 +147,7 @@ static void conclude(taking_t *taking, bool in_force)
     json_decref(taking->changed);
     json_decref(taking->restart);
     json_decref(taking->mistakes);
+    free(taking->sites);
     free(taking);
 }
 
@@ -157,6 +164,15 @@ static void on_in_force(void *context)
     MUST(pthread_kill(reload->main, SIGHUP) == 0);
 }
 
+/* What workers that had not switched yet stored, and were told of purges. */
+static void purge_again(taking_t *taking)
+{
+    char error[RELOAD_KEYS_ERROR_MAX];
+    if (taking->reload->publisher != NULL &&
+        !reload_keys_purge(taking->sites, taking->site_count, taking->reload->publisher, error))
+        fprintf(stderr, "selvedge: sites whose keys have changed could not be purged again: %s\n", error);
+}
+
 static void conclude_those_in_force(reload_t *reload)
 {
     pthread_mutex_lock(&reload->lock);
@@ -166,6 +182,7 @@ static void conclude_those_in_force(reload_t *reload)
     pthread_mutex_unlock(&reload->lock);
     while (taking != NULL) {
         taking_t *next = taking->next;
+        purge_again(taking);
         conclude(taking, true);
         taking = next;
     }
@@ -268,6 +285,21 @@ static void apply(const reload_t *reload, const settings_t *settings)
     memory_set_max_object(reload->node->memory, settings->max_object_bytes);
 }
 
+/* Of the sites with other keys nothing that is stored is used with those. False: that could not be made sure.
+ */
+static bool purge_changed(reload_t *reload, const configuration_t *made, taking_t *taking)
+{
+    char error[RELOAD_KEYS_ERROR_MAX], text[RELOAD_KEYS_ERROR_MAX + 128];
+    taking->sites = reload_keys_changed(reload->keys, made->sites, &taking->site_count);
+    if (reload_keys_purge(taking->sites, taking->site_count, reload->publisher, error)) {
+        reload_keys_note(reload->keys, made->sites);
+        return true;
+    }
+    snprintf(text, sizeof text, "the purge of sites whose keys change could not be kept: %s", error);
+    add(taking->mistakes, text);
+    return false;
+}
+
 static void take(reload_t *reload, const handover_offer_t *offer)
 {
     taking_t *taking = taking_new(reload);
@@ -275,6 +307,8 @@ static void take(reload_t *reload, const handover_offer_t *offer)
     configuration_t *made = read_configuration(reload, offer->fd, taking);
     if (offer->fd >= 0)
         close(offer->fd);
+    if (made != NULL && !purge_changed(reload, made, taking))
+        configuration_unref(&made);
     if (made == NULL) {
         conclude(taking, false);
         return;
@@ -294,11 +328,13 @@ void reload_take(reload_t *reload)
         take(reload, &offer);
 }
 
-void reload_serve(reload_t *reload, server_t *server, node_t *node)
+void reload_serve(reload_t *reload, server_t *server, node_t *node, publisher_t *publisher)
 {
     MUST_BE(reload, RELOAD_MAGIC);
     reload->server = server;
     reload->node = node;
+    reload->publisher = publisher;
+    reload_keys_note(reload->keys, reload->newest->sites);
 }
 
 configuration_t *reload_newest(const reload_t *reload)
@@ -338,6 +374,7 @@ void reload_stop(reload_t *reload)
 {
     MUST_BE(reload, RELOAD_MAGIC);
     conclude_those_in_force(reload);
+    reload->publisher = NULL;
     pthread_mutex_lock(&reload->lock);
     asker_t *asker = reload->askers;
     reload->askers = NULL;
@@ -382,6 +419,7 @@ reload_t *reload_new(const reload_config_t *config)
     reload->magic = RELOAD_MAGIC;
     reload->config = *config;
     reload->main = pthread_self();
+    reload->keys = reload_keys_new();
     reload->last_in_force = &reload->in_force;
     MUST(pthread_mutex_init(&reload->lock, NULL) == 0);
     taking_t *taking = taking_new(reload);
@@ -405,6 +443,7 @@ void reload_free(reload_t **pointer)
     conclude_those_in_force(reload); /* the last that the workers took before they ended */
     if (reload->newest != NULL)
         configuration_unref(&reload->newest);
+    reload_keys_free(&reload->keys);
     pthread_mutex_destroy(&reload->lock);
     free(reload);
 }

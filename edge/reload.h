@@ -2,8 +2,8 @@
  *
  * What the parent gathered is read, checked and made into a configuration by the main thread; nothing of it
  * is used unless all of it is right. Then each worker switches in its own loop; requests and fills that have
- * begun end by the one they began with. What came of it the main thread says on stderr, to those who asked over the admin
- * API, and to the parent. */
+ * begun end by the one they began with. A site of which that changes the keys is purged. What came of it the
+ * main thread says on stderr, to those who asked over the admin API, and to the parent. */
 #ifndef SELVEDGE_EDGE_RELOAD_H
 #define SELVEDGE_EDGE_RELOAD_H
 
@@ -29,8 +29,9 @@ void reload_free(reload_t **reload);
 /* The newest: good until the next reload_take(). */
 configuration_t *reload_newest(const reload_t *reload);
 /* Once there is a server; before it, nothing is taken. */
-void reload_serve(reload_t *reload, server_t *server, node_t *node);
-/* The parent has handed something over, or the workers have taken what it had: SIGHUP. Says what came of it. */
+void reload_serve(reload_t *reload, server_t *server, node_t *node, publisher_t *publisher);
+/* The parent has handed something over, or the workers have taken what it had: SIGHUP. Says what came of it.
+ */
 void reload_take(reload_t *reload);
 
 /* Whoever still waits for an answer gets one, and nothing is taken any more. */

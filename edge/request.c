@@ -111,6 +111,17 @@ static object_failure_t refuse_fill(exchange_t *exchange)
 }
 
 /* What may not begin fails, and whoever waits for it sees that. */
+static text_t key_target(const void *site, text_t target, char *room)
+{
+    return site_key_target(site, target, room);
+}
+
+/* Then the answer may depend on nothing that the key does not hold. */
+static bool may_store(const exchange_t *exchange)
+{
+    return exchange->is_get && !exchange->policy->bypass;
+}
+
 static void start_fill(exchange_t *exchange, walk_step_t *step, http_fields_t fields)
 {
     const node_t *node = worker_node(exchange->worker);
@@ -118,6 +129,9 @@ static void start_fill(exchange_t *exchange, walk_step_t *step, http_fields_t fi
         .memory = node->memory,
         .method = exchange->is_get ? TEXT("GET") : text_from(exchange->req->method),
         .key = exchange->key,
+        .target = may_store(exchange) ? exchange->key.target : exchange->target,
+        .key_target = key_target,
+        .key_context = exchange->site,
         .origin = {exchange_is_secure(exchange), text_from(exchange->req->input.authority)},
         .site = exchange->site->number,
         .policy = exchange->policy,
@@ -341,7 +355,7 @@ static bool is(h2o_iovec_t bytes, text_t text)
     return text_equal(text_from(bytes), text);
 }
 
-/* Normalises the target; false after it was refused. */
+/* Makes the target what the key has of it; false after it was refused. */
 static bool find_target(exchange_t *exchange, text_t *target)
 {
     h2o_req_t *req = exchange->req;
@@ -361,7 +375,11 @@ static bool find_target(exchange_t *exchange, text_t *target)
         memcpy(kept, small, target->length);
         target->data = kept;
     }
+    exchange->target = *target;
     exchange->policy = site_policy(exchange->site, *target);
+    if (!http_query_is_plain(&exchange->policy->query))
+        *target = http_query_apply(&exchange->policy->query, *target,
+                                   h2o_mem_alloc_pool(&req->pool, target->length));
     return true;
 }
 
@@ -405,10 +423,9 @@ static void decide(exchange_t *exchange)
     exchange->waiter = waiter_new(exchange);
     exchange->reader = &exchange->waiter->reader;
     walk_t walk = walk_of(exchange, fields, exchange->started_us);
-    bool cached = exchange->is_get && !exchange->policy->bypass;
-    walk_step_t step =
-        cached ? walk_begin(&walk, exchange->reader)
-               : walk_private(&walk, exchange->reader, exchange->is_get ? FORWARD_BYPASS : FORWARD_METHOD);
+    walk_step_t step = may_store(exchange) ? walk_begin(&walk, exchange->reader)
+                                           : walk_private(&walk, exchange->reader,
+                                                          exchange->is_get ? FORWARD_BYPASS : FORWARD_METHOD);
     take_step(exchange, &step, fields);
 }
 

@@ -14,6 +14,9 @@ struct fill {
     object_t *object; /* references */
     object_t *base;
     cache_key_t key;
+    text_t target;
+    text_t (*key_target)(const void *context, text_t target, char *room);
+    const void *key_context;
     http_origin_t origin;
     unsigned site;
     http_policy_t policy;
@@ -47,8 +50,8 @@ static text_t copy_text(char **at, text_t text)
 
 static size_t bytes_of(const fill_request_t *request)
 {
-    size_t bytes = request->method.length + request->key.target.length + request->origin.authority.length +
-                   request->body.length;
+    size_t bytes = request->method.length + request->key.target.length + request->target.length +
+                   request->origin.authority.length + request->body.length;
     for (size_t i = 0; i < request->fields.count; i++)
         bytes += request->fields.at[i].name.length + request->fields.at[i].value.length;
     return bytes;
@@ -95,6 +98,9 @@ fill_t *fill_new(const fill_request_t *request)
     fill->on_over = request->on_over;
     fill->on_over_context = request->on_over_context;
     fill->worth_bytes = request->worth_bytes;
+    fill->target = request->target.data != NULL ? copy_text(&at, request->target) : fill->key.target;
+    fill->key_target = request->key_target;
+    fill->key_context = request->key_context;
     return fill;
 }
 
@@ -128,7 +134,7 @@ text_t fill_method(const fill_t *fill)
 
 text_t fill_target(const fill_t *fill)
 {
-    return fill->key.target;
+    return fill->target;
 }
 
 http_fields_t fill_fields(const fill_t *fill)
@@ -402,12 +408,14 @@ static bool is_safe(const fill_t *fill)
  * forgotten. */
 static void invalidate_named(fill_t *fill, http_fields_t fields, text_t name)
 {
-    char buffer[URL_NORMAL_MAX(NAMED_MAX)];
+    char buffer[URL_NORMAL_MAX(NAMED_MAX)], room[URL_NORMAL_MAX(NAMED_MAX)];
     text_t target;
     const http_field_t *field = http_fields_find(fields, name);
     if (field == NULL || field->value.length > NAMED_MAX ||
-        !http_reference_target(&fill->origin, fill->key.target, field->value, buffer, sizeof buffer, &target))
+        !http_reference_target(&fill->origin, fill->target, field->value, buffer, sizeof buffer, &target))
         return;
+    if (fill->key_target != NULL)
+        target = fill->key_target(fill->key_context, target, room);
     cache_key_t key = cache_key(fill->key.site, target);
     memory_invalidate(fill->memory, &key);
 }

@@ -15,8 +15,12 @@ typedef struct fill fill_t;
 
 typedef struct {
     memory_t *memory;
-    text_t method;               /* "GET" for everything that may be stored */
-    cache_key_t key;             /* its target is copied */
+    text_t method;   /* "GET" for everything that may be stored */
+    cache_key_t key; /* its target is copied */
+    text_t target;   /* what the origin is asked for; copied; absent: the key's */
+    /* What keys of that site have of a normalised target, as long as that at most; or NULL: all of it. */
+    text_t (*key_target)(const void *context, text_t target, char *room);
+    const void *key_context;     /* lives until the fill has ended */
     http_origin_t origin;        /* of the URL that the client asked for; copied */
     unsigned site;               /* the number of the site whose origin is asked, for the counters */
     const http_policy_t *policy; /* that site's; copied; NULL: it decides nothing */

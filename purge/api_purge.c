@@ -4,6 +4,7 @@
 
 #include "edge/http/url.h"
 #include "edge/observe/counters.h"
+#include "edge/sites/policy.h"
 
 #define PURGE_MAGIC 0x9026e001u
 
@@ -115,8 +116,8 @@ static bool check_amount(const wish_t *wish, api_answer_t *refusal)
     return false;
 }
 
-/* The site and the target that a request for this URL would have. Writes at most URL_NORMAL_MAX bytes of
- * *room and moves it on. */
+/* The site and the target that the key of a request for this URL would have. Writes at most twice
+ * URL_NORMAL_MAX bytes of *room and moves it on. */
 static bool read_url(json_t *url, size_t index, const sites_t *sites, char **room, ledger_rule_t *rule,
                      api_answer_t *refusal)
 {
@@ -137,6 +138,9 @@ static bool read_url(json_t *url, size_t index, const sites_t *sites, char **roo
     const site_t *site = wrong == URL_OK ? sites_of_url(sites, &parts) : NULL;
     if (site != NULL) {
         rule->site = site->cache.name;
+        size_t length = rule->target.length;
+        rule->target = site_key_target(site, rule->target, *room);
+        *room += length;
         return true;
     }
     *refusal = api_answer_error(wrong == URL_OK ? API_UNKNOWN_SITE : API_BAD_URL, field, "%s: '%.300s%s' %s",
@@ -150,7 +154,7 @@ static bool read_urls(api_purge_t *purge, const wish_t *wish, const sites_t *sit
 {
     size_t index, room_needed = 0;
     json_t *url;
-    json_array_foreach(wish->urls, index, url) room_needed += URL_NORMAL_MAX(json_string_length(url));
+    json_array_foreach(wish->urls, index, url) room_needed += 2 * URL_NORMAL_MAX(json_string_length(url));
     char *room = purge->normal = must_alloc(room_needed + 1);
     json_array_foreach(wish->urls, index, url)
     {

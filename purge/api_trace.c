@@ -1,6 +1,7 @@
 #include "purge/api_trace.h"
 
 #include "edge/http/url.h"
+#include "edge/sites/policy.h"
 
 /* -1: not a hexadecimal digit. */
 static int hex(char digit)
@@ -39,7 +40,7 @@ static bool read_url(text_t query, char *room, text_t *url)
            decode((text_t){query.data + name.length, query.length - name.length}, room, url);
 }
 
-/* The site and the target that a request for the URL would have. */
+/* The site and the target that the key of a request for the URL would have. */
 static bool find(text_t url, const sites_t *sites, char *room, api_trace_t *trace, api_answer_t *refusal)
 {
     url_parts_t parts;
@@ -51,17 +52,21 @@ static bool find(text_t url, const sites_t *sites, char *room, api_trace_t *trac
         return false;
     }
     trace->site = sites_of_url(sites, &parts);
-    if (trace->site == NULL)
+    if (trace->site != NULL)
+        trace->target =
+            site_key_target(trace->site, trace->target, room + URL_NORMAL_MAX(parts.target.length));
+    else
         *refusal = api_answer_error(API_UNKNOWN_SITE, "url", "the URL has a host that no site here has");
     return trace->site != NULL;
 }
 
-/* The room is for the URL, decoded, and for its target, normalised, which may be a part of the former. */
+/* The room is for the URL, decoded, for its target, normalised, which may be a part of the former, and for
+ * what the key has of that. */
 bool api_trace_read(text_t query, const sites_t *sites, api_trace_t *trace, api_answer_t *refusal)
 {
     text_t url;
     bool good = false;
-    *trace = (api_trace_t){.room = must_alloc(query.length + URL_NORMAL_MAX(query.length))};
+    *trace = (api_trace_t){.room = must_alloc(query.length + 2 * URL_NORMAL_MAX(query.length))};
     if (!read_url(query, trace->room, &url))
         *refusal =
             api_answer_error(API_BAD_VALUE, "url", "say which URL: /v1/trace?url=URL, percent-encoded");

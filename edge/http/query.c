@@ -32,7 +32,8 @@ static bool has(text_t list, text_t name)
 static bool stays(const http_query_t *query, text_t parameter)
 {
     text_t name = name_of(parameter);
-    return parameter.length > 0 && (!query->keeps || has(query->keep, name)) && !has(query->drop, name);
+    return parameter.length > 0 && (query->keep.data == NULL || has(query->keep, name)) &&
+           !has(query->drop, name);
 }
 
 static int compare(text_t a, text_t b)
@@ -78,7 +79,7 @@ static size_t put_all(const http_query_t *query, text_t rest, char **at, text_t 
 
 bool http_query_is_plain(const http_query_t *query)
 {
-    return !query->keeps && query->drop.length == 0 && !query->sort;
+    return query->keep.data == NULL && query->drop.length == 0 && !query->sort;
 }
 
 text_t http_query_apply(const http_query_t *query, text_t target, char *buffer)

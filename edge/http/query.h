@@ -11,8 +11,7 @@
 /* All zero: queries stay as they are. The lists are names with a space between each; a star in one stands for
  * any bytes. */
 typedef struct {
-    bool keeps; /* only what is in `keep` stays, which may be nothing */
-    text_t keep;
+    text_t keep; /* only this stays, which may be nothing; absent: all */
     text_t drop; /* this goes, even where it is in `keep` */
     bool sort;   /* by name; those of one name stay in their order */
 } http_query_t;

@@ -2,6 +2,8 @@
 
 #include "edge/http/pattern.h"
 
+#include <xxhash.h>
+
 static text_t path_of(text_t target)
 {
     const char *mark = memchr(target.data, '?', target.length);
@@ -17,4 +19,49 @@ const http_policy_t *site_policy(const site_t *site, text_t target)
         if (http_pattern_matches(site->rules[i].path, path))
             return &site->rules[i].policy;
     return &site->settings->policy;
+}
+
+text_t site_key_target(const site_t *site, text_t target, char *room)
+{
+    return http_query_apply(&site_policy(site, target)->query, target, room);
+}
+
+static void sign_text(XXH3_state_t *state, text_t text)
+{
+    uint64_t length = text.data != NULL ? text.length : UINT64_MAX;
+    XXH3_64bits_update(state, &length, sizeof length);
+    XXH3_64bits_update(state, text.data, text.length);
+}
+
+static void sign_query(XXH3_state_t *state, const http_query_t *query)
+{
+    sign_text(state, query->keep);
+    sign_text(state, query->drop);
+    XXH3_64bits_update(state, &query->sort, sizeof query->sort);
+}
+
+static bool same_query(const http_query_t *a, const http_query_t *b)
+{
+    return (a->keep.data == NULL) == (b->keep.data == NULL) && text_equal(a->keep, b->keep) &&
+           text_equal(a->drop, b->drop) && a->sort == b->sort;
+}
+
+/* Rules count where one of them has another query than the site. */
+uint64_t site_keys_signature(const site_t *site)
+{
+    XXH3_state_t *state = XXH3_createState();
+    MUST(state != NULL);
+    XXH3_64bits_reset(state);
+    const http_query_t *own = &site->settings->policy.query;
+    bool differ = false;
+    sign_query(state, own);
+    for (size_t i = 0; i < site->rule_count; i++)
+        differ = differ || !same_query(own, &site->rules[i].policy.query);
+    for (size_t i = 0; differ && i < site->rule_count; i++) {
+        sign_text(state, site->rules[i].path);
+        sign_query(state, &site->rules[i].policy.query);
+    }
+    uint64_t signature = XXH3_64bits_digest(state);
+    XXH3_freeState(state);
+    return signature;
 }

@@ -7,4 +7,12 @@
 /* target: normalised. Lives as long as the site. */
 const http_policy_t *site_policy(const site_t *site, text_t target);
 
+/* What the site's keys have of a normalised target, for all who name keys. room: for as many bytes; the
+ * answer lies in it, or is the target itself. */
+text_t site_key_target(const site_t *site, text_t target, char *room);
+
+/* The same for any two policies by which every target has the same in its key, and next to never for others.
+ */
+uint64_t site_keys_signature(const site_t *site);
+
 #endif

@@ -89,6 +89,16 @@ const site_t *sites_named(const sites_t *sites, text_t name)
     return NULL;
 }
 
+size_t sites_count(const sites_t *sites)
+{
+    return sites->settings->site_count;
+}
+
+const site_t *sites_at(const sites_t *sites, size_t place)
+{
+    return &sites->sites[place];
+}
+
 text_t site_client_field(const settings_site_t *site)
 {
     switch ((client_address_t)site->client_address) {

@@ -30,6 +30,9 @@ const site_t *sites_named(const sites_t *sites, text_t name);
 const site_t *sites_only(const sites_t *sites);
 /* The name of the field that tells the origin the client's address; absent: it is not told. */
 text_t site_client_field(const settings_site_t *site);
+/* All of them, in the order of the settings. */
+size_t sites_count(const sites_t *sites);
+const site_t *sites_at(const sites_t *sites, size_t place);
 /* The names of all, for a message. */
 void sites_describe(const sites_t *sites, char *text, size_t capacity);
 

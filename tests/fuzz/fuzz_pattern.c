@@ -118,7 +118,8 @@ static void check_query(const http_query_t *query, text_t target)
     text_t left = http_query_apply(query, target, buffer);
     MUST(left.length > 0 && left.length <= target.length);
     MUST(text_equal(left, http_query_apply(query, left, second)));
-    if (!query->keeps && query->drop.length == 0 && memmem(target.data, target.length, "&&", 2) == NULL)
+    if (query->keep.data == NULL && query->drop.length == 0 &&
+        memmem(target.data, target.length, "&&", 2) == NULL)
         MUST(left.length + 2 >= target.length);
     free(second);
     free(buffer);
@@ -137,9 +138,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         text_t path =
             copy_of((text_t){exact.data, mark != NULL ? (size_t)(mark - exact.data) : exact.length});
         check_pattern(pattern, path);
-        for (int i = 0; i < 8; i++) {
-            http_query_t query = {.keeps = i & 1, .sort = i & 2};
-            *(i & 4 ? &query.drop : &query.keep) = names;
+        for (int i = 0; i < 4; i++) {
+            http_query_t query = {.sort = i & 1};
+            *(i & 2 ? &query.drop : &query.keep) = names;
             check_query(&query, exact);
         }
         drop(path);

@@ -479,6 +479,21 @@ static void a_trace_asks_about_the_target_of_a_request(void **state)
     assert_string_equal(traced(text_of(query)), expected);
 }
 
+/* As requests do, and in memory that a sanitizer watches: all bytes of a query may change their place. */
+static void urls_lose_what_their_sites_keys_have_not(void **state)
+{
+    (void)state;
+    settings.sites[0].policy.query = (http_query_t){.drop = TEXT("utm_*"), .sort = true};
+    post(TEXT("{\"urls\":[\"http://e/a?utm_x=1&b=2\",\"http://e/%7E|?b&utm_x&a\",\"http://e/?utm_y\"]}"));
+    assert_rule(0, RULE_URL, false, "/a?b=2");
+    assert_rule(1, RULE_URL, false, "/~%7C?a&b");
+    assert_rule(2, RULE_URL, false, "/");
+    finish(12, NULL);
+    assert_string_equal(traced(TEXT("url=http://e/%257e|?b%26utm_x%26a")), "/~%7C?a&b");
+    assert_string_equal(traced(TEXT("url=http://e/|?utm_x")), "/%7C");
+    settings.sites[0].policy.query = (http_query_t){.sort = false};
+}
+
 static void a_trace_of_anything_else_is_refused(void **state)
 {
     (void)state;
@@ -721,6 +736,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(urls_become_rules_in_the_form_that_requests_have, start, stop),
+        cmocka_unit_test_setup_teardown(urls_lose_what_their_sites_keys_have_not, start, stop),
         cmocka_unit_test_setup_teardown(every_purge_has_its_own_id, start, stop),
         cmocka_unit_test_setup_teardown(all_kinds_go_together_hard_or_soft, start, stop),
         cmocka_unit_test_setup_teardown(rules_are_counted_when_they_are_in_force, start, stop),

@@ -96,6 +96,19 @@ static void a_rule_says_what_it_says_and_leaves_the_rest_to_the_site(void **stat
     drop(settings);
 }
 
+static void lists_are_a_rules_own_even_when_they_are_empty(void **state)
+{
+    (void)state;
+    settings_t *settings = take("query: {keep: [v, 'w*'], drop: [x]}, rules: [{path: /a, query: {keep: []}}, "
+                                "{path: /b, query: {drop: [y, z]}}]");
+    const http_query_t *site = &settings->sites[0].policy.query;
+    const http_query_t *a = &settings->rules[0].policy.query, *b = &settings->rules[1].policy.query;
+    assert_true(text_equal(site->keep, TEXT("v w*")) && text_equal(site->drop, TEXT("x")));
+    assert_true(a->keep.data != NULL && a->keep.length == 0 && text_equal(a->drop, TEXT("x")));
+    assert_true(text_equal(b->keep, TEXT("v w*")) && text_equal(b->drop, TEXT("y z")));
+    drop(settings);
+}
+
 static void rules_belong_to_their_site(void **state)
 {
     (void)state;
@@ -133,7 +146,7 @@ static void mistakes_are_told_with_their_place(void **state)
            "2:69: sites[].negative_lifetime 315360001: too large; allowed is 0 to 315360000\n");
     refuse("rules: [{path: /a, lifetme: 1}]",
            "2:69: 'lifetme' is not a key of sites[].rules[]; allowed are path, default_lifetime, lifetime, "
-           "negative_lifetime, bypass; did you mean lifetime?\n");
+           "negative_lifetime, query, bypass; did you mean lifetime?\n");
 }
 
 static void rules_without_end_are_told(void **state)
@@ -171,6 +184,7 @@ static void what_has_changed_is_told(void **state)
     compare(RULES, "rules: [{path: /a, lifetime: 1}]", "sites[a].rules\n");
     compare("bypass: off", RULES, "sites[a].rules\n");
     compare(RULES, RULES ", lifetime: 9", "sites[a].lifetime\n");
+    compare("query: {keep: []}", "query: {drop: []}", "sites[a].query.keep\nsites[a].query.drop\n");
     compare("lifetime: 0", "lifetime: off", "sites[a].lifetime\n");
 }
 
@@ -178,6 +192,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_rule_says_what_it_says_and_leaves_the_rest_to_the_site),
+        cmocka_unit_test(lists_are_a_rules_own_even_when_they_are_empty),
         cmocka_unit_test(rules_belong_to_their_site),
         cmocka_unit_test(mistakes_are_told_with_their_place),
         cmocka_unit_test(rules_without_end_are_told),

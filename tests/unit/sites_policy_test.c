@@ -47,10 +47,74 @@ static void the_first_that_matches(void **state)
     sites_free(&sites);
 }
 
+static void keys_have_what_the_policy_of_the_path_leaves(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *target, *key;
+    } rows[] = {{"/a?v=1&w=2", "/a?w=2"}, {"/b?v=1&w=2", "/b?v=1"}, {"/b?w=2", "/b"}, {"/a", "/a"}};
+    memset(&settings, 0, sizeof settings);
+    settings.site_count = settings.rule_count = 1;
+    settings.sites[0].name = TEXT("one");
+    settings.sites[0].policy.query.drop = TEXT("v");
+    settings.rules[0] = (settings_rule_t){.path = TEXT("/b"), .policy.query.keep = TEXT("v")};
+    sites_t *sites = sites_new(&settings);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        char room[16];
+        text_t key = site_key_target(sites_at(sites, 0), text_of(rows[i].target), room);
+        assert_int_equal(key.length, strlen(rows[i].key));
+        assert_memory_equal(key.data, rows[i].key, key.length);
+    }
+    sites_free(&sites);
+}
+
+static uint64_t signature(http_query_t own, size_t count, const settings_rule_t *rules)
+{
+    memset(&settings, 0, sizeof settings);
+    settings.site_count = 1;
+    settings.sites[0].name = TEXT("one");
+    settings.sites[0].policy.query = own;
+    settings.sites[0].policy.bypass = count > 0; /* which says nothing of keys */
+    settings.rule_count = count;
+    if (count > 0)
+        memcpy(settings.rules, rules, count * sizeof *rules);
+    sites_t *sites = sites_new(&settings);
+    uint64_t signed_as = site_keys_signature(sites_at(sites, 0));
+    sites_free(&sites);
+    return signed_as;
+}
+
+static void other_keys_have_another_signature(void **state)
+{
+    (void)state;
+    const http_query_t plain = {.sort = false}, dropping = {.drop = TEXT("a")};
+    const http_query_t others[] = {{.sort = true},        {.keep = TEXT("")},
+                                   {.keep = TEXT("a")},   {.drop = TEXT("a")},
+                                   {.drop = TEXT("a b")}, {.drop = TEXT("b"), .keep = TEXT("a")}};
+    settings_rule_t *rules = must_calloc(2, sizeof *rules);
+    rules[0].path = TEXT("/a");
+    rules[1].path = TEXT("/b");
+    uint64_t first = signature(plain, 0, NULL);
+    assert_int_equal(signature(plain, 2, rules), first);
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        assert_int_not_equal(signature(others[i], 0, NULL), first);
+        for (size_t j = 0; j < i; j++)
+            assert_int_not_equal(signature(others[i], 0, NULL), signature(others[j], 0, NULL));
+    }
+    rules[0].policy.query = dropping;
+    uint64_t of_rules = signature(plain, 2, rules);
+    assert_int_not_equal(of_rules, first);
+    rules[0].path = TEXT("/c");
+    assert_int_not_equal(signature(plain, 2, rules), of_rules);
+    free(rules);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_first_that_matches),
+        cmocka_unit_test(keys_have_what_the_policy_of_the_path_leaves),
+        cmocka_unit_test(other_keys_have_another_signature),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
