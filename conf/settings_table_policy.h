@@ -14,6 +14,16 @@ POLICY("negative_lifetime", lifetimes.negative, SETTING_LIFETIME, .standard = {"
      "How long a 404 or 410 is fresh where the origin says nothing of it, so that it is not asked again and again "
      "for what is not there. `off`: as an answer of which default_lifetime says nothing.",
      .maximum = 10 * YEAR_S * SECOND)
+POLICY("stale_while_revalidate", stale.while_revalidate_ms, SETTING_SECONDS, .standard = {"0"}, "60",
+     "How long after its lifetime an answer may still be used while the origin is asked for a newer one in the "
+     "background, where it does not say so itself (stale-while-revalidate in Cache-Control). What must be revalidated "
+     "(must-revalidate, proxy-revalidate, s-maxage, no-cache) is never used stale.",
+     .maximum = YEAR_S * SECOND)
+POLICY("stale_if_error", stale.if_error_ms, SETTING_SECONDS, .standard = {"86400"}, "3600",
+     "How long after its lifetime an answer may still be used when the origin cannot be reached, breaks off, takes too "
+     "long, or answers 500, 502, 503 or 504, where it does not say so itself (stale-if-error in Cache-Control). What "
+     "must be revalidated is never used stale.",
+     .maximum = YEAR_S * SECOND)
 POLICY("query.keep", query.keep, SETTING_PARAMETERS, .standard_words = "all of them", "[v, w]",
      "The parameters of queries that count: all others are as if they were not there, for what is stored and for "
      "what the origin is asked for. An empty list: none of them counts.")

@@ -48,9 +48,10 @@ struct exchange {
     h2o_iovec_t note;                  /* by which the log finds the exchange of a request */
     walk_kind_t kind;
     forward_t forward;
+    http_use_t use;         /* why it is answered with what is stored, though that is stale */
     unsigned steps;         /* how often it had to begin again */
     uint64_t handed_ms;     /* the loop's clock: when the library was last given of the answer */
-    const char *detail;     /* for Cache-Status of refusals */
+    const char *detail;     /* for Cache-Status of refusals; of a stale answer: how the origin failed */
     unsigned retry_seconds; /* for the refusal of its own fill; 0: not known */
     /* All above starts as zero; what follows is set before it is read. */
     object_reader_t hit;

@@ -40,7 +40,7 @@ static text_t field(const h2o_req_t *req, const h2o_token_t *token)
 
 static const char *tier_of(const exchange_t *exchange)
 {
-    if (exchange->outcome == OUTCOME_HIT)
+    if (exchange->outcome == OUTCOME_HIT || exchange->outcome == OUTCOME_STALE)
         return "memory";
     return exchange->origin_status != 0 ? "origin" : "";
 }

@@ -51,6 +51,39 @@ static void on_over(void *context, uint64_t wasted)
     free(owner);
 }
 
+/* Fills in the background, of all clients: what is stale and asked for all at once does not take every
+ * connection to the origins. */
+enum { BACKGROUND_MAX = 128 };
+static _Atomic unsigned in_background;
+
+static void on_background_end(void *context)
+{
+    (void)context;
+    atomic_fetch_sub_explicit(&in_background, 1, memory_order_relaxed);
+}
+
+static void on_background_over(void *context, uint64_t wasted)
+{
+    owner_t *owner = context;
+    if (wasted > 0)
+        waste_add(owner->of_key, owner->key, wasted, now_us());
+    free(owner);
+}
+
+bool fill_owner_begin_background(const exchange_t *exchange, fill_request_t *request)
+{
+    if (atomic_fetch_add_explicit(&in_background, 1, memory_order_relaxed) >= BACKGROUND_MAX) {
+        on_background_end(NULL);
+        return false;
+    }
+    owner_t *owner = must_alloc(sizeof *owner);
+    *owner = owner_of(exchange);
+    request->on_end = on_background_end;
+    request->on_over = on_background_over;
+    request->on_over_context = owner;
+    return true;
+}
+
 bool fill_owner_begin(const exchange_t *exchange, fill_request_t *request)
 {
     guard_fills_t *slot = guard_fill_begin(exchange->req);

@@ -13,4 +13,9 @@ refusal_t fill_owner_judge(const exchange_t *exchange, unsigned *seconds);
  * when nobody waits for it any more. False: its connection has too many fills in flight. */
 bool fill_owner_begin(const exchange_t *exchange, fill_request_t *request);
 
+/* The same for a fill in the background, which no client waits for: it has no place among its connection's,
+ * but among all that are in the background, and what it throws away is the key's alone. False: there are too
+ * many. */
+bool fill_owner_begin_background(const exchange_t *exchange, fill_request_t *request);
+
 #endif

@@ -110,6 +110,20 @@ static object_failure_t refuse_fill(exchange_t *exchange)
     return (object_failure_t){0, NULL};
 }
 
+/* Has the fill's owner noted in its request; else why it may not begin. */
+static object_failure_t begin_owned(exchange_t *exchange, fill_request_t *request)
+{
+    object_failure_t failure = refuse_fill(exchange);
+    if (failure.detail != NULL)
+        return failure;
+    /* Who reads along with what nobody waited for asks again. */
+    if (request->background && !fill_owner_begin_background(exchange, request))
+        return (object_failure_t){429, "too_many_fills"};
+    if (!request->background && !fill_owner_begin(exchange, request))
+        return (object_failure_t){503, "too_many_fills"};
+    return failure;
+}
+
 /* What may not begin fails, and whoever waits for it sees that. */
 static text_t key_target(const void *site, text_t target, char *room)
 {
@@ -125,6 +139,7 @@ static bool may_store(const exchange_t *exchange)
 static void start_fill(exchange_t *exchange, walk_step_t *step, http_fields_t fields)
 {
     const node_t *node = worker_node(exchange->worker);
+    bool background = step->background != NULL;
     fill_request_t request = {
         .memory = node->memory,
         .method = exchange->is_get ? TEXT("GET") : text_from(exchange->req->method),
@@ -137,14 +152,15 @@ static void start_fill(exchange_t *exchange, walk_step_t *step, http_fields_t fi
         .policy = exchange->policy,
         .fields = fields,
         .body = text_from(exchange->req->entity),
-        .object = exchange->reader->object,
+        .object = background ? step->background : exchange->reader->object,
         .base = step->base,
-        .indexed = step->kind == WALK_FILL,
+        .stale = step->stale,
+        .stale_until_ms = step->stale_until_ms,
+        .indexed = background || step->kind == WALK_FILL,
+        .background = background,
         .ranged = exchange->is_ranged};
-    step->base = NULL;
-    object_failure_t failure = refuse_fill(exchange);
-    if (failure.detail == NULL && !fill_owner_begin(exchange, &request))
-        failure = (object_failure_t){503, "too_many_fills"};
+    step->base = step->stale = NULL;
+    object_failure_t failure = begin_owned(exchange, &request);
     fill_t *fill = fill_new(&request);
     if (failure.detail == NULL) {
         puller_submit(node->puller, &fill, exchange->term->configuration, exchange->site->settings);
@@ -168,20 +184,30 @@ static void keep_hit(exchange_t *exchange)
     exchange->waiter = NULL;
 }
 
+/* The answer is what is stored. What it needs of the origin goes on without it: it may end within this. */
+static void take_hit(exchange_t *exchange, walk_step_t *step, http_fields_t fields)
+{
+    exchange->use = step->use;
+    exchange->outcome = step->use == HTTP_FRESH ? OUTCOME_HIT : OUTCOME_STALE;
+    if (step->background != NULL) {
+        start_fill(exchange, step, fields);
+        object_unref(&step->background);
+    }
+    keep_hit(exchange);
+    respond_object(exchange, fields);
+}
+
 /* Answers, waits or begins a fill, as the step says. */
 static void take_step(exchange_t *exchange, walk_step_t *step, http_fields_t fields)
 {
     exchange->kind = step->kind;
     exchange->forward = step->forward;
     exchange->ttl_ms = step->ttl_ms;
-    exchange->outcome = step->kind == WALK_HIT    ? OUTCOME_HIT
-                        : step->kind == WALK_PASS ? OUTCOME_PASS
-                                                  : OUTCOME_MISS;
     if (step->kind == WALK_HIT) {
-        keep_hit(exchange);
-        respond_object(exchange, fields);
+        take_hit(exchange, step, fields);
         return;
     }
+    exchange->outcome = step->kind == WALK_PASS ? OUTCOME_PASS : OUTCOME_MISS;
     if (step->kind != WALK_JOIN)
         start_fill(exchange, step, fields);
     await_head(exchange);
@@ -254,12 +280,31 @@ static bool is_of_another(const exchange_t *exchange)
     return !reader->owner && object_failure(reader->object).status == 429;
 }
 
+/* RFC 5861 section 4: the origin failed, and what is stored may answer instead. */
+static bool answer_stale(exchange_t *exchange, const walk_t *walk)
+{
+    const object_t *object = exchange->reader->object;
+    const head_t *head = object_head(object);
+    object_failure_t failure = head == NULL ? object_failure(object) : (object_failure_t){head->status, NULL};
+    walk_step_t step;
+    bool cached = exchange->is_get && !exchange->policy->bypass;
+    if (!cached || !http_is_error(failure.status) || !walk_on_error(walk, exchange->reader, &step))
+        return false;
+    exchange->origin_status = head != NULL ? failure.status : 0;
+    exchange->detail = failure.detail;
+    exchange->ttl_ms = step.ttl_ms;
+    take_hit(exchange, &step, walk->fields);
+    return true;
+}
+
 /* The head has arrived, or the fill ended without. */
 static void at_head(exchange_t *exchange)
 {
     http_field_t list[EXCHANGE_FIELDS_MAX];
     http_fields_t fields = exchange_fields(exchange, list);
     walk_t walk = walk_of(exchange, fields, exchange_now_us());
+    if (answer_stale(exchange, &walk))
+        return;
     switch (walk_at_head(&walk, exchange->reader)) {
     case HEAD_SERVE:
         serve(exchange, &walk);

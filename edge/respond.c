@@ -80,11 +80,46 @@ static text_t hit_status(const exchange_t *exchange, char *buffer)
     return (text_t){start, hit_words.length + ttl.length};
 }
 
+static void append_number(char *buffer, size_t *length, text_t before, int64_t number)
+{
+    char digits[20];
+    append(buffer, length, before);
+    if (number < 0)
+        append(buffer, length, TEXT("-"));
+    append(buffer, length, decimal((uint64_t)(number < 0 ? -number : number), digits));
+}
+
+/* What is stored and stale, or was come back to when the origin failed. ttl: stale for a part of a second is
+ * stale, fresh for a part of one is fresh. */
+static text_t stale_status(const exchange_t *exchange, char *buffer)
+{
+    static const char *const uses[] = {[HTTP_FRESH] = "",
+                                       [HTTP_WHILE_REVALIDATE] = "; detail=stale-while-revalidate",
+                                       [HTTP_IF_ERROR] = "; detail=stale-if-error",
+                                       [HTTP_VALIDATE] = ""};
+    size_t length = 0;
+    append(buffer, &length, TEXT("selvedge"));
+    append(buffer, &length, exchange->forward == FORWARD_NOT ? TEXT("; hit") : TEXT("; fwd="));
+    append(buffer, &length, text_of(forward_name(exchange->forward)));
+    if (exchange->origin_status != 0)
+        append_number(buffer, &length, TEXT("; fwd-status="), exchange->origin_status);
+    if (exchange->kind == WALK_JOIN)
+        append(buffer, &length, TEXT("; collapsed"));
+    int64_t up = exchange->ttl_ms > 0 ? 999 : -999;
+    append_number(buffer, &length, TEXT("; ttl="), (exchange->ttl_ms + up) / 1000);
+    append(buffer, &length, text_of(uses[exchange->use]));
+    if (exchange->detail != NULL && exchange->use == HTTP_IF_ERROR) {
+        append(buffer, &length, TEXT("/"));
+        append(buffer, &length, text_of(exchange->detail));
+    }
+    return (text_t){buffer, length};
+}
+
 static text_t refusal_status(const exchange_t *exchange, char *buffer)
 {
     size_t length = 0;
     append(buffer, &length, TEXT("selvedge"));
-    if (exchange->outcome == OUTCOME_HIT)
+    if (exchange->kind == WALK_HIT && exchange->reader != NULL)
         append(buffer, &length, TEXT("; hit"));
     if (exchange->forward != FORWARD_NOT) {
         append(buffer, &length, TEXT("; fwd="));
@@ -157,12 +192,15 @@ static void add_head(exchange_t *exchange, const head_t *head, int status)
         add_front(exchange, front, status);
     }
     add_hsts(exchange, front->hsts);
-    int64_t age_ms = head_age_ms(head, exchange->started_us / 1000);
-    bool reused = exchange->kind == WALK_HIT || object_revalidated(exchange->reader->object);
-    if (reused || age_ms >= 1000)
+    bool at_once = exchange->kind == WALK_HIT, stored = exchange->reader == &exchange->hit;
+    int64_t age_ms =
+        head_age_ms(head, (at_once || !stored ? exchange->started_us : exchange_now_us()) / 1000);
+    if (stored || object_revalidated(exchange->reader->object) || age_ms >= 1000)
         add_age(exchange, age_ms);
-    if (exchange->kind == WALK_HIT)
+    if (at_once && exchange->use == HTTP_FRESH)
         add_own(exchange, hit_words.length + 20, hit_status);
+    else if (stored)
+        add_own(exchange, STATUS_BYTES, stale_status);
     else
         add_own(exchange, STATUS_BYTES, forwarded_status);
 }

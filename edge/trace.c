@@ -40,6 +40,24 @@ static int64_t ttl_of(const trace_t *trace, ledger_judgement_t judgement)
                        judgement.verdict == LEDGER_SOFT ? judgement.stale_since_ms : INT64_MAX);
 }
 
+/* Would the stored response be used as it is? */
+static http_use_t use_of(const trace_t *trace, ledger_judgement_t judgement, const char **why)
+{
+    const object_t *stored = trace->view.stored;
+    const http_storing_t *storing = &object_head(stored)->storing;
+    bool ask;
+    int64_t ttl_ms = ttl_of(trace, judgement);
+    http_use_t use = storing->no_cache
+                         ? HTTP_VALIDATE
+                         : http_use(&storing->stale, ttl_ms, object_trouble(stored), trace->now_ms, &ask);
+    if (use == HTTP_FRESH)
+        *why = "it is stored and fresh";
+    else if (use != HTTP_VALIDATE)
+        *why = ask ? "it is stale, and used while the origin is asked in the background"
+                   : "it is stale, and used as the origin failed just now";
+    return use;
+}
+
 /* What a request would get, in one word, and why. The order is that of the walk. */
 static const char *treatment(const trace_t *trace, const char **why)
 {
@@ -52,8 +70,9 @@ static const char *treatment(const trace_t *trace, const char **why)
         judgement = judge(trace, object_stamp(view->stored));
     bool usable = view->stored != NULL && judgement.verdict != LEDGER_HARD;
     bool no_cache = usable && object_head(view->stored)->storing.no_cache;
-    if (usable && !no_cache && ttl_of(trace, judgement) > 0)
-        return *why = "it is stored and fresh", "hit";
+    http_use_t use = usable ? use_of(trace, judgement, why) : HTTP_VALIDATE;
+    if (use != HTTP_VALIDATE)
+        return use == HTTP_FRESH ? "hit" : "stale";
     if (view->growing != NULL && judge(trace, object_stamp(view->growing)).verdict == LEDGER_VALID)
         return *why = "it is being fetched: others read along if it may be shared", "join";
     *why = no_cache                                     ? "it is stored, and has to be asked for each time"
@@ -70,6 +89,12 @@ static const char *treatment(const trace_t *trace, const char **why)
     return "fetch";
 }
 
+/* When the window after it was fresh ends, in seconds; 0: there is none. */
+static json_int_t window_end(const trace_t *trace, int64_t ttl_ms, int64_t window_ms)
+{
+    return window_ms > 0 ? (json_int_t)((trace->now_ms + ttl_ms + window_ms) / 1000) : 0;
+}
+
 static json_t *stored_json(const trace_t *trace)
 {
     object_t *stored = trace->view.stored;
@@ -77,14 +102,19 @@ static json_t *stored_json(const trace_t *trace)
         return json_null();
     const head_t *head = object_head(stored);
     ledger_judgement_t judgement = judge(trace, object_stamp(stored));
-    int64_t ttl_ms = judgement.verdict == LEDGER_HARD ? 0 : ttl_of(trace, judgement);
+    bool purged = judgement.verdict == LEDGER_HARD;
+    int64_t ttl_ms = purged ? 0 : ttl_of(trace, judgement);
+    http_stale_t windows = purged ? (http_stale_t){0, 0} : head->storing.stale;
     static const char *const verdicts[] = {
         [LEDGER_VALID] = "no", [LEDGER_SOFT] = "soft", [LEDGER_HARD] = "hard"};
-    return json_pack(
-        "{s:i,s:I,s:I,s:I,s:I,s:I,s:s}", "status", head->status, "bytes", (json_int_t)object_length(stored),
-        "age_s", (json_int_t)(head_age_ms(head, trace->now_ms) / 1000), "fresh_for_s",
-        (json_int_t)(ttl_ms / 1000), "fresh_until_s", (json_int_t)((trace->now_ms + ttl_ms) / 1000), "stamp",
-        (json_int_t)object_stamp(stored), "purged", verdicts[judgement.verdict]);
+    return json_pack("{s:i,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:s}", "status", head->status, "bytes",
+                     (json_int_t)object_length(stored), "age_s",
+                     (json_int_t)(head_age_ms(head, trace->now_ms) / 1000), "fresh_for_s",
+                     (json_int_t)(ttl_ms / 1000), "fresh_until_s",
+                     (json_int_t)((trace->now_ms + ttl_ms) / 1000), "stale_while_revalidate_until_s",
+                     window_end(trace, ttl_ms, windows.while_revalidate_ms), "stale_if_error_until_s",
+                     window_end(trace, ttl_ms, windows.if_error_ms), "stamp",
+                     (json_int_t)object_stamp(stored), "purged", verdicts[judgement.verdict]);
 }
 
 static json_t *growing_json(const trace_t *trace)

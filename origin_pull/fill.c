@@ -13,6 +13,8 @@ struct fill {
     memory_t *memory;
     object_t *object; /* references */
     object_t *base;
+    object_t *stale;
+    int64_t stale_until_ms;
     cache_key_t key;
     text_t target;
     text_t (*key_target)(const void *context, text_t target, char *room);
@@ -23,11 +25,12 @@ struct fill {
     text_t method;
     http_fields_t fields;
     text_t body;
-    bool ranged; /* fixed after creation */
+    bool ranged, background; /* fixed after creation */
     bool indexed, needs_pauses, has_head, windowed, can_pause, starved, ended;
-    bool kept, given_up;
+    bool kept, given_up, in_vain;
     uint64_t invalidations; /* of all keys, when it began */
     int64_t request_time_ms;
+    int64_t told_ms;        /* by the last event that had the time; 0: it was not sent */
     int64_t content_length; /* -1: not known */
     uint64_t received;
     void (*on_end)(void *context); /* NULL: none, or called */
@@ -71,9 +74,12 @@ fill_t *fill_new(const fill_request_t *request)
     fill->object = request->object;
     object_ref(fill->object);
     fill->base = request->base;
+    fill->stale = request->stale;
+    fill->stale_until_ms = request->stale_until_ms;
     MUST(!(request->ranged && (request->indexed || request->base != NULL)));
     fill->ranged = request->ranged;
     fill->indexed = request->indexed;
+    fill->background = request->background;
     fill->invalidations = memory_invalidations(fill->memory);
     http_field_t *fields = (http_field_t *)(void *)fill->bytes;
     char *at = fill->bytes + fields_size;
@@ -110,13 +116,20 @@ static void drop_base(fill_t *fill)
         object_unref(&fill->base);
 }
 
+static void drop_stored(fill_t *fill)
+{
+    drop_base(fill);
+    if (fill->stale != NULL)
+        object_unref(&fill->stale);
+}
+
 void fill_free(fill_t **pointer)
 {
     fill_t *fill = *pointer;
     *pointer = NULL;
     MUST_BE(fill, FILL_MAGIC);
     MUST(fill->ended);
-    drop_base(fill);
+    drop_stored(fill);
     object_unref(&fill->object);
     fill->magic = 0;
     free(fill);
@@ -183,7 +196,7 @@ size_t fill_conditions(const fill_t *fill, http_field_t conditions[2])
 
 void fill_sent(fill_t *fill, int64_t now_ms)
 {
-    fill->request_time_ms = now_ms;
+    fill->request_time_ms = fill->told_ms = now_ms;
 }
 
 /* --- Ends --- */
@@ -219,7 +232,7 @@ static void end(fill_t *fill)
     fill->ended = true;
     if (fill->on_over != NULL)
         fill->on_over(fill->on_over_context, wasted_bytes(fill));
-    drop_base(fill);
+    drop_stored(fill);
 }
 
 /* An unsafe method invalidated its key after it began. An object that was not to be found then (private, or
@@ -238,11 +251,33 @@ static void keep(fill_t *fill)
         fill->kept = memory_store(fill->memory, fill->object);
 }
 
+/* Before what it was to bring can no longer be found: who comes then knows already. */
+static void note_trouble(fill_t *fill)
+{
+    if (fill->stale == NULL || fill->told_ms == 0 || fill->in_vain)
+        return;
+    fill->in_vain = true;
+    object_note_trouble(fill->stale, fill->told_ms);
+}
+
+bool fill_in_vain(const fill_t *fill)
+{
+    return fill->in_vain;
+}
+
+void fill_broken(fill_t *fill, object_failure_t failure, int64_t now_ms)
+{
+    MUST_BE(fill, FILL_MAGIC);
+    fill->told_ms = now_ms;
+    fill_fail(fill, failure);
+}
+
 void fill_fail(fill_t *fill, object_failure_t failure)
 {
     MUST_BE(fill, FILL_MAGIC);
     if (fill->ended)
         return;
+    note_trouble(fill);
     withdraw(fill, 0);
     tell_end(fill);
     object_fail(fill->object, failure);
@@ -328,6 +363,8 @@ static fill_action_t freshen(fill_t *fill, const fill_answer_t *answer, int64_t 
     http_vary_names_t names;
     http_vary_t vary = http_vary(head->fields, &names);
     place(fill, &head->storing, &vary, now_ms);
+    if (!head->storing.storable)
+        memory_forget(fill->memory, fill->base);
     select_variant(fill, &vary);
     unsigned flags =
         (head->storing.shareable ? OBJECT_SHAREABLE : 0u) | (fill->indexed ? OBJECT_ADMITTED : 0u);
@@ -434,9 +471,26 @@ static void invalidate(fill_t *fill, const fill_answer_t *answer)
  * complete; an origin in trouble says nothing about it. */
 static void leave_base(fill_t *fill, const http_storing_t *storing, int status)
 {
-    if (fill->base != NULL && !storing->storable && status < 500)
-        memory_forget(fill->memory, fill->base);
+    object_t *stored = fill->base != NULL ? fill->base : fill->stale;
+    bool goes = stored != NULL && !storing->storable && status < 500;
+    if (goes)
+        memory_forget(fill->memory, stored);
+    if (goes && fill->stale != NULL)
+        object_unref(&fill->stale);
     drop_base(fill);
+}
+
+/* RFC 5861 section 4: what is stored may answer instead, and so stays. */
+static void judge_error(fill_t *fill, http_storing_t *storing, int status)
+{
+    if (!is_get(fill) || !http_is_error(status))
+        return;
+    note_trouble(fill);
+    if (fill->told_ms >= fill->stale_until_ms)
+        return;
+    if (storing->storable)
+        storing->why = "stale-if-error";
+    storing->storable = false;
 }
 
 static const object_failure_t no_memory = {503, "memory"};
@@ -464,6 +518,26 @@ static bool must_ask_again(const fill_t *fill, size_t reserved)
     return fill->windowed && !fits && !fill->can_pause && is_get(fill) && !fill->needs_pauses;
 }
 
+/* When nobody reads it: ends it, so that nobody joins what is about to be cancelled. */
+static bool give_up(fill_t *fill)
+{
+    if (!object_fail_if_unread(fill->object, (object_failure_t){503, "abandoned"}))
+        return false;
+    fill->given_up = true;
+    withdraw(fill, 0);
+    tell_end(fill);
+    end(fill);
+    return true;
+}
+
+/* Begun for nobody but the cache, and not for that either. What is short is read all the same: its connection
+ * can be used again then. */
+static bool is_of_no_use(const fill_t *fill)
+{
+    bool is_short = fill->content_length >= 0 && fill->content_length <= FILL_GIVEN_UP_BYTES;
+    return fill->background && !fill->indexed && !is_short;
+}
+
 static fill_action_t begin(fill_t *fill, const fill_answer_t *answer, int64_t now_ms)
 {
     http_vary_names_t names;
@@ -471,6 +545,7 @@ static fill_action_t begin(fill_t *fill, const fill_answer_t *answer, int64_t no
     fill->content_length = content_length_of(answer);
     fill->can_pause = answer->can_pause;
     http_storing_t storing = judge(fill, answer, &vary, now_ms);
+    judge_error(fill, &storing, answer->status);
     size_t reserved;
     if (!reserve(fill, &storing, &reserved)) {
         invalidate(fill, answer);
@@ -481,6 +556,10 @@ static fill_action_t begin(fill_t *fill, const fill_answer_t *answer, int64_t no
     leave_base(fill, &storing, answer->status);
     invalidate(fill, answer);
     fill->windowed = !storing.storable;
+    if (is_of_no_use(fill) && give_up(fill)) {
+        memory_unpromise(memory_account(fill->memory), reserved);
+        return FILL_STOP;
+    }
     if (must_ask_again(fill, reserved)) {
         memory_unpromise(memory_account(fill->memory), reserved);
         fill->needs_pauses = true;
@@ -503,6 +582,7 @@ fill_action_t fill_head(fill_t *fill, const fill_answer_t *answer, int64_t now_m
 {
     MUST_BE(fill, FILL_MAGIC);
     MUST(!fill->ended && !fill->has_head);
+    fill->told_ms = now_ms;
     if (answer->status == 304 && is_get(fill))
         return not_modified(fill, answer, now_ms);
     return begin(fill, answer, now_ms);
@@ -557,6 +637,8 @@ fill_action_t fill_bytes(fill_t *fill, const char *bytes, size_t length, size_t 
         return FILL_STOP;
     }
     size_t room = make_room(fill, length);
+    if (is_of_no_use(fill) && give_up(fill))
+        return FILL_STOP;
     if (room < length && !fill->can_pause) {
         fill_fail(fill, no_memory);
         return FILL_STOP;
@@ -574,6 +656,8 @@ fill_action_t fill_bytes(fill_t *fill, const char *bytes, size_t length, size_t 
 
 static bool worth_finishing(const fill_t *fill)
 {
+    if (fill->background)
+        return !is_of_no_use(fill);
     if (!fill->indexed || !fill->has_head || fill->content_length < 0)
         return false;
     return (uint64_t)fill->content_length - fill->received <= FILL_FINISH_BYTES + fill->worth_bytes;
@@ -584,14 +668,8 @@ fill_action_t fill_notified(fill_t *fill, unsigned events)
     MUST_BE(fill, FILL_MAGIC);
     if (fill->ended)
         return FILL_GO_ON;
-    if ((events & FILLER_ABANDONED) && !worth_finishing(fill) &&
-        object_fail_if_unread(fill->object, (object_failure_t){503, "abandoned"})) {
-        fill->given_up = true;
-        withdraw(fill, 0);
-        tell_end(fill);
-        end(fill);
+    if ((events & FILLER_ABANDONED) && !worth_finishing(fill) && give_up(fill))
         return FILL_STOP;
-    }
     return events & FILLER_ROOM ? FILL_RESUME : FILL_GO_ON;
 }
 

@@ -28,8 +28,11 @@ typedef struct {
     text_t body;                 /* of the request; copied; absent: {NULL, 0} */
     object_t *object;            /* the fill takes a reference of its own */
     object_t *base; /* what to ask about by conditional request, or NULL; the fill takes over the reference */
-    bool indexed;   /* the object is in the index (WALK_FILL) */
-    bool ranged;    /* the client's Range goes upstream: for a private object only */
+    object_t *stale;        /* what is stored, and stale, or NULL; the fill takes over the reference */
+    int64_t stale_until_ms; /* until then that may be used when the origin fails; 0: it may not */
+    bool indexed;           /* the object is in the index (WALK_FILL, or in the background) */
+    bool background;        /* worth its end though nobody reads it, as long as it is to be stored */
+    bool ranged;            /* the client's Range goes upstream: for a private object only */
     /* Called once, on the fill's thread, before readers get the last byte or the failure; or NULL. */
     void (*on_end)(void *context);
     void *on_end_context;
@@ -85,7 +88,11 @@ fill_action_t fill_bytes(fill_t *fill, const char *bytes, size_t length, size_t 
 /* The upstream's message is whole. */
 void fill_complete(fill_t *fill);
 /* The upstream failed: connecting, in the head or in the body. */
+void fill_broken(fill_t *fill, object_failure_t failure, int64_t now_ms);
+/* The node itself cannot go on with it. */
 void fill_fail(fill_t *fill, object_failure_t failure);
+/* The origin was asked about something stale, and failed. */
+bool fill_in_vain(const fill_t *fill);
 /* What object_filler_t.notify() said. */
 fill_action_t fill_notified(fill_t *fill, unsigned events);
 /* It was paused not for its readers alone: there is no memory. To be tried again soon: nobody notifies it

@@ -122,6 +122,8 @@ static void finish(puller_t *puller, transfer_t *transfer)
     detach(puller, transfer);
     unlink_running(transfer);
     take_from_inbox(puller, transfer);
+    if (fill_in_vain(transfer->fill))
+        count_failed_revalidation(fill_site(transfer->fill));
     transfer_free(&transfer);
     gauge_add(GAUGE_FILLS, -1);
 }
@@ -154,7 +156,7 @@ static void handle_result(puller_t *puller, transfer_t *transfer, CURLcode code)
     if (code == CURLE_OK)
         fill_complete(transfer->fill);
     else
-        fill_fail(transfer->fill, transfer_failure(transfer, code));
+        fill_broken(transfer->fill, transfer_failure(transfer, code), puller->config.now_ms());
     transfer_reset(transfer);
     finish(puller, transfer);
 }
@@ -238,7 +240,7 @@ static void pass_deadline(puller_t *puller, transfer_t *transfer, int64_t now_ms
         pass_pause(puller, transfer, now_ms);
         return;
     }
-    fill_fail(transfer->fill, transfer_timeout(transfer));
+    fill_broken(transfer->fill, transfer_timeout(transfer), puller->config.now_ms());
     finish(puller, transfer);
 }
 

@@ -75,6 +75,31 @@ static const char *word(json_t *object, const char *name)
     return text != NULL ? text : "?";
 }
 
+static const char *moment(json_t *object, const char *name, char text[32])
+{
+    time_t until = (time_t)number(object, name);
+    struct tm utc;
+    strftime(text, 32, "%Y-%m-%d %H:%M:%S UTC", gmtime_r(&until, &utc));
+    return text;
+}
+
+/* Until when it may be used though it is stale. */
+static void print_stale(json_t *stored)
+{
+    static const struct {
+        const char *name, *when;
+    } windows[] = {{"stale_while_revalidate_until_s", "while the origin is asked"},
+                   {"stale_if_error_until_s", "when it fails"}};
+    const char *before = "stale      ";
+    char text[32];
+    for (size_t i = 0; i < 2; i++)
+        if (number(stored, windows[i].name) > 0) {
+            printf("%s%s: until %s", before, windows[i].when, moment(stored, windows[i].name, text));
+            before = "; ";
+        }
+    printf("%s\n", *before == ';' ? "" : "stale      never used");
+}
+
 static void print_trace(json_t *body)
 {
     json_t *stored = json_object_get(body, "stored"), *growing = json_object_get(body, "growing");
@@ -82,13 +107,11 @@ static void print_trace(json_t *body)
     printf("site       %s\nkey        %s\n", word(body, "site"), word(body, "key"));
     printf("treatment  %s: %s\n", word(body, "treatment"), word(body, "why"));
     if (json_is_object(stored)) {
-        time_t until = (time_t)number(stored, "fresh_until_s");
-        struct tm utc;
         char text[32];
-        strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S UTC", gmtime_r(&until, &utc));
         printf("stored     status %lld, %lld bytes, %lld s old, fresh until %s (%lld s), purged: %s\n",
-               number(stored, "status"), number(stored, "bytes"), number(stored, "age_s"), text,
-               number(stored, "fresh_for_s"), word(stored, "purged"));
+               number(stored, "status"), number(stored, "bytes"), number(stored, "age_s"),
+               moment(stored, "fresh_until_s", text), number(stored, "fresh_for_s"), word(stored, "purged"));
+        print_stale(stored);
     } else {
         printf("stored     no\n");
     }

@@ -44,6 +44,9 @@ struct object {
     uint64_t taken; /* by who took most of those who left */
     object_filler_t *filler;
     bool windowed, filler_waits, filler_lacks; /* for the window to move on; for memory that readers hold */
+    /* Of what is stored and stale; the time is stored before. */
+    _Atomic unsigned troubles;
+    _Atomic int64_t last_trouble_ms;
     /* After the last reference. */
     struct rcu_head reclaim;
 };
@@ -205,6 +208,18 @@ ledger_judgement_t object_judge(object_t *object, const ledger_t *ledger, uint64
         atomic_store_explicit(&object->soft_since_ms, judgement.stale_since_ms, memory_order_relaxed);
     atomic_store_explicit(&object->checked, sequence, memory_order_release);
     return judgement;
+}
+
+void object_note_trouble(object_t *object, int64_t now_ms)
+{
+    atomic_store_explicit(&object->last_trouble_ms, now_ms, memory_order_relaxed);
+    atomic_fetch_add_explicit(&object->troubles, 1, memory_order_release);
+}
+
+http_trouble_t object_trouble(const object_t *object)
+{
+    unsigned times = atomic_load_explicit(&object->troubles, memory_order_acquire);
+    return (http_trouble_t){times, atomic_load_explicit(&object->last_trouble_ms, memory_order_relaxed)};
 }
 
 /* --- Readers --- */

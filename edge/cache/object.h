@@ -12,6 +12,7 @@
 
 #include "edge/cache/body.h"
 #include "edge/cache/head.h"
+#include "edge/http/stale.h"
 #include "purge/ledger.h"
 
 typedef struct object object_t;
@@ -87,6 +88,10 @@ uint64_t object_length(object_t *object);
 /* The ledger's verdict on it for a request that loaded this head sequence; a verdict found for a later or the
  * same sequence before is remembered, so a hit pays one comparison. */
 ledger_judgement_t object_judge(object_t *object, const ledger_t *ledger, uint64_t sequence);
+
+/* Of a stored object: the origin was asked about it, and failed. */
+void object_note_trouble(object_t *object, int64_t now_ms);
+http_trouble_t object_trouble(const object_t *object);
 
 /* --- Readers --- */
 /* Takes a reference. False when one can no longer begin at byte 0 of it: failed, or its window has moved on.

@@ -49,29 +49,39 @@ static void leave(place_t *place)
     free(place->selector);
 }
 
-/* Is the stored object a hit? A hard-purged one is forgotten, so that it is not used in any other way either.
- */
-static bool is_hit(const walk_t *walk, place_t *place, int64_t *ttl_ms)
+/* How the stored object may be used, and for how long it is fresh. A hard-purged one is forgotten, so that it
+ * is not used in any other way either. */
+static http_use_t use_stored(const walk_t *walk, place_t *place, int64_t *ttl_ms, bool *ask)
 {
     object_t *stored = place->view.stored;
     if (stored == NULL)
-        return false;
+        return HTTP_VALIDATE;
     ledger_judgement_t judgement = object_judge(stored, walk->ledger, walk->sequence);
     if (judgement.verdict == LEDGER_HARD) {
         memory_forget(walk->memory, stored);
         object_unref(&place->view.stored);
-        return false;
+        return HTTP_VALIDATE;
     }
     const head_t *head = object_head(stored);
     *ttl_ms = head_ttl_ms(head, walk->now_ms,
                           judgement.verdict == LEDGER_SOFT ? judgement.stale_since_ms : INT64_MAX);
-    return *ttl_ms > 0 && !head->storing.no_cache;
+    if (head->storing.no_cache)
+        return HTTP_VALIDATE;
+    if (*ttl_ms > 0)
+        return HTTP_FRESH;
+    return http_use(&head->storing.stale, *ttl_ms, object_trouble(stored), walk->now_ms, ask);
 }
 
-/* May this request read along? Rules that came after the fill started make it unjoinable at once. */
+/* Rules that came after the fill started make its answer one of before. */
+static bool is_asked_for(const walk_t *walk, object_t *growing)
+{
+    return growing != NULL && object_judge(growing, walk->ledger, walk->sequence).verdict == LEDGER_VALID;
+}
+
+/* May this request read along? */
 static bool is_joinable(const walk_t *walk, object_t *growing)
 {
-    if (object_judge(growing, walk->ledger, walk->sequence).verdict != LEDGER_VALID)
+    if (!is_asked_for(walk, growing))
         return false;
     const head_t *head = object_head(growing);
     if (head == NULL)
@@ -128,8 +138,30 @@ static bool goes_alone(const walk_t *walk, const memory_view_t *view)
     return view->stored == NULL && is_bypassed(walk, view);
 }
 
+/* Puts an object into the index, where the place was looked at. False: somebody was faster. */
+static bool put(const walk_t *walk, place_t *place, object_t *object)
+{
+    home_t *home = memory_home(walk->memory, &walk->key, variant_of(place));
+    bool put = memory_begin(walk->memory, home, object, &place->view);
+    home_unref(&home);
+    return put;
+}
+
+/* What the fill has to know of the stored object. */
+static void hand_over_stale(const place_t *place, int64_t ttl_ms, int64_t now_ms, walk_step_t *step)
+{
+    if (place->view.stored == NULL)
+        return;
+    const http_stale_t *windows = &object_head(place->view.stored)->storing.stale;
+    step->stale = place->view.stored;
+    object_ref(step->stale);
+    if (http_use_on_error(windows, ttl_ms))
+        step->stale_until_ms = now_ms + ttl_ms + windows->if_error_ms;
+}
+
 /* Puts a new growing object where the place was looked at. False: somebody was faster. */
-static bool start(const walk_t *walk, place_t *place, object_reader_t *reader, walk_step_t *step)
+static bool start(const walk_t *walk, place_t *place, int64_t ttl_ms, object_reader_t *reader,
+                  walk_step_t *step)
 {
     /* In this order: the stamp, then what it may be based on, then the object is visible. */
     uint64_t stamp = ledger_sequence(walk->ledger);
@@ -137,15 +169,12 @@ static bool start(const walk_t *walk, place_t *place, object_reader_t *reader, w
     bool alone = goes_alone(walk, &place->view);
     object_t *object = memory_new_object(walk->memory, &walk->key.subject, stamp);
     own(walk, object, reader);
-    bool started = true;
-    if (!alone) {
-        home_t *home = memory_home(walk->memory, &walk->key, variant_of(place));
-        started = memory_begin(walk->memory, home, object, &place->view);
-        home_unref(&home);
-    }
-    if (started)
-        *step = (walk_step_t){alone ? WALK_PASS : WALK_FILL, reason_of(place, alone), 0, base};
-    else {
+    bool started = alone || put(walk, place, object);
+    if (started) {
+        *step = (walk_step_t){
+            .kind = alone ? WALK_PASS : WALK_FILL, .forward = reason_of(place, alone), .base = base};
+        hand_over_stale(place, ttl_ms, walk->now_ms, step);
+    } else {
         object_leave(reader);
         if (base != NULL)
             object_unref(&base);
@@ -154,21 +183,39 @@ static bool start(const walk_t *walk, place_t *place, object_reader_t *reader, w
     return started;
 }
 
+/* The same for nobody: the origin is asked in the background. Who was faster does it as well. */
+static void start_background(const walk_t *walk, place_t *place, int64_t ttl_ms, walk_step_t *step)
+{
+    uint64_t stamp = ledger_sequence(walk->ledger);
+    step->base = base_for(walk, &place->view, stamp);
+    step->background = memory_new_object(walk->memory, &walk->key.subject, stamp);
+    if (put(walk, place, step->background)) {
+        hand_over_stale(place, ttl_ms, walk->now_ms, step);
+        return;
+    }
+    object_unref(&step->background);
+    if (step->base != NULL)
+        object_unref(&step->base);
+}
+
 static bool try_step(const walk_t *walk, place_t *place, object_reader_t *reader, walk_step_t *step)
 {
     int64_t ttl_ms = 0;
-    if (is_hit(walk, place, &ttl_ms)) {
-        object_open(&place->view.stored, reader);
-        *step = (walk_step_t){WALK_HIT, FORWARD_NOT, ttl_ms, NULL};
-        return true;
-    }
+    bool ask = false;
+    http_use_t use = use_stored(walk, place, &ttl_ms, &ask);
     object_t *growing = place->view.growing;
-    if (growing != NULL && is_joinable(walk, growing) &&
-        object_join(growing, reader, walk->sequence, false, walk->wake)) {
-        *step = (walk_step_t){WALK_JOIN, reason_of(place, false), 0, NULL};
+    if (use != HTTP_VALIDATE) {
+        *step = (walk_step_t){.kind = WALK_HIT, .use = use, .ttl_ms = ttl_ms};
+        if (ask && !is_asked_for(walk, growing))
+            start_background(walk, place, ttl_ms, step);
+        object_open(&place->view.stored, reader);
         return true;
     }
-    return start(walk, place, reader, step);
+    if (is_joinable(walk, growing) && object_join(growing, reader, walk->sequence, false, walk->wake)) {
+        *step = (walk_step_t){.kind = WALK_JOIN, .forward = reason_of(place, false)};
+        return true;
+    }
+    return start(walk, place, ttl_ms, reader, step);
 }
 
 walk_step_t walk_begin(const walk_t *walk, object_reader_t *reader)
@@ -185,12 +232,30 @@ walk_step_t walk_begin(const walk_t *walk, object_reader_t *reader)
     return walk_private(walk, reader, FORWARD_URI_MISS);
 }
 
+bool walk_on_error(const walk_t *walk, object_reader_t *reader, walk_step_t *step)
+{
+    place_t place;
+    look(walk, &place);
+    int64_t ttl_ms = 0;
+    bool ask = false;
+    bool fresh = use_stored(walk, &place, &ttl_ms, &ask) == HTTP_FRESH, usable = fresh;
+    if (place.view.stored != NULL && !fresh)
+        usable = http_use_on_error(&object_head(place.view.stored)->storing.stale, ttl_ms);
+    if (usable) {
+        *step = (walk_step_t){.kind = WALK_HIT, .use = fresh ? HTTP_FRESH : HTTP_IF_ERROR, .ttl_ms = ttl_ms};
+        object_leave(reader);
+        object_open(&place.view.stored, reader);
+    }
+    leave(&place);
+    return usable;
+}
+
 walk_step_t walk_private(const walk_t *walk, object_reader_t *reader, forward_t forward)
 {
     object_t *object = memory_new_object(walk->memory, &walk->key.subject, ledger_sequence(walk->ledger));
     own(walk, object, reader);
     object_unref(&object);
-    return (walk_step_t){WALK_PASS, forward, 0, NULL};
+    return (walk_step_t){.kind = WALK_PASS, .forward = forward};
 }
 
 /* Does this request select the variant that the object turned out to be? */

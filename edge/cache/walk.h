@@ -19,7 +19,7 @@ typedef struct {
 } walk_t;
 
 typedef enum {
-    WALK_HIT,  /* the reader has a complete, fresh object */
+    WALK_HIT,  /* the reader has a complete object that may be used as it is: `use` says why */
     WALK_JOIN, /* the reader reads along with somebody else's fill */
     WALK_FILL, /* the reader owns a new object in the index: a fill must be started for it */
     WALK_PASS  /* the same, but the object is in no index: the response is for this request alone, until its
@@ -37,16 +37,27 @@ typedef enum {
 } forward_t;
 const char *forward_name(forward_t forward);
 
+/* All references are the receiver's. */
 typedef struct {
     walk_kind_t kind;
     forward_t forward;
-    int64_t ttl_ms; /* WALK_HIT */
-    object_t *base; /* WALK_FILL, WALK_PASS: what to ask about by conditional request, or NULL; a reference */
+    /* WALK_HIT */
+    http_use_t use;       /* HTTP_FRESH, or why it may be used though it is stale */
+    int64_t ttl_ms;       /* for so long it is fresh; zero or less: since when it is not */
+    object_t *background; /* or NULL: in the index, read by nobody yet; a fill must be started for it */
+    /* For a fill that is to be started, or NULL. */
+    object_t *base;         /* what to ask about by conditional request */
+    object_t *stale;        /* what is stored, and stale */
+    int64_t stale_until_ms; /* until then that may be used when the origin fails; 0: it may not */
 } walk_step_t;
 
 /* Takes the first step, or one more after walk_at_head() said so. The reader is joined to an object in every
  * case. */
 walk_step_t walk_begin(const walk_t *walk, object_reader_t *reader);
+
+/* The origin failed in what the reader waits for. When something is stored that may be used instead, the
+ * reader leaves for that, and the step is a hit; false: there is none. */
+bool walk_on_error(const walk_t *walk, object_reader_t *reader, walk_step_t *step);
 
 /* A new private object for this request alone, as for methods that are not cached. */
 walk_step_t walk_private(const walk_t *walk, object_reader_t *reader, forward_t forward);

@@ -197,10 +197,20 @@ static bool has_validator(const http_exchange_t *exchange)
     return (etag != NULL && etag->value.length > 0) || date_of(exchange, TEXT("last-modified"), &modified_ms);
 }
 
+/* Until what age it may be used without asking the origin, or by the response's own word when that fails.
+ * What only the site would use on an error is not worth its place. */
+static int64_t usable_ms(const http_cache_control_t *control, freshness_t fresh, http_stale_t stale)
+{
+    int64_t if_error_ms = control->stale_if_error != HTTP_SECONDS_ABSENT ? stale.if_error_ms : 0;
+    return fresh.lifetime_ms +
+           (if_error_ms > stale.while_revalidate_ms ? if_error_ms : stale.while_revalidate_ms);
+}
+
 /* Why it may be shared but not stored; NULL when it may be stored. */
 static const char *why_not_stored(const http_exchange_t *exchange, const http_cache_control_t *control,
-                                  freshness_t fresh, int64_t age_ms)
+                                  freshness_t fresh, const http_storing_t *storing)
 {
+    int64_t usable = usable_ms(control, fresh, storing->stale);
     if (control->bad_value)
         return "bad-cache-control";
     bool heuristic_status = is_heuristically_cacheable(exchange->status);
@@ -210,7 +220,7 @@ static const char *why_not_stored(const http_exchange_t *exchange, const http_ca
     if (fresh.kind == FRESHNESS_HEURISTIC && !heuristic_status)
         return "no-freshness";
     /* Never to be used again. */
-    if ((control->no_cache || fresh.lifetime_ms <= age_ms) && !has_validator(exchange))
+    if ((control->no_cache || usable <= storing->initial_age_ms) && !has_validator(exchange))
         return "no-validator";
     return NULL;
 }
@@ -233,7 +243,7 @@ http_storing_t http_storing(const http_exchange_t *exchange)
     storing.why = why_not_shared(exchange, control);
     storing.shareable = storing.why == NULL && !control->no_cache;
     if (storing.why == NULL)
-        storing.why = why_not_stored(exchange, control, fresh, storing.initial_age_ms);
+        storing.why = why_not_stored(exchange, control, fresh, &storing);
     storing.storable = storing.why == NULL;
     return storing;
 }

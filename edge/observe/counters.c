@@ -37,6 +37,10 @@ typedef enum {
             "selvedge_requests_total", "Requests answered, by what the cache did for them.")                 \
     COUNTER(origin_requests, [SITES_MAX][ONE][ONE], (LABEL_SITE, LABEL_NONE, LABEL_NONE),                    \
             "selvedge_origin_requests_total", "Requests sent to the origin.")                                \
+    COUNTER(failed_revalidations, [SITES_MAX][ONE][ONE], (LABEL_SITE, LABEL_NONE, LABEL_NONE),               \
+            "selvedge_revalidations_failed_total",                                                           \
+            "Times that the origin was asked about a stale response and failed, or answered 500, 502, 503 "  \
+            "or 504.")                                                                                       \
     GAUGE(GAUGE_INFO, IDENTITY, "selvedge_info", "1, with what this node is called and runs.")               \
     GAUGE(GAUGE_FILLS, LABEL_NONE, "selvedge_fills", "Responses being fetched from the origin now.")         \
     GAUGE(GAUGE_OBJECTS, LABEL_NONE, "selvedge_objects", "Responses held in memory now.")                    \
@@ -257,6 +261,12 @@ void count_origin_request(unsigned site)
 {
     MUST(site < SITES_MAX);
     count(CELL(origin_requests[site][0][0]), 1);
+}
+
+void count_failed_revalidation(unsigned site)
+{
+    MUST(site < SITES_MAX);
+    count(CELL(failed_revalidations[site][0][0]), 1);
 }
 
 void count_purge(unsigned kind, bool soft)

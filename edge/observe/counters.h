@@ -78,6 +78,7 @@ void counters_name_node(text_t name); /* with it selvedge_info is 1 */
 
 void count_request(unsigned site, outcome_t outcome, protocol_t protocol);
 void count_origin_request(unsigned site);
+void count_failed_revalidation(unsigned site); /* of something stored and stale */
 void count_purge(unsigned kind /* rule_kind_t */, bool soft);
 void count_guard_stopped(guard_reason_t reason);
 void count_cut(cut_t reason); /* a client's connection, for keeping the node waiting */

@@ -1,7 +1,7 @@
 """/healthz and /metrics."""
 
 FAMILIES = {
-    "selvedge_requests_total": "counter", "selvedge_origin_requests_total": "counter", "selvedge_fills": "gauge",
+    "selvedge_requests_total": "counter", "selvedge_origin_requests_total": "counter", "selvedge_revalidations_failed_total": "counter", "selvedge_fills": "gauge",
     "selvedge_objects": "gauge", "selvedge_memory_bytes": "gauge", "selvedge_memory_limit_bytes": "gauge",
     "selvedge_connections": "gauge", "selvedge_purge_sequence": "gauge", "selvedge_purges_total": "counter",
     "selvedge_guard_stopped_total": "counter", "selvedge_access_log_dropped_total": "counter",

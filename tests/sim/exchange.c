@@ -129,8 +129,33 @@ static void count_step(const exchange_t *exchange)
         note_count(NOTE_VARIANT_HITS);
     if (exchange->kind == WALK_HIT && object_revalidated(exchange->reader.object))
         note_count(NOTE_REVALIDATED);
+    if (exchange->kind == WALK_HIT && exchange->use == HTTP_WHILE_REVALIDATE)
+        note_count(NOTE_STALE_HITS);
+    if (exchange->kind == WALK_HIT && exchange->use == HTTP_IF_ERROR)
+        note_count(NOTE_STALE_KNOWN);
+    if (exchange->kind == WALK_JOIN && transfer_of(exchange->reader.object)->background)
+        note_count(NOTE_BACKGROUND_READ);
     if (exchange->had_head)
         note_count(NOTE_JOINS_WITH_HEAD);
+}
+
+static void start_fill(exchange_t *exchange, walk_step_t *step, uint64_t walk_began)
+{
+    bool background = step->background != NULL;
+    fill_request_t request = {.memory = world.node.memory,
+                              .method = exchange->is_get ? TEXT("GET") : exchange->method,
+                              .key = exchange->key,
+                              .policy = &world.policies[world.urls[exchange->url].site],
+                              .fields = {exchange->fields, exchange->field_count},
+                              .object = background ? step->background : exchange->reader.object,
+                              .base = step->base,
+                              .stale = step->stale,
+                              .stale_until_ms = step->stale_until_ms,
+                              .indexed = background || step->kind == WALK_FILL,
+                              .background = background};
+    transfer_submit(exchange, &request, walk_began);
+    if (background)
+        object_unref(&step->background);
 }
 
 static void take_step(exchange_t *exchange, walk_step_t *step, uint64_t walk_began)
@@ -139,16 +164,9 @@ static void take_step(exchange_t *exchange, walk_step_t *step, uint64_t walk_beg
     exchange->kind = step->kind;
     exchange->walked = schedule_moment();
     note_event("walk", (uint64_t)exchange->id, step->kind, (uint64_t)transfer_of(object)->id);
-    if (step->kind == WALK_FILL || step->kind == WALK_PASS) {
-        fill_request_t request = {.memory = world.node.memory,
-                                  .method = exchange->is_get ? TEXT("GET") : exchange->method,
-                                  .key = exchange->key,
-                                  .fields = {exchange->fields, exchange->field_count},
-                                  .object = object,
-                                  .base = step->base,
-                                  .indexed = step->kind == WALK_FILL};
-        transfer_submit(exchange, &request, walk_began);
-    }
+    exchange->use = step->use;
+    if (step->kind == WALK_FILL || step->kind == WALK_PASS || step->background != NULL)
+        start_fill(exchange, step, walk_began);
     referee_walked(exchange, walk_began);
     count_step(exchange);
     if (step->kind == WALK_HIT)
@@ -174,9 +192,30 @@ static void begin_again(exchange_t *exchange, bool alone)
     begin_walk(exchange, alone || ++exchange->steps > STEPS_MAX, FORWARD_BYPASS);
 }
 
+/* The origin failed: what is stored may answer instead. */
+static bool answer_stale(exchange_t *exchange, const walk_t *walk)
+{
+    const object_t *object = exchange->reader.object;
+    const head_t *head = object_head(object);
+    walk_step_t step;
+    if (!exchange->is_get || !http_is_error(head != NULL ? head->status : object_failure(object).status))
+        return false;
+    referee_on_error(exchange);
+    if (!walk_on_error(walk, &exchange->reader, &step))
+        return false;
+    note_count(NOTE_STALE_ON_ERROR);
+    exchange->kind = WALK_HIT;
+    exchange->use = step.use;
+    exchange->on_error = true;
+    respond(exchange);
+    return true;
+}
+
 static void at_head(exchange_t *exchange)
 {
     walk_t walk = walk_of(exchange);
+    if (answer_stale(exchange, &walk))
+        return;
     switch (walk_at_head(&walk, &exchange->reader)) {
     case HEAD_SERVE:
         respond(exchange);

@@ -13,6 +13,12 @@
     X(JOINS_WITH_HEAD, "joins after its head")                                                               \
     X(FILLS, "fills")                                                                                        \
     X(PASSES, "passes")                                                                                      \
+    X(STALE_HITS, "stale hits while the origin is asked")                                                    \
+    X(STALE_KNOWN, "stale hits as the origin was known to fail")                                             \
+    X(STALE_ON_ERROR, "answered with what is stored when the origin failed")                                 \
+    X(BACKGROUND, "fills in the background")                                                                 \
+    X(BACKGROUND_FAILED, "fills in the background that failed")                                              \
+    X(BACKGROUND_READ, "fills in the background that somebody read")                                         \
     X(REPLACED, "growing objects replaced after a purge")                                                    \
     X(MOVED_AGAIN, "moved on at the head")                                                                   \
     X(MOVED_ALONE, "went alone at the head")                                                                 \

@@ -3,22 +3,30 @@
 #include "origin_pull/fill_upstream.h"
 #include "tests/sim/world.h"
 
+#define SAYS_NOTHING false, -1, -1
+
 static const control_t controls[] = {
-    {"max-age=0", 0, false, true, false},
-    {"max-age=1", 1000, false, false, false},
-    {"max-age=2", 2000, false, false, false},
-    {"max-age=10", 10000, false, false, false},
-    {"max-age=60", 60000, false, false, false},
-    {"max-age=60", 60000, false, false, false},
-    {"public, max-age=600", 600000, false, false, true},
-    {"max-age=0, s-maxage=3", 3000, false, false, true},
-    {"max-age=60, stale-frobnicate=9", 60000, false, false, false},
-    {NULL, -1, false, false, false},
-    {"no-store", 0, true, true, false},
-    {"private, max-age=60", 60000, true, true, false},
-    {"no-cache", 0, true, true, false},
-    {"max-age=60, no-cache", 60000, true, true, false},
+    {"max-age=0", 0, false, false, false, SAYS_NOTHING},
+    {"max-age=1", 1000, false, false, false, SAYS_NOTHING},
+    {"max-age=2", 2000, false, false, false, SAYS_NOTHING},
+    {"max-age=10", 10000, false, false, false, SAYS_NOTHING},
+    {"max-age=60", 60000, false, false, false, SAYS_NOTHING},
+    {"max-age=60", 60000, false, false, false, SAYS_NOTHING},
+    {"max-age=1, stale-while-revalidate=3", 1000, false, false, false, false, 3000, -1},
+    {"max-age=1, stale-if-error=8", 1000, false, false, false, false, -1, 8000},
+    {"max-age=1, stale-while-revalidate=2, stale-if-error=20", 1000, false, false, false, false, 2000, 20000},
+    {"max-age=1, stale-while-revalidate=60, stale-if-error=60, must-revalidate", 1000, false, false, true,
+     true, 0, 0},
+    {"public, max-age=600", 600000, false, false, true, SAYS_NOTHING},
+    {"max-age=0, s-maxage=3, stale-if-error=60", 3000, false, false, true, true, 0, 0},
+    {"max-age=60, stale-frobnicate=9", 60000, false, false, false, SAYS_NOTHING},
+    {NULL, -1, false, false, false, SAYS_NOTHING},
+    {"no-store", 0, true, true, false, SAYS_NOTHING},
+    {"private, max-age=60", 60000, true, true, false, SAYS_NOTHING},
+    {"no-cache", 0, true, true, false, SAYS_NOTHING},
+    {"max-age=60, no-cache, stale-while-revalidate=60", 60000, true, true, false, true, 0, 0},
 };
+enum { CONTROLS = sizeof controls / sizeof controls[0], STORED_CONTROLS = CONTROLS - 4 };
 
 static uint64_t choose_length(random_t *random)
 {
@@ -37,14 +45,14 @@ static uint64_t choose_length(random_t *random)
 static void choose_policy(url_t *url)
 {
     random_t *random = &world.random;
-    static const int statuses[] = {404, 301, 500, 204, 302, 203};
+    static const int statuses[] = {404, 301, 500, 503, 204, 302, 203};
     static const unsigned varies[] = {VARY_LANGUAGE, VARY_LANGUAGE, VARY_ORIGIN, VARY_LANGUAGE | VARY_ORIGIN,
                                       VARY_ANY};
     static const unsigned validators[] = {
         VALIDATOR_ETAG, VALIDATOR_ETAG,     VALIDATOR_ETAG | VALIDATOR_MODIFIED,
         VALIDATOR_WEAK, VALIDATOR_MODIFIED, 0};
     /* Most of the time something that is stored: that is where rules matter. */
-    size_t known = random_chance(random, 750) ? 10 : sizeof controls / sizeof controls[0];
+    size_t known = random_chance(random, 750) ? STORED_CONTROLS : CONTROLS;
     url->control = &controls[random_below(random, (unsigned)known)];
     url->status = random_chance(random, 60) ? RANDOM_PICK(random, statuses) : 200;
     url->vary = random_chance(random, 300) ? RANDOM_PICK(random, varies) : 0;
@@ -225,6 +233,17 @@ static void inherit(answer_t *answer, const answer_t *before)
     answer->lifetime_ms = before->lifetime_ms;
     answer->owner_only |= before->owner_only;
     answer->never_hit |= before->never_hit;
+    answer->stale = before->stale;
+}
+
+/* RFC 5861: its own word, else the site's. */
+static http_stale_t stale_windows(const control_t *control, const http_policy_t *site)
+{
+    if (control->never_stale)
+        return (http_stale_t){0, 0};
+    return (http_stale_t){control->while_revalidate_ms >= 0 ? control->while_revalidate_ms
+                                                            : site->stale.while_revalidate_ms,
+                          control->if_error_ms >= 0 ? control->if_error_ms : site->stale.if_error_ms};
 }
 
 /* What a cache may do with it, by RFC 9111 and not by the code under test. before: what a 304 freshens. */
@@ -239,6 +258,7 @@ static void judge(answer_t *answer, const url_t *url, bool authorized, const ans
                          (url->set_cookie && before == NULL) || (authorized && !answer->for_authorized);
     answer->never_hit = control->never_hit || (answer->heuristic && answer->status >= 500);
     answer->lifetime_ms = control->lifetime_ms;
+    answer->stale = stale_windows(control, &world.policies[url->site]);
     answer->age_s = url->age_s > 0 ? url->age_s : 0;
     if (answer->heuristic) {
         answer->lifetime_ms = answer->modified ? (answer->made_ms - modified_ms(url)) / 10 : 0;
@@ -251,7 +271,7 @@ static void judge(answer_t *answer, const url_t *url, bool authorized, const ans
 /* An unsafe method: what is there changes, most of the time. */
 static void answer_unsafe(answer_t *answer)
 {
-    static const control_t no_store = {"no-store", 0, true, true, false};
+    static const control_t no_store = {"no-store", 0, true, true, false, SAYS_NOTHING};
     static const int statuses[] = {200, 200, 204, 303, 500, 409};
     if (random_chance(&world.random, 600))
         origin_change(answer->url, true, false);

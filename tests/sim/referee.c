@@ -65,6 +65,51 @@ void referee_base(const transfer_t *transfer)
     }
 }
 
+/* May another fill begin beside this one, which asks the origin about the same? When an unsafe method or a
+ * purge came after its stamp was read; not all of them are known here yet, and one of anything may have
+ * others folded. */
+static bool is_overtaken(const transfer_t *transfer, unsigned url)
+{
+    for (size_t i = 0; i < world.purges.count; i++) {
+        const purge_t *purge = world.purges.at[i];
+        if (!purge->answered || purge->published >= transfer->walk_began)
+            return true;
+    }
+    for (size_t i = 0; i < world.transfers.count; i++) {
+        const transfer_t *other = world.transfers.at[i];
+        const exchange_t *owner = world.exchanges.at[other->owner];
+        if (owner->url == url && !owner->is_get &&
+            (other->fill != NULL || other->ended > transfer->walk_began))
+            return true;
+    }
+    return false;
+}
+
+/* Who is answered with something stale starts a fill only where none is asking. */
+void referee_begun(const transfer_t *transfer)
+{
+    if (!transfer->background)
+        return;
+    unsigned url = ((const exchange_t *)world.exchanges.at[transfer->owner])->url;
+    const void *home = object_home(fill_object(transfer->fill));
+    for (size_t i = 0; i < world.transfers.count; i++) {
+        const transfer_t *other = world.transfers.at[i];
+        bool asks = other != transfer && other->fill != NULL && other->indexed && !other->answered;
+        if (!asks || object_home(fill_object(other->fill)) != home || is_overtaken(other, url))
+            continue;
+        note_violation("fill %d began in the background while fill %d was asking", transfer->id, other->id);
+    }
+}
+
+/* It waited for a fill in which something went wrong. */
+void referee_on_error(const exchange_t *exchange)
+{
+    const transfer_t *transfer = transfer_of(exchange->reader.object);
+    bool answered = transfer->answer != NULL && transfer->answer->status >= 500;
+    if (!transfer->faulted && transfer->failed_ms == 0 && !answered)
+        note_violation("request %d takes fill %d for one that failed", exchange->id, transfer->id);
+}
+
 /* --- The head --- */
 
 static const answer_t *answer_of(const head_t *head)
@@ -111,19 +156,72 @@ static void check_sharing(const exchange_t *exchange, const answer_t *answer)
                        answer->owner);
 }
 
+static bool is_used_stale(const exchange_t *exchange)
+{
+    return exchange->kind == WALK_HIT && exchange->use != HTTP_FRESH;
+}
+
+/* Since when the earliest soft purge has made it stale that was acknowledged before the request came. */
+static int64_t since_purge_ms(const exchange_t *exchange, const answer_t *answer)
+{
+    int64_t since_ms = INT64_MIN;
+    for (size_t i = 0; i < world.purges.count; i++) {
+        const purge_t *purge = world.purges.at[i];
+        if (purge->acknowledged == 0 || purge->acknowledged > exchange->arrived ||
+            purge->published < answer->sent)
+            continue;
+        for (size_t j = 0; j < purge->super.rule_count; j++) {
+            const ledger_rule_t *rule = &purge->rules[j];
+            if (matches(rule, exchange->url) && exchange->walk_ms - rule->time_ms > since_ms)
+                since_ms = exchange->walk_ms - rule->time_ms;
+        }
+    }
+    return since_ms;
+}
+
+/* Did the origin fail for this URL so lately that a rest may last, or this very moment? */
+static bool failed_lately(const exchange_t *exchange)
+{
+    enum { LATELY_MS = 60000 };
+    for (size_t i = world.transfers.count; i-- > 0;) {
+        const transfer_t *transfer = world.transfers.at[i];
+        if (transfer->failed_ms != 0 && exchange->walk_ms - transfer->failed_ms <= LATELY_MS &&
+            ((const exchange_t *)world.exchanges.at[transfer->owner])->url == exchange->url)
+            return true;
+    }
+    return false;
+}
+
+/* RFC 5861, RFC 9111 section 4.2.4. */
+static void check_stale(const exchange_t *exchange, const answer_t *answer, int64_t age_ms)
+{
+    int64_t stale_ms = age_ms - answer->lifetime_ms, since_ms = since_purge_ms(exchange, answer);
+    bool if_error = exchange->use == HTTP_IF_ERROR;
+    int64_t window_ms = if_error ? answer->stale.if_error_ms : answer->stale.while_revalidate_ms;
+    stale_ms = since_ms > stale_ms ? since_ms : stale_ms;
+    if (answer->never_hit || stale_ms >= window_ms)
+        note_violation("request %d got answer %u, stale for %lld ms of %lld ms", exchange->id, answer->id,
+                       (long long)stale_ms, (long long)window_ms);
+    if (if_error && !exchange->on_error && !failed_lately(exchange))
+        note_violation("request %d got the stale answer %u, and the origin had not failed", exchange->id,
+                       answer->id);
+}
+
 static void check_fresh(const exchange_t *exchange, const answer_t *answer)
 {
     if (exchange->kind != WALK_HIT)
         return;
     int64_t age_ms = exchange->walk_ms - answer->made_ms + answer->age_s * 1000;
-    if (answer->never_hit || age_ms >= answer->lifetime_ms)
+    if (exchange->use != HTTP_FRESH)
+        check_stale(exchange, answer, age_ms);
+    else if (answer->never_hit || age_ms >= answer->lifetime_ms)
         note_violation("request %d hit answer %u at age %lld ms of %lld ms", exchange->id, answer->id,
                        (long long)age_ms, (long long)answer->lifetime_ms);
 }
 
 static void check_rules(const exchange_t *exchange, const answer_t *answer)
 {
-    const purge_t *purge = purged_since(exchange, answer->sent, false);
+    const purge_t *purge = purged_since(exchange, answer->sent, is_used_stale(exchange));
     if (purge != NULL)
         note_violation(
             "request %d got answer %u, asked for before purge %llu, acknowledged before the request",

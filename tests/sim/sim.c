@@ -37,6 +37,7 @@ static unsigned choose_kind(void)
     static const uint64_t limits[] = {40 << 10, 200 << 10, 1 << 20, 32 << 20};
     static const size_t compact[] = {1, 300, 2000, 1 << 20};
     static const int64_t gaps[] = {200, 2000, 20000, 200000};
+    static const int64_t stale[] = {0, 0, 2000, 30000};
     world.purge_rate = RANDOM_PICK(chance(), purges);
     world.sweep_rate = RANDOM_PICK(chance(), sweeps);
     world.change_rate = RANDOM_PICK(chance(), changes);
@@ -49,6 +50,8 @@ static unsigned choose_kind(void)
     world.compact_bytes = RANDOM_PICK(chance(), compact);
     world.gap_us = RANDOM_PICK(chance(), gaps);
     world.large_bodies = random_chance(chance(), 60);
+    for (unsigned i = 0; i < SITES; i++)
+        world.policies[i].stale = (http_stale_t){RANDOM_PICK(chance(), stale), RANDOM_PICK(chance(), stale)};
     world.url_count = 2 + random_below(chance(), URLS_MAX - 1);
     world.actions_left = 60 + random_below(chance(), world.large_bodies ? 60 : 240);
     return RANDOM_PICK(chance(), preempt);

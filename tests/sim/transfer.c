@@ -55,6 +55,9 @@ void transfer_submit(exchange_t *exchange, const fill_request_t *request, uint64
     transfer->owner = exchange->id;
     transfer->walk_began = walk_began;
     transfer->indexed = request->indexed;
+    transfer->background = request->background;
+    if (transfer->background)
+        note_count(NOTE_BACKGROUND);
     transfer->pace_us = random_chance(chance(), 100) ? 20000 : random_between(chance(), 0, 3000);
     if (request->base != NULL) {
         transfer->base = transfer_of(request->base)->content;
@@ -62,6 +65,7 @@ void transfer_submit(exchange_t *exchange, const fill_request_t *request, uint64
     }
     transfer->fill = fill_new(request);
     referee_base(transfer);
+    referee_begun(transfer);
     note_event("fill", (uint64_t)transfer->id, exchange->url, transfer->base ? transfer->base->id : 0);
     transfer->filler.notify = on_notify;
     object_set_filler(fill_object(transfer->fill), &transfer->filler);
@@ -75,13 +79,17 @@ static void finish(transfer_t *transfer)
     MUST(fill_ended(transfer->fill));
     note_event("fill ends", (uint64_t)transfer->id, transfer->offset, transfer->faulted);
     transfer->epoch++;
+    transfer->ended = schedule_moment();
+    if (transfer->background && object_end(fill_object(transfer->fill)) == OBJECT_FAILED)
+        note_count(NOTE_BACKGROUND_FAILED);
     fill_free(&transfer->fill);
 }
 
 static void fail(transfer_t *transfer, int status, const char *detail)
 {
     transfer->faulted = true;
-    fill_fail(transfer->fill, (object_failure_t){status, detail});
+    transfer->failed_ms = schedule_now_ms();
+    fill_broken(transfer->fill, (object_failure_t){status, detail}, transfer->failed_ms);
     finish(transfer);
 }
 
@@ -168,11 +176,15 @@ static void resume(transfer_t *transfer)
 static void on_stalled(transfer_t *transfer)
 {
     note_count(NOTE_STALLED);
+    int64_t failed_ms = transfer->failed_ms;
+    transfer->failed_ms = schedule_now_ms();
     fill_stalled(transfer->fill);
     if (fill_ended(transfer->fill)) {
         finish(transfer);
-    } else
+    } else {
+        transfer->failed_ms = failed_ms;
         resume(transfer);
+    }
 }
 
 static void on_end(transfer_t *transfer)
@@ -180,6 +192,8 @@ static void on_end(transfer_t *transfer)
     bool whole = transfer->offset == transfer->answer->length;
     transfer->answer->delivered_whole = whole;
     transfer->faulted |= !whole;
+    if (!whole)
+        transfer->failed_ms = schedule_now_ms();
     fill_complete(transfer->fill);
     finish(transfer);
 }
@@ -204,6 +218,7 @@ static void after_bytes(transfer_t *transfer)
     if (transfer->fault == FAULT_LONG && transfer->offset == transfer->answer->length) {
         size_t taken;
         transfer->faulted = true;
+        transfer->failed_ms = schedule_now_ms();
         if (!obey(transfer, fill_bytes(transfer->fill, "too much", 8, &taken)))
             return;
     }
@@ -223,8 +238,12 @@ static void on_bytes(transfer_t *transfer)
     }
     size_t before = (size_t)(transfer->offset % 8);
     content_write(transfer->answer, transfer->offset - before, bytes, before + length);
+    int64_t failed_ms = transfer->failed_ms;
+    transfer->failed_ms = schedule_now_ms();
     fill_action_t action = fill_bytes(transfer->fill, bytes + before, length, &taken);
-    MUST(taken == length || action == FILL_PAUSE);
+    if (action != FILL_STOP)
+        transfer->failed_ms = failed_ms;
+    MUST(taken == length || action != FILL_GO_ON);
     transfer->offset += taken;
     referee_memory();
     note_event("bytes", (uint64_t)transfer->id, length, taken);
@@ -240,7 +259,10 @@ static void make_nonsense(transfer_t *transfer)
 {
     static const http_field_t other[] = {{{"etag", 4}, {"\"nobody's\"", 10}}, {{"x-answer", 8}, {"0", 1}}};
     http_field_t conditions[2];
-    transfer->faulted |= fill_conditions(transfer->fill, conditions) == 0;
+    if (fill_conditions(transfer->fill, conditions) == 0) {
+        transfer->faulted = true;
+        transfer->failed_ms = schedule_now_ms();
+    }
     fill_answer_t said = {.status = 304, .fields = {other, 2}, .can_pause = transfer->can_pause};
     transfer->fault = FAULT_NONE;
     transfer->answer->not_modified = true;
@@ -277,7 +299,11 @@ static void on_head(transfer_t *transfer)
         referee_base(transfer); /* again: by now more is known of purges under way when it was sent */
     }
     note_event("head", (uint64_t)transfer->id, answer->id, (uint64_t)said.status);
+    transfer->answered = true;
+    transfer->failed_ms = schedule_now_ms(); /* if there is no memory: others may know before this does */
     fill_action_t action = fill_head(transfer->fill, &said, schedule_now_ms());
+    if (action != FILL_STOP && said.status < 500)
+        transfer->failed_ms = 0;
     transfer->head_given = action == FILL_GO_ON;
     if (!obey(transfer, action))
         return;

@@ -24,6 +24,8 @@ typedef struct {
     bool owner_only;     /* for nobody but the one who asked, without asking the origin again */
     bool never_hit;      /* never from store without asking */
     bool for_authorized; /* may answer others though the request carried Authorization */
+    bool never_stale;    /* the origin has to be asked first once it is stale (RFC 9111 section 4.2.4) */
+    int64_t while_revalidate_ms, if_error_ms; /* RFC 5861; -1: it says nothing */
 } control_t;
 
 typedef struct {
@@ -51,6 +53,7 @@ typedef struct {
     bool not_modified, owner_only, never_hit, delivered_whole;
     unsigned vary;
     int64_t lifetime_ms, age_s;
+    http_stale_t stale; /* for so long after it */
     bool modified, heuristic, for_authorized;
     bool dated_on_receipt; /* its heuristic lifetime counts from when the node has it */
     uint64_t invalidated;  /* an unsafe method's: when the node had its head; 0: none of that */
@@ -81,6 +84,8 @@ typedef struct {
     unsigned steps, read_most;
     int64_t pace_us;
     walk_kind_t kind;
+    http_use_t use;
+    bool on_error; /* answered with what is stored, after it had waited */
     bool on_its_way, started, sending, last, finished;
     bool had_head; /* joined after the head had been handed over */
     body_span_t span;
@@ -99,10 +104,12 @@ typedef struct {
     const answer_t *base_answer;  /* and what was said of it last */
     const answer_t *content;      /* what it brought, once known */
     unsigned events, epoch;
-    bool queued, begun, paused, indexed;
-    bool faulted; /* the origin, the network or the node's end gave cause to fail */
+    bool queued, begun, paused, indexed, background;
+    int64_t failed_ms; /* when the origin failed in it; 0: it did not */
+    bool faulted;      /* the origin, the network or the node's end gave cause to fail */
+    bool answered;     /* the origin has; the fill knows, or is being told */
     bool head_given;
-    uint64_t sent;
+    uint64_t sent, ended; /* moments; 0: not yet */
     answer_t *answer;
     uint64_t offset; /* of the body, taken so far */
     uint64_t fault_at;
@@ -148,6 +155,7 @@ typedef struct {
     unsigned actions_left;
     uint64_t highest_sequence, highest_handed_out; /* ever acknowledged; ever given to a rule or in a stamp */
     /* How this seed is: chances per mille and sizes. */
+    http_policy_t policies[SITES];
     unsigned purge_rate, change_rate, fault_rate, crash_rate, abort_rate, disk_fault_rate, sweep_rate;
     uint64_t memory_limit, max_object;
     size_t compact_bytes;
@@ -218,6 +226,8 @@ void node_sweep(void);
 /* referee.c: each ends the run when what it is shown may not be. */
 void referee_walked(const exchange_t *exchange, uint64_t walk_began);
 void referee_base(const transfer_t *transfer);
+void referee_begun(const transfer_t *transfer);
+void referee_on_error(const exchange_t *exchange);
 void referee_head(exchange_t *exchange);
 void referee_bytes(exchange_t *exchange);
 void referee_end(const exchange_t *exchange);

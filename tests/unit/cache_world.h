@@ -107,27 +107,34 @@ static inline void client_fill_over(void *context, uint64_t wasted)
 
 static inline void client_start_fill(world_t *world, client_t *client)
 {
+    walk_step_t *step = &client->step;
+    object_t *object = step->background != NULL ? step->background : client->reader.object;
     fill_request_t request = {.memory = world->memory,
                               .method = TEXT("GET"),
                               .key = client->walk.key,
                               .fields = client->walk.fields,
-                              .object = client->reader.object,
-                              .base = client->step.base,
-                              .indexed = client->step.kind == WALK_FILL,
+                              .object = object,
+                              .base = step->base,
+                              .stale = step->stale,
+                              .stale_until_ms = step->stale_until_ms,
+                              .indexed = step->background != NULL || step->kind == WALK_FILL,
+                              .background = step->background != NULL,
                               .on_over = client_fill_over,
                               .on_over_context = world,
                               .worth_bytes = world->worth_bytes};
-    client->step.base = NULL;
+    step->base = step->stale = NULL;
     client->fill = fill_new(&request);
     client->filler.notify = client_notified;
-    object_set_filler(client->reader.object, &client->filler);
+    object_set_filler(object, &client->filler);
+    if (step->background != NULL)
+        object_unref(&step->background);
     fill_sent(client->fill, world->now_ms);
 }
 
 static inline void client_take(world_t *world, client_t *client, walk_step_t step)
 {
     client->step = step;
-    if (step.kind == WALK_FILL || step.kind == WALK_PASS)
+    if (step.kind == WALK_FILL || step.kind == WALK_PASS || step.background != NULL)
         client_start_fill(world, client);
 }
 

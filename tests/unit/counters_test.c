@@ -55,6 +55,7 @@ static void all_series_of_named_sites_are_there_at_zero(void **state)
     }
     static const char *const others[] = {
         "selvedge_origin_requests_total{site=\"default\"}",
+        "selvedge_revalidations_failed_total{site=\"default\"}",
         "selvedge_fills",
         "selvedge_objects",
         "selvedge_memory_bytes",

@@ -56,10 +56,100 @@ static void windows(void **state)
     assert_int_equal(failures, 0);
 }
 
+#define NOW INT64_C(784111777000)
+#define UNTROUBLED                                                                                           \
+    {                                                                                                        \
+        0, 0                                                                                                 \
+    }
+#define YES true
+
+/* Stale by so much, with these windows, in this trouble: how may it be used, and is the origin to be asked
+ * now? */
+static void uses(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *rfc;
+        http_stale_t windows;
+        int64_t ttl_ms;
+        http_trouble_t trouble;
+        http_use_t use;
+        bool ask;
+    } rows[] = {
+        {"RFC 9111 4.2: fresh", {0, 0}, 1, UNTROUBLED, HTTP_FRESH, 0},
+        {"RFC 9111 4.2: fresh, whatever the origin does", {S(30), S(60)}, 1, {3, NOW}, HTTP_FRESH, 0},
+        {"RFC 9111 4.2: as old as it may become is stale", {0, 0}, 0, UNTROUBLED, HTTP_VALIDATE, YES},
+        {"RFC 9111 4.2.4: stale, and nobody permits it", {0, 0}, -1, UNTROUBLED, HTTP_VALIDATE, YES},
+        {"RFC 9111 4.2.4: nor does trouble", {0, 0}, -1, {1, NOW}, HTTP_VALIDATE, 0},
+        {"RFC 5861 3: within the window", {S(30), 0}, 0, UNTROUBLED, HTTP_WHILE_REVALIDATE, YES},
+        {"RFC 5861 3: within the window", {S(30), 0}, 1 - S(30), UNTROUBLED, HTTP_WHILE_REVALIDATE, YES},
+        {"RFC 5861 3: after it", {S(30), 0}, -S(30), UNTROUBLED, HTTP_VALIDATE, YES},
+        {"RFC 5861 4: no error is known", {0, S(60)}, -1, UNTROUBLED, HTTP_VALIDATE, YES},
+        {"RFC 5861 4: an error just now", {0, S(60)}, -1, {1, NOW}, HTTP_IF_ERROR, 0},
+        {"RFC 5861 4: within the window", {0, S(60)}, 1 - S(60), {1, NOW}, HTTP_IF_ERROR, 0},
+        {"RFC 5861 4: after it", {0, S(60)}, -S(60), {1, NOW}, HTTP_VALIDATE, 0},
+        {"RFC 5861: the longer one for errors", {S(30), S(60)}, -S(45), {1, NOW}, HTTP_IF_ERROR, 0},
+        {"RFC 5861: the longer one for errors", {S(30), S(60)}, -S(45), UNTROUBLED, HTTP_VALIDATE, YES},
+        {"RFC 5861: both", {S(30), S(60)}, -S(15), {1, NOW}, HTTP_WHILE_REVALIDATE, 0},
+        {"rests for a second", {S(30), 0}, -1, {1, NOW - 999}, HTTP_WHILE_REVALIDATE, 0},
+        {"and asks again", {S(30), 0}, -1, {1, NOW - S(1)}, HTTP_WHILE_REVALIDATE, YES},
+        {"rests twice as long each time", {S(30), 0}, -1, {4, NOW + 1 - S(8)}, HTTP_WHILE_REVALIDATE, 0},
+        {"and asks again", {S(30), 0}, -1, {4, NOW - S(8)}, HTTP_WHILE_REVALIDATE, YES},
+        {"but not longer than this", {S(30), 0}, -1, {6, NOW + 1 - S(30)}, HTTP_WHILE_REVALIDATE, 0},
+        {"but not longer than this", {S(30), 0}, -1, {4000000000, NOW - S(30)}, HTTP_WHILE_REVALIDATE, YES},
+        {"an error is known until it was to be asked again",
+         {0, S(60)},
+         -1,
+         {2, NOW - S(2)},
+         HTTP_IF_ERROR,
+         YES},
+        {"and as long again", {0, S(60)}, -1, {2, NOW + 1 - S(4)}, HTTP_IF_ERROR, YES},
+        {"then no more", {0, S(60)}, -1, {2, NOW - S(4)}, HTTP_VALIDATE, YES},
+        {"a clock that was put back", {S(30), S(60)}, -1, {1, NOW + S(3600)}, HTTP_WHILE_REVALIDATE, YES},
+        {"a clock that was put back", {0, S(60)}, -1, {1, NOW + S(3600)}, HTTP_VALIDATE, YES},
+        {"a window without end",
+         {S(INT64_C(2147483648)), 0},
+         -S(100000),
+         UNTROUBLED,
+         HTTP_WHILE_REVALIDATE,
+         YES},
+    };
+    int failures = 0;
+    for (size_t i = 0; i < LENGTH_OF(rows); i++) {
+        bool ask = false;
+        http_use_t use = http_use(&rows[i].windows, rows[i].ttl_ms, rows[i].trouble, NOW, &ask);
+        if (use != rows[i].use || ask != rows[i].ask)
+            FAIL_ROW(i, rows[i].rfc, "use %d, ask %d", use, ask);
+    }
+    assert_int_equal(failures, 0);
+}
+
+/* RFC 5861 section 4: which answers are errors, and what may answer instead. */
+static void errors(void **state)
+{
+    (void)state;
+    static const int are[] = {500, 502, 503, 504},
+                     are_not[] = {200, 304, 404, 408, 429, 501, 505, 507, 511, 599};
+    for (size_t i = 0; i < LENGTH_OF(are); i++)
+        assert_true(http_is_error(are[i]));
+    for (size_t i = 0; i < LENGTH_OF(are_not); i++)
+        assert_false(http_is_error(are_not[i]));
+    static const struct {
+        int64_t if_error_ms, ttl_ms;
+        bool usable;
+    } rows[] = {{0, -1, false},          {0, 0, false},          {0, 1, false},     {S(60), 0, YES},
+                {S(60), 1 - S(60), YES}, {S(60), -S(60), false}, {S(60), S(5), YES}};
+    for (size_t i = 0; i < LENGTH_OF(rows); i++)
+        assert_int_equal(http_use_on_error(&(http_stale_t){S(999), rows[i].if_error_ms}, rows[i].ttl_ms),
+                         rows[i].usable);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(windows),
+        cmocka_unit_test(uses),
+        cmocka_unit_test(errors),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

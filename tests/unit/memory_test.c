@@ -431,6 +431,7 @@ static void post_fill(const walk_t *walk, walk_step_t *step, object_t *object)
                               .fields = walk->fields,
                               .object = object,
                               .base = step->base,
+                              .stale = step->stale,
                               .indexed = step->kind == WALK_FILL};
     job_t *job = must_calloc(1, sizeof *job);
     job->fill = fill_new(&request);
