@@ -75,6 +75,18 @@ static fill_lines_result_t take_field(fill_lines_t *lines, text_t line)
     return LINES_MORE;
 }
 
+/* RFC 9110 section 15.2: a head before the final one. It ends with its empty line, whatever its fields say of
+ * a body (RFC 9112 section 6.3). 101 was not asked for. */
+static fill_lines_result_t finish_interim(fill_lines_t *lines)
+{
+    if (lines->status == 101)
+        return LINES_WRONG;
+    if (lines->interim++ == FILL_INTERIM_MAX)
+        return LINES_TOO_LARGE;
+    lines->status = 0;
+    return LINES_INTERIM;
+}
+
 /* RFC 9112 section 6.3: a message has one length, or none that we believe. */
 static bool is_framed_well(const fill_lines_t *lines)
 {
@@ -96,13 +108,11 @@ static bool is_framed_well(const fill_lines_t *lines)
     return length.length > 0 && length.length <= 18;
 }
 
-static fill_lines_result_t finish(const fill_lines_t *lines)
+void fill_lines_begin(fill_lines_t *lines)
 {
-    if (lines->status == 0 || lines->status == 101)
-        return LINES_WRONG;
-    if (lines->status < 200)
-        return LINES_INTERIM;
-    return is_framed_well(lines) ? LINES_COMPLETE : LINES_WRONG;
+    lines->status = 0;
+    lines->interim = 0;
+    lines->count = lines->used = 0;
 }
 
 fill_lines_result_t fill_lines_add(fill_lines_t *lines, text_t line)
@@ -111,11 +121,13 @@ fill_lines_result_t fill_lines_add(fill_lines_t *lines, text_t line)
         line.length--;
     if (line.length > 0 && line.data[line.length - 1] == '\r')
         line.length--;
-    if (line.length == 0)
-        return finish(lines);
-    if (starts_with(line, "HTTP/"))
-        return take_status(lines, line);
-    return lines->status == 0 ? LINES_WRONG : take_field(lines, line);
+    if (lines->status == 0)
+        return starts_with(line, "HTTP/") ? take_status(lines, line) : LINES_WRONG;
+    if (line.length > 0)
+        return take_field(lines, line);
+    if (lines->status < 200)
+        return finish_interim(lines);
+    return is_framed_well(lines) ? LINES_COMPLETE : LINES_WRONG;
 }
 
 http_fields_t fill_lines_fields(const fill_lines_t *lines)

@@ -5,11 +5,12 @@
 
 #include "edge/http/fields.h"
 
-enum { FILL_FIELDS_MAX = 128, FILL_HEAD_BYTES_MAX = 64 << 10 };
+enum { FILL_FIELDS_MAX = 128, FILL_HEAD_BYTES_MAX = 64 << 10, FILL_INTERIM_MAX = 32 };
 
 typedef struct {
-    int status; /* 0 before the status line */
+    int status; /* 0 before a status line */
     bool http2;
+    unsigned interim; /* heads before this one */
     size_t count;
     http_field_t fields[FILL_FIELDS_MAX];
     size_t used;
@@ -18,13 +19,15 @@ typedef struct {
 
 typedef enum {
     LINES_MORE,     /* taken; more will come */
-    LINES_INTERIM,  /* a 1xx head is complete; the next one begins */
+    LINES_INTERIM,  /* a 1xx head is complete, and forgotten; the next one begins */
     LINES_COMPLETE, /* the final head is complete */
     LINES_TOO_LARGE,
     LINES_WRONG
 } fill_lines_result_t;
 
-/* One line, its CR LF included. A status line starts anew. */
+/* Before the first line. */
+void fill_lines_begin(fill_lines_t *lines);
+/* One line, its CR LF included. */
 fill_lines_result_t fill_lines_add(fill_lines_t *lines, text_t line);
 
 /* After LINES_COMPLETE. */

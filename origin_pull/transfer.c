@@ -295,8 +295,7 @@ static void set_connection(transfer_t *transfer)
 const char *transfer_prepare(transfer_t *transfer, int64_t monotonic_ms)
 {
     transfer_reset(transfer);
-    transfer->lines->status = 0;
-    transfer->lines->count = transfer->lines->used = 0;
+    fill_lines_begin(transfer->lines);
     transfer->error[0] = '\0';
     transfer->easy = curl_easy_init();
     if (transfer->easy == NULL)

@@ -150,8 +150,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     MUST(bytes != NULL);
     memcpy(bytes, data, size);
     text_t rest = {bytes, size};
-    lines.status = 0;
-    lines.count = lines.used = 0;
+    fill_lines_begin(&lines);
     if (read_head(&rest)) {
         http_fields_t response = fill_lines_fields(&lines), request = read_request(&rest, list);
         (void)fill_lines_close_delimited(&lines);

@@ -19,8 +19,6 @@ static const row_t rows[] = {
     {{"HTTP/1.1 200 \r\n", "\n"}, LINES_COMPLETE, 200, 0},
     {{"HTTP/2 204 \r\n", "a:b\r\n", "\r\n"}, LINES_COMPLETE, 204, 1},
     {{"HTTP/1.0 599 x\n", "\n"}, LINES_COMPLETE, 599, 0},
-    {{"HTTP/1.1 100 Continue\r\n", "\r\n"}, LINES_INTERIM, 100, 0},
-    {{"HTTP/1.1 103 Hints\r\n", "link: x\r\n", "\r\n"}, LINES_INTERIM, 103, 1},
     /* Status lines that are none. */
     {{"HTTP/1.1\r\n"}, LINES_WRONG, 0, 0},
     {{"HTTP/1.1 20\r\n"}, LINES_WRONG, 0, 0},
@@ -33,6 +31,8 @@ static const row_t rows[] = {
     {{"\r\n"}, LINES_WRONG, 0, 0},
     {{"a: b\r\n"}, LINES_WRONG, 0, 0},
     /* Fields that are none. */
+    {{OK, OK}, LINES_WRONG, 200, 0},
+    {{OK, "HTTP/1.1: c\r\n"}, LINES_WRONG, 200, 0},
     {{OK, "a b: c\r\n"}, LINES_WRONG, 200, 0},
     {{OK, "a : c\r\n"}, LINES_WRONG, 200, 0},
     {{OK, ": c\r\n"}, LINES_WRONG, 200, 0},
@@ -72,8 +72,7 @@ static void lines_one_by_one(void **state)
     (void)state;
     fill_lines_t *lines = must_calloc(1, sizeof *lines);
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        lines->status = 0;
-        lines->count = lines->used = 0;
+        fill_lines_begin(lines);
         for (size_t j = 0; rows[i].lines[j] != NULL; j++) {
             bool last = rows[i].lines[j + 1] == NULL;
             /* In memory of just its size, so that one byte too far is seen. */
@@ -94,6 +93,49 @@ static void lines_one_by_one(void **state)
 static void add(fill_lines_t *lines, const char *line, fill_lines_result_t expected)
 {
     assert_int_equal(fill_lines_add(lines, text_of(line)), expected);
+}
+
+/* RFC 9110 section 15.2: heads that come before the final one. */
+static void interim_heads(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *rfc, *lines[4];
+        fill_lines_result_t last;
+    } cases[] = {
+        {"RFC 9110 15.2.1", {"HTTP/1.1 100 Continue\r\n", "\r\n"}, LINES_INTERIM},
+        {"RFC 8297 2", {"HTTP/1.1 103 Early Hints\r\n", "link: </a>\r\n", "\r\n"}, LINES_INTERIM},
+        {"RFC 9110 15: an unknown one of its class", {"HTTP/2 199 \r\n", "a: b\r\n", "\r\n"}, LINES_INTERIM},
+        {"RFC 9110 15.2.2: nobody asked", {"HTTP/1.1 101 Switching Protocols\r\n", "\r\n"}, LINES_WRONG},
+        {"RFC 9112 6.3: without a body",
+         {"HTTP/1.1 103 x\r\n", "content-length: 3\r\n", "\r\n"},
+         LINES_INTERIM},
+        {"RFC 9112 5: a head within a head", {"HTTP/1.1 103 x\r\n", OK}, LINES_WRONG},
+    };
+    fill_lines_t *lines = must_calloc(1, sizeof *lines);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        fill_lines_begin(lines);
+        for (size_t j = 0; cases[i].lines[j] != NULL; j++)
+            add(lines, cases[i].lines[j], cases[i].lines[j + 1] == NULL ? cases[i].last : LINES_MORE);
+        if (cases[i].last != LINES_INTERIM)
+            continue;
+        assert_int_equal(lines->status, 0);
+        add(lines, i % 2 ? "\r\n" : "a: b\r\n", LINES_WRONG); /* a head begins with its status */
+    }
+    free(lines);
+}
+
+static void as_many_interim_heads_as_that(void **state)
+{
+    (void)state;
+    fill_lines_t *lines = must_calloc(1, sizeof *lines);
+    fill_lines_begin(lines);
+    for (int i = 0; i <= FILL_INTERIM_MAX; i++) {
+        add(lines, "HTTP/1.1 103 Early\r\n", LINES_MORE);
+        add(lines, "early: 1\r\n", LINES_MORE);
+        add(lines, "\r\n", i < FILL_INTERIM_MAX ? LINES_INTERIM : LINES_TOO_LARGE);
+    }
+    free(lines);
 }
 
 static void what_is_kept(void **state)
@@ -122,7 +164,8 @@ static void too_many_and_too_large(void **state)
         add(lines, "a: b\r\n", LINES_MORE);
     add(lines, "a: b\r\n", LINES_TOO_LARGE);
     for (int over = 0; over < 2; over++) {
-        add(lines, OK, LINES_MORE); /* starts anew */
+        fill_lines_begin(lines);
+        add(lines, OK, LINES_MORE);
         size_t size = FILL_HEAD_BYTES_MAX - 1 + (size_t)over;
         char *line = must_alloc(size + 3);
         memset(line, 'v', size + 2);
@@ -153,6 +196,7 @@ static void which_bodies_end_with_the_connection(void **state)
     };
     fill_lines_t *lines = must_calloc(1, sizeof *lines);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        fill_lines_begin(lines);
         add(lines, cases[i].status, LINES_MORE);
         add(lines, cases[i].line, LINES_MORE);
         add(lines, "\r\n", LINES_COMPLETE);
@@ -165,6 +209,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(lines_one_by_one),
+        cmocka_unit_test(interim_heads),
+        cmocka_unit_test(as_many_interim_heads_as_that),
         cmocka_unit_test(what_is_kept),
         cmocka_unit_test(too_many_and_too_large),
         cmocka_unit_test(which_bodies_end_with_the_connection),

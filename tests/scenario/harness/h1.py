@@ -98,8 +98,8 @@ class H1:
                 raise EOFError(f"the connection ended within a line: {self.buffer!r}")
         return self._take(self.buffer.index(b"\r\n") + 2)[:-2]
 
-    def head(self):
-        """The next answer's status and fields; interim answers are passed over."""
+    def head(self, interim=False):
+        """The next answer's status and fields; interim answers are passed over, unless one is wanted."""
         deadline = Deadline(self.seconds)
         while True:
             _, status, *reason = self._line(deadline).decode("latin-1").split(" ", 2)
@@ -108,6 +108,8 @@ class H1:
                 name, _, value = line.partition(":")
                 fields.append((name, value.strip()))
             answer = Answer(int(status), fields, reason[0] if reason else "")
+            if interim:
+                return answer
             if answer.status >= 200 or answer.status == 101:
                 answer.method = self.asked.pop(0) if self.asked else "GET"
                 return answer

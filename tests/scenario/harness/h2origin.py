@@ -31,10 +31,11 @@ def make_certificates(folder, name="localhost"):
 
 
 class H2Origin:
-    """answers: {path: (status, fields, body)}; cut: {path: n}, those streams are reset after n bytes of body."""
+    """answers: {path: (status, fields, body)}; cut: {path: n}, those streams are reset after n bytes of body; interim:
+    {path: [(status, fields)]}, heads that go before the answer's."""
 
-    def __init__(self, certificate, key, answers, cut=None):
-        self.answers, self.cut = answers, cut or {}
+    def __init__(self, certificate, key, answers, cut=None, interim=None):
+        self.answers, self.cut, self.interim = answers, cut or {}, interim or {}
         self.requests, self.connections, self._sockets = [], 0, []
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.context.load_cert_chain(certificate, key)
@@ -97,6 +98,8 @@ class H2Origin:
         request = Request(pairs.get(":method"), pairs.get(":path"), pairs, b"", len(self.requests) + 1, self.connections)
         self.requests.append(request)
         status, fields, body = self.answers.get(request.path, (404, {}, b""))
+        for early, hints in self.interim.get(request.path, []):
+            connection.send_headers(event.stream_id, [(":status", str(early)), *hints.items()])
         head = [(":status", str(status)), ("content-length", str(len(body)))]
         connection.send_headers(event.stream_id, head + [(name.lower(), value) for name, value in fields.items()])
         return body, self.cut.get(request.path)
