@@ -280,6 +280,22 @@ const setting_t settings_table[] = {
      .meaning =
          "Fields of answers that end here: clients do not see them. What is not in this list is passed on, "
          "to caches behind this one among others."},
+    {.name = "sites[].request_directives",
+     .option = "--request-directives",
+     .placeholder = "ignore|honour",
+     .type = SETTING_CHOICE,
+     SITE_FIELD(policy.honours_requests),
+     .choices = {"ignore", "honour"},
+     .standard = {"ignore"},
+     .reload = true,
+     .meaning = "Does what requests say in Cache-Control, or in Pragma, count: no-cache, no-store, max-age, "
+                "max-stale, "
+                "min-fresh and only-if-cached? `ignore`: a client that reloads a page does not make the node "
+                "ask the "
+                "origin, as befits a CDN, where the origin says how long to store and purges take back. "
+                "`honour`: as "
+                "for a cache of the client's own; then clients can make the node ask the origin as often as "
+                "they like."},
     {.name = "sites[].purge_method",
      .option = "--purge-method",
      .placeholder = "on|off",

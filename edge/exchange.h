@@ -36,6 +36,7 @@ struct exchange {
     bool answering, sending, finished;
     bool pulled;                       /* the library takes the body as it has room for it (guard/lend) */
     bool is_part;                      /* the answer is a range of the object, or several */
+    bool is_heard;                     /* what the request says in Cache-Control counts: `control` */
     bool is_ranged;                    /* the fill asks for the request's own range */
     int64_t started_us, first_byte_us; /* wall clock; 0: none yet */
     object_reader_t *reader;           /* hit's or waiter's; NULL when answered without an object */
@@ -59,6 +60,7 @@ struct exchange {
     worker_t *worker;
     cache_key_t key;
     uint64_t sequence;
+    http_request_control_t control;
     int64_t ttl_ms;
     text_t target; /* as it was asked for: normalised, its query whole */
     text_t date;   /* the answer's own; absent: now */

@@ -91,6 +91,7 @@ static walk_t walk_of(exchange_t *exchange, http_fields_t fields, int64_t now_us
                     .fields = fields,
                     .sequence = exchange->sequence,
                     .now_ms = now_us / 1000,
+                    .control = exchange->is_heard ? &exchange->control : NULL,
                     .wake = wake};
 }
 
@@ -140,6 +141,10 @@ static void start_fill(exchange_t *exchange, walk_step_t *step, http_fields_t fi
 {
     const node_t *node = worker_node(exchange->worker);
     bool background = step->background != NULL;
+    http_policy_t policy = *exchange->policy;
+    /* RFC 9111 section 5.2.1.5: nothing of this very request; what is fetched in the background is not of it.
+     */
+    policy.bypass = policy.bypass || (exchange->is_heard && exchange->control.no_store && !background);
     fill_request_t request = {
         .memory = node->memory,
         .method = exchange->is_get ? TEXT("GET") : text_from(exchange->req->method),
@@ -149,7 +154,7 @@ static void start_fill(exchange_t *exchange, walk_step_t *step, http_fields_t fi
         .key_context = exchange->site,
         .origin = {exchange_is_secure(exchange), text_from(exchange->req->input.authority)},
         .site = exchange->site->number,
-        .policy = exchange->policy,
+        .policy = &policy,
         .fields = fields,
         .body = text_from(exchange->req->entity),
         .object = background ? step->background : exchange->reader->object,
@@ -205,6 +210,10 @@ static void take_step(exchange_t *exchange, walk_step_t *step, http_fields_t fie
     exchange->ttl_ms = step->ttl_ms;
     if (step->kind == WALK_HIT) {
         take_hit(exchange, step, fields);
+        return;
+    }
+    if (step->kind == WALK_NONE) {
+        respond_refusal(exchange, 504, "only-if-cached", "Nothing is stored that this request takes.\n");
         return;
     }
     exchange->outcome = step->kind == WALK_PASS ? OUTCOME_PASS : OUTCOME_MISS;
@@ -467,6 +476,10 @@ static void decide(exchange_t *exchange)
     }
     exchange->waiter = waiter_new(exchange);
     exchange->reader = &exchange->waiter->reader;
+    if (exchange->is_get && exchange->policy->honours_requests) {
+        exchange->is_heard = true;
+        exchange->control = http_request_control(fields);
+    }
     walk_t walk = walk_of(exchange, fields, exchange->started_us);
     walk_step_t step = may_store(exchange) ? walk_begin(&walk, exchange->reader)
                                            : walk_private(&walk, exchange->reader,

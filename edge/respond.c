@@ -96,6 +96,7 @@ static text_t stale_status(const exchange_t *exchange, char *buffer)
     static const char *const uses[] = {[HTTP_FRESH] = "",
                                        [HTTP_WHILE_REVALIDATE] = "; detail=stale-while-revalidate",
                                        [HTTP_IF_ERROR] = "; detail=stale-if-error",
+                                       [HTTP_ON_REQUEST] = "; detail=max-stale",
                                        [HTTP_VALIDATE] = ""};
     size_t length = 0;
     append(buffer, &length, TEXT("selvedge"));

@@ -7,8 +7,9 @@ enum { STEPS_MAX = 8 };
 const char *forward_name(forward_t forward)
 {
     static const char *const names[] = {
-        [FORWARD_NOT] = "",        [FORWARD_URI_MISS] = "miss", [FORWARD_VARY_MISS] = "vary-miss",
-        [FORWARD_STALE] = "stale", [FORWARD_BYPASS] = "bypass", [FORWARD_METHOD] = "method"};
+        [FORWARD_NOT] = "",         [FORWARD_URI_MISS] = "miss",   [FORWARD_VARY_MISS] = "vary-miss",
+        [FORWARD_STALE] = "stale",  [FORWARD_REQUEST] = "request", [FORWARD_BYPASS] = "bypass",
+        [FORWARD_METHOD] = "method"};
     return names[forward];
 }
 
@@ -67,9 +68,15 @@ static http_use_t use_stored(const walk_t *walk, place_t *place, int64_t *ttl_ms
                           judgement.verdict == LEDGER_SOFT ? judgement.stale_since_ms : INT64_MAX);
     if (head->storing.no_cache)
         return HTTP_VALIDATE;
-    if (*ttl_ms > 0)
-        return HTTP_FRESH;
-    return http_use(&head->storing.stale, *ttl_ms, object_trouble(stored), walk->now_ms, ask);
+    http_use_t use = HTTP_FRESH;
+    if (*ttl_ms <= 0)
+        use = http_use(&head->storing.stale, *ttl_ms, object_trouble(stored), walk->now_ms, ask);
+    if (walk->control == NULL)
+        return use;
+    use = http_request_use(walk->control, use, head_age_ms(head, walk->now_ms), *ttl_ms,
+                           head->storing.must_revalidate);
+    *ask = *ask && use != HTTP_ON_REQUEST;
+    return use;
 }
 
 /* Rules that came after the fill started make its answer one of before. */
@@ -110,10 +117,11 @@ static object_t *base_for(const walk_t *walk, const memory_view_t *view, uint64_
     return stored;
 }
 
-static forward_t reason_of(const place_t *place, bool alone)
+static forward_t reason_of(const place_t *place, int64_t ttl_ms, bool alone)
 {
-    if (place->view.stored != NULL)
-        return FORWARD_STALE;
+    const object_t *stored = place->view.stored;
+    if (stored != NULL)
+        return ttl_ms > 0 && !object_head(stored)->storing.no_cache ? FORWARD_REQUEST : FORWARD_STALE;
     if (alone)
         return FORWARD_BYPASS;
     return place->is_variant ? FORWARD_VARY_MISS : FORWARD_URI_MISS;
@@ -172,7 +180,7 @@ static bool start(const walk_t *walk, place_t *place, int64_t ttl_ms, object_rea
     bool started = alone || put(walk, place, object);
     if (started) {
         *step = (walk_step_t){
-            .kind = alone ? WALK_PASS : WALK_FILL, .forward = reason_of(place, alone), .base = base};
+            .kind = alone ? WALK_PASS : WALK_FILL, .forward = reason_of(place, ttl_ms, alone), .base = base};
         hand_over_stale(place, ttl_ms, walk->now_ms, step);
     } else {
         object_leave(reader);
@@ -211,8 +219,16 @@ static bool try_step(const walk_t *walk, place_t *place, object_reader_t *reader
         object_open(&place->view.stored, reader);
         return true;
     }
+    if (walk->control != NULL && walk->control->only_if_cached) {
+        *step = (walk_step_t){.kind = WALK_NONE};
+        return true;
+    }
+    if (walk->control != NULL && walk->control->no_store) {
+        *step = walk_private(walk, reader, FORWARD_REQUEST);
+        return true;
+    }
     if (is_joinable(walk, growing) && object_join(growing, reader, walk->sequence, false, walk->wake)) {
-        *step = (walk_step_t){.kind = WALK_JOIN, .forward = reason_of(place, false)};
+        *step = (walk_step_t){.kind = WALK_JOIN, .forward = reason_of(place, ttl_ms, false)};
         return true;
     }
     return start(walk, place, ttl_ms, reader, step);
@@ -232,6 +248,15 @@ walk_step_t walk_begin(const walk_t *walk, object_reader_t *reader)
     return walk_private(walk, reader, FORWARD_URI_MISS);
 }
 
+static bool use_on_error(const walk_t *walk, const head_t *head, int64_t ttl_ms)
+{
+    if (!http_use_on_error(&head->storing.stale, ttl_ms))
+        return false;
+    return walk->control == NULL ||
+           http_request_use(walk->control, HTTP_IF_ERROR, head_age_ms(head, walk->now_ms), ttl_ms, true) ==
+               HTTP_IF_ERROR;
+}
+
 bool walk_on_error(const walk_t *walk, object_reader_t *reader, walk_step_t *step)
 {
     place_t place;
@@ -240,7 +265,7 @@ bool walk_on_error(const walk_t *walk, object_reader_t *reader, walk_step_t *ste
     bool ask = false;
     bool fresh = use_stored(walk, &place, &ttl_ms, &ask) == HTTP_FRESH, usable = fresh;
     if (place.view.stored != NULL && !fresh)
-        usable = http_use_on_error(&object_head(place.view.stored)->storing.stale, ttl_ms);
+        usable = use_on_error(walk, object_head(place.view.stored), ttl_ms);
     if (usable) {
         *step = (walk_step_t){.kind = WALK_HIT, .use = fresh ? HTTP_FRESH : HTTP_IF_ERROR, .ttl_ms = ttl_ms};
         object_leave(reader);

@@ -6,15 +6,17 @@
 #define SELVEDGE_EDGE_CACHE_WALK_H
 
 #include "edge/cache/memory.h"
+#include "edge/http/request_control.h"
 
 /* What a request asks with. All of it is the caller's. */
 typedef struct {
     memory_t *memory;
     const ledger_t *ledger;
     cache_key_t key;
-    http_fields_t fields; /* of the request: they select variants */
-    uint64_t sequence;    /* the head sequence, loaded once after the request was parsed */
-    int64_t now_ms;       /* wall clock */
+    http_fields_t fields;                  /* of the request: they select variants */
+    uint64_t sequence;                     /* the head sequence, loaded once after the request was parsed */
+    int64_t now_ms;                        /* wall clock */
+    const http_request_control_t *control; /* what the request takes; NULL: that does not count */
     void (*wake)(object_reader_t *reader);
 } walk_t;
 
@@ -22,8 +24,9 @@ typedef enum {
     WALK_HIT,  /* the reader has a complete object that may be used as it is: `use` says why */
     WALK_JOIN, /* the reader reads along with somebody else's fill */
     WALK_FILL, /* the reader owns a new object in the index: a fill must be started for it */
-    WALK_PASS  /* the same, but the object is in no index: the response is for this request alone, until its
-                  head says  that it may be stored */
+    WALK_PASS, /* the same, but the object is in no index: the response is for this request alone, until its
+                  head says that it may be stored */
+    WALK_NONE /* the reader has nothing: nothing is stored that the request takes, and that is all it takes */
 } walk_kind_t;
 
 /* Why the origin is asked (RFC 9211 section 2.2). */
@@ -32,6 +35,7 @@ typedef enum {
     FORWARD_URI_MISS,
     FORWARD_VARY_MISS,
     FORWARD_STALE,
+    FORWARD_REQUEST, /* what is stored is fresh, and not taken */
     FORWARD_BYPASS,
     FORWARD_METHOD
 } forward_t;
@@ -52,7 +56,7 @@ typedef struct {
 } walk_step_t;
 
 /* Takes the first step, or one more after walk_at_head() said so. The reader is joined to an object in every
- * case. */
+ * case but WALK_NONE. */
 walk_step_t walk_begin(const walk_t *walk, object_reader_t *reader);
 
 /* The origin failed in what the reader waits for. When something is stored that may be used instead, the

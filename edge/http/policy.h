@@ -46,7 +46,8 @@ typedef struct {
     unsigned set_cookie; /* an http_set_cookie_t */
     http_lifetimes_t lifetimes;
     http_query_t query; /* what keys and the origin have of a query */
-    bool bypass;        /* nothing is stored, each request goes to the origin alone */
+    bool honours_requests; /* what requests say in Cache-Control counts (request_control.h) */
+    bool bypass;           /* nothing is stored, each request goes to the origin alone */
     /* The fields that say for caches like this one what Cache-Control says for all (RFC 9213), the first of
      * them that a response has before the others; Surrogate-Control may be among them. */
     http_names_t targeted;

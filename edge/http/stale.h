@@ -29,6 +29,7 @@ typedef enum {
     HTTP_FRESH,            /* use it */
     HTTP_WHILE_REVALIDATE, /* it is stale; use it while the origin is asked in the background */
     HTTP_IF_ERROR,         /* it is stale; use it, as the origin is known to fail */
+    HTTP_ON_REQUEST,       /* it is stale; use it, as the request takes it (request_control.h) */
     HTTP_VALIDATE          /* ask the origin first */
 } http_use_t;
 

@@ -11,7 +11,7 @@ PROMISED = {  # option: its default as --help must show it
     "--state-dir": "removed at exit", "--admin-token": "STATE/admin-token", "--admin-token-file": "",
     "--access-log": "off", "--forward": "safe", "--shutdown-timeout": "", "--connect-timeout": "5",
     "--first-byte-timeout": "30", "--between-bytes-timeout": "30", "--http2-reset-budget": "200", "--heartbeat-limit": "5",
-    "--purge-method": "off", "--redirect-https": "off", "--hsts": "off", "--set-cookie": "bypass",
+    "--purge-method": "off", "--redirect-https": "off", "--hsts": "off", "--set-cookie": "bypass", "--request-directives": "ignore",
     "--targeted-fields": "selvedge-cache-control, cdn-cache-control", "--consumed-fields": "selvedge-cache-control, surrogate-control",
     "--max-connections": "10000", "--max-address-connections": "2000", "--max-address-connection-rate": "1000",
     "--max-address-request-rate": "0", "--idle-timeout": "60", "--header-timeout": "15", "--stall-timeout": "60",

@@ -25,7 +25,7 @@ static walk_t walk_of(exchange_t *exchange)
     exchange->walk_ms = schedule_now_ms();
     return (walk_t){
         world.node.memory,  world.node.ledger, exchange->key, {exchange->fields, exchange->field_count},
-        exchange->sequence, exchange->walk_ms, wake};
+        exchange->sequence, exchange->walk_ms, NULL,          wake};
 }
 
 /* --- The body --- */

@@ -148,6 +148,7 @@ static inline void client_ask(world_t *world, client_t *client, const char *targ
                             fields_of(client->fields, lines),
                             ledger_sequence(world->ledger),
                             world->now_ms,
+                            NULL,
                             client_wake};
     client_take(world, client, walk_begin(&client->walk, &client->reader));
 }
