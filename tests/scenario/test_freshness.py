@@ -37,6 +37,7 @@ def test_lifetime(client, origin, what):
 @pytest.mark.parametrize("fields", [
     {}, {"Cache-Control": "public"}, {"Expires": "0"}, {"Expires": "Mon, 05 Jan 2026 10:00:00 GMT"}, {"Cache-Control": "max-age=0"},
     {"Cache-Control": "max-age=60, s-maxage=0"}, {"Cache-Control": "max-age=60", "Age": "61"},
+    {"Cache-Control": "max-age=3600", "Age": "2147483648"}, {"Cache-Control": "max-age=3600", "Age": "99999999999999999999"},
     {"Cache-Control": "max-age=-1"}, {"Cache-Control": "max-age=abc"}, {"Cache-Control": "no-cache"},
     {"Cache-Control": "max-age=60, no-cache"},
 ], ids=repr)
