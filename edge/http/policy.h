@@ -45,7 +45,7 @@ typedef struct {
     http_stale_t stale;  /* of a response that says nothing of it */
     unsigned set_cookie; /* an http_set_cookie_t */
     http_lifetimes_t lifetimes;
-    http_query_t query; /* what keys and the origin have of a query */
+    http_query_t query;    /* what keys and the origin have of a query */
     bool honours_requests; /* what requests say in Cache-Control counts (request_control.h) */
     bool bypass;           /* nothing is stored, each request goes to the origin alone */
     /* The fields that say for caches like this one what Cache-Control says for all (RFC 9213), the first of
