@@ -161,34 +161,75 @@ static void keep_place(settings_file_t *file, config_place_t place)
     file->column = place.column;
 }
 
-static void read_value(loading_t *loading, const setting_t *setting, const yaml_node_t *node)
+static void put_value(loading_t *loading, const setting_t *setting, const char *value, config_place_t place)
 {
     char reason[SETTINGS_ERROR_MAX], text[TEXT_MAX];
+    if (setting_put(setting, value, loading->settings, loading->item, reason, sizeof reason))
+        return;
+    setting_complaint(setting, setting->name, value, reason, text, sizeof text);
+    mistake(loading, place, "%s", text);
+}
+
+static void read_value(loading_t *loading, const setting_t *setting, const yaml_node_t *node)
+{
     const char *value = take_text(loading, setting, node);
     loading->places[setting - settings_table] = place_of(node->start_mark);
     if (setting->of_certificate)
         keep_place(setting_field(setting, loading->settings, loading->item), place_of(node->start_mark));
-    if (value == NULL || setting_put(setting, value, loading->settings, loading->item, reason, sizeof reason))
-        return;
-    setting_complaint(setting, setting->name, value, reason, text, sizeof text);
-    mistake(loading, place_of(node->start_mark), "%s", text);
+    if (value != NULL)
+        put_value(loading, setting, value, place_of(node->start_mark));
 }
 
 /* What is a list of values. */
 static void read_values(loading_t *loading, const setting_t *setting, const yaml_node_t *node)
 {
     bool list = node->type == YAML_SEQUENCE_NODE, needed = setting->required;
+    bool alone = setting->type == SETTING_ALLOWED_ORIGINS && node->type == YAML_SCALAR_NODE;
+    if (!needed)
+        setting_begin_list(setting, loading->settings, loading->item);
+    if (alone) {
+        read_value(loading, setting, node);
+        return;
+    }
     if (!list || (needed && node->data.sequence.items.start == node->data.sequence.items.top)) {
         mistake(loading, place_of(node->start_mark), "%s %s; allowed is a list%s: %s", setting->name,
                 list ? "is empty" : "is no list", needed ? " with at least one value" : "",
                 setting_type_text(setting->type));
         return;
     }
-    if (!needed)
-        setting_begin_list(setting, loading->settings, loading->item);
     for (const yaml_node_item_t *item = node->data.sequence.items.start;
          item < node->data.sequence.items.top && !is_enough(loading); item++)
         read_value(loading, setting, yaml_document_get_node(&loading->document, *item));
+}
+
+/* One field, as the line that is sent. */
+static void read_line(loading_t *loading, const setting_t *setting, const yaml_node_pair_t *pair)
+{
+    const yaml_node_t *key = yaml_document_get_node(&loading->document, pair->key);
+    const char *name = take_text(loading, setting, key);
+    const char *value = take_text(loading, setting, yaml_document_get_node(&loading->document, pair->value));
+    if (name == NULL || value == NULL)
+        return;
+    size_t room = strlen(name) + strlen(value) + sizeof ": ";
+    char *line = must_alloc(room);
+    snprintf(line, room, "%s: %s", name, value);
+    put_value(loading, setting, settings_keep(loading->settings, text_of(line)), place_of(key->start_mark));
+    free(line);
+}
+
+/* What is a group of fields and their values. */
+static void read_lines(loading_t *loading, const setting_t *setting, const yaml_node_t *node)
+{
+    if (node->type != YAML_MAPPING_NODE) {
+        mistake(loading, place_of(node->start_mark), "%s is %s; allowed is %s", setting->name, kind_of(node),
+                setting_type_text(setting->type));
+        return;
+    }
+    loading->places[setting - settings_table] = place_of(node->start_mark);
+    setting_begin_list(setting, loading->settings, loading->item);
+    for (const yaml_node_pair_t *pair = node->data.mapping.pairs.start;
+         pair < node->data.mapping.pairs.top && !is_enough(loading); pair++)
+        read_line(loading, setting, pair);
 }
 
 /* --- Groups and lists of groups --- */
@@ -302,6 +343,8 @@ static void read_child(loading_t *loading, const setting_t *child, const char *p
         loading->seen[child - settings_table] = true;
         if (setting_is_list(child->type))
             read_values(loading, child, node);
+        else if (child->type == SETTING_FIELD_LINES)
+            read_lines(loading, child, node);
         else
             read_value(loading, child, node);
         return;

@@ -93,6 +93,9 @@ bool setting_same(const setting_t *setting, const void *a, const void *b)
     case SETTING_HSTS:
     case SETTING_PATTERN:
     case SETTING_PARAMETERS:
+    case SETTING_FIELD_LINES:
+    case SETTING_FIELD_NAMES:
+    case SETTING_ALLOWED_ORIGINS:
         return same_text(*(const text_t *)a, *(const text_t *)b);
     case SETTING_FIELDS:
         return same_names(a, b);
@@ -151,6 +154,9 @@ size_t setting_size(setting_type_t type)
     case SETTING_HSTS:
     case SETTING_PATTERN:
     case SETTING_PARAMETERS:
+    case SETTING_FIELD_LINES:
+    case SETTING_FIELD_NAMES:
+    case SETTING_ALLOWED_ORIGINS:
         return sizeof(text_t);
     case SETTING_FIELDS:
         return sizeof(http_names_t);

@@ -24,8 +24,13 @@ static void put_inherited(settings_rule_t *rule, const http_policy_t *site)
 
 void settings_put_inherited(settings_t *settings)
 {
-    for (size_t i = 0; i < settings->rule_count; i++)
-        put_inherited(&settings->rules[i], &settings->sites[settings->rules[i].site].policy);
+    for (size_t i = 0; i < settings->rule_count; i++) {
+        settings_rule_t *rule = &settings->rules[i];
+        put_inherited(rule, &settings->sites[rule->site].policy);
+        http_response_fields_sign(&rule->policy.response);
+    }
+    for (size_t i = 0; i < settings->site_count; i++)
+        http_response_fields_sign(&settings->sites[i].policy.response);
 }
 
 /* --- What differs --- */

@@ -25,10 +25,15 @@ typedef enum {
     SETTING_FIELDS,      /* names of fields, a comma between two; field: http_names_t, empty for `off` */
     SETTING_HSTS,        /* field: text_t, a policy as it is sent, empty for `off` */
     SETTING_PATTERN,     /* field: text_t, a pattern of paths in its normal form */
-    SETTING_LIFETIME,    /* field: http_lifetime_t; `off` says none */
-    SETTING_PARAMETERS,  /* a list of names of parameters; field: text_t, a space between each; absent: none
-                            was given */
-    SETTING_USER,        /* field: const char *, the name of a user */
+    SETTING_FIELD_LINES, /* a group of fields and values; field: text_t, a line for each, names in lower case
+                          */
+    SETTING_FIELD_NAMES, /* a list of names of fields; field: text_t, in lower case, a space between two */
+    SETTING_ALLOWED_ORIGINS, /* one origin, or a list of them; field: text_t, a space between two; empty for
+                                `off` */
+    SETTING_LIFETIME,        /* field: http_lifetime_t; `off` says none */
+    SETTING_PARAMETERS, /* a list of names of parameters; field: text_t, a space between each; absent: none
+                           was given */
+    SETTING_USER,       /* field: const char *, the name of a user */
     SETTING_TYPES
 } setting_type_t;
 
@@ -81,6 +86,9 @@ bool setting_put_fields(const char *value, settings_t *settings, http_names_t *n
                         size_t capacity);
 /* Is it a list of values, each of which setting_put() adds? */
 bool setting_is_list(setting_type_t type);
+/* Puts one more behind those that the text has already. */
+bool setting_put_item(const setting_t *setting, const char *value, settings_t *settings, text_t *list,
+                      char *reason, size_t capacity);
 /* Begins one that may be empty. */
 void setting_begin_list(const setting_t *setting, settings_t *settings, size_t item);
 /* The field itself. */
@@ -108,7 +116,7 @@ const char *settings_keep(settings_t *settings, text_t text);
 size_t settings_begin_site(settings_t *settings);
 /* One rule more of a site; its place. */
 size_t settings_begin_rule(settings_t *settings, size_t site);
-/* Gives each rule what its site says and it does not. */
+/* Gives each rule what its site says and it does not, and signs what is made of both. */
 void settings_put_inherited(settings_t *settings);
 /* The same for a certificate. */
 size_t settings_begin_certificate(settings_t *settings);

@@ -32,6 +32,17 @@ POLICY("query.drop", query.drop, SETTING_PARAMETERS, .standard_words = "none", "
 POLICY("query.sort", query.sort, SETTING_CHOICE, .standard = {"off"}, "on",
      "Does it make no difference in which order parameters come? Then they are sorted by name, where they are 128 at "
      "most. A change of these three is a purge of the site.", .choices = {"off", "on"})
+POLICY("response_fields.set", response.set, SETTING_FIELD_LINES, .standard_words = "none", "{X-Frame-Options: DENY}",
+     "Fields that answers of the origin get, in place of those of the same name that they have.")
+POLICY("response_fields.add", response.add, SETTING_FIELD_LINES, .standard_words = "none", "{Link: </a.css>; rel=preload}",
+     "Fields that answers get beside those that they have.")
+POLICY("response_fields.remove", response.remove, SETTING_FIELD_NAMES, .standard_words = "none", "[Server, X-Powered-By]",
+     "Fields that go no further than to the node. Like the two above, they change what clients see, not how long "
+     "an answer is stored, and hold at once for what is stored already.")
+POLICY("cors", response.cors, SETTING_ALLOWED_ORIGINS, .standard = {"off"}, "'*'",
+     "Which origins' pages may read answers (Access-Control-Allow-Origin): all alike, or each of a list, for which "
+     "what is stored is the same. The node then says it in place of the origin server, which does not see Origin, "
+     "and answers preflights for GET and HEAD. `off`: the origin server says it.")
 POLICY("bypass", bypass, SETTING_CHOICE, .standard = {"off"}, "on",
      "Is nothing stored? Then each request goes to the origin by itself, with its whole query.",
      .choices = {"off", "on"})

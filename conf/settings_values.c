@@ -7,7 +7,7 @@
 #include <inttypes.h>
 #include <stdarg.h>
 
-enum { NAME_MAX_LENGTH = 64, LIST_BYTES_MAX = 2048 };
+enum { NAME_MAX_LENGTH = 64 };
 
 /* What is wrong with a value. Always false. */
 __attribute__((format(printf, 3, 4))) static bool refuse(char *reason, size_t capacity, const char *format,
@@ -62,6 +62,16 @@ const char *setting_type_text(setting_type_t type)
         [SETTING_PARAMETERS] = "the name of a parameter, as it is written in queries, in which a star stands "
                                "for any bytes, such as "
                                "utm_*",
+        [SETTING_FIELD_LINES] =
+            "a group of fields and their values, such as {X-Frame-Options: DENY}; fields that the node says "
+            "itself, such "
+            "as Date, ETag, Content-Length or Access-Control-Allow-Origin, are not among them",
+        [SETTING_FIELD_NAMES] = "the name of a field, such as X-Powered-By; fields that the node says "
+                                "itself, such as Date, ETag, "
+                                "Content-Length or Access-Control-Allow-Origin, are not among them",
+        [SETTING_ALLOWED_ORIGINS] =
+            "off, * for all, or origins as browsers write them, such as https://www.example.com or "
+            "https://*.example.com",
         [SETTING_LIFETIME] = "off, or a number of seconds with at most three decimals, such as 3600",
         [SETTING_USER] = "the name of a user of this machine",
         [SETTING_FILE_OR_OFF] = "a path, - for standard output, or off",
@@ -200,42 +210,6 @@ static bool put_lifetime(const setting_t *setting, const char *value, http_lifet
 {
     *field = (http_lifetime_t){.said = strcmp(value, "off") != 0};
     return !field->said || put_seconds(setting, value, &field->ms, reason, capacity);
-}
-
-bool setting_is_list(setting_type_t type)
-{
-    return type == SETTING_HOST_NAMES || type == SETTING_PARAMETERS;
-}
-
-void setting_begin_list(const setting_t *setting, settings_t *settings, size_t item)
-{
-    MUST(setting->type == SETTING_PARAMETERS);
-    if (setting->of_rule)
-        settings->rules[item].said[setting - settings_table] = true;
-    *(text_t *)setting_field(setting, settings, item) = TEXT("");
-}
-
-/* Behind those that the list has already. */
-static bool put_behind(const char *value, settings_t *settings, text_t *list, char *reason, size_t capacity)
-{
-    char text[LIST_BYTES_MAX];
-    int length = snprintf(text, sizeof text, "%.*s%s%s", (int)list->length, list->data,
-                          list->length > 0 ? " " : "", value);
-    if ((size_t)length >= sizeof text)
-        return refuse(reason, capacity, "one too many; a list has room for %d bytes", LIST_BYTES_MAX);
-    *list = (text_t){settings_keep(settings, (text_t){text, (size_t)length}), (size_t)length};
-    return true;
-}
-
-static bool put_parameter(const char *value, settings_t *settings, text_t *list, char *reason,
-                          size_t capacity)
-{
-    bool good = *value != 0;
-    for (const char *at = value; good && *at != 0; at++)
-        good = *at > ' ' && *at < 0x7f && strchr("&=#", *at) == NULL;
-    if (!good)
-        return refuse(reason, capacity, "not a parameter; %s", setting_type_text(SETTING_PARAMETERS));
-    return put_behind(value, settings, list, reason, capacity);
 }
 
 static bool put_pattern(const char *value, settings_t *settings, text_t *field, char *reason, size_t capacity)
@@ -545,7 +519,10 @@ bool setting_put(const setting_t *setting, const char *value, settings_t *settin
     case SETTING_LIFETIME:
         return put_lifetime(setting, value, field, reason, capacity);
     case SETTING_PARAMETERS:
-        return put_parameter(value, settings, field, reason, capacity);
+    case SETTING_FIELD_LINES:
+    case SETTING_FIELD_NAMES:
+    case SETTING_ALLOWED_ORIGINS:
+        return setting_put_item(setting, value, settings, field, reason, capacity);
     case SETTING_PATTERN:
         return put_pattern(value, settings, field, reason, capacity);
     case SETTING_FIELDS:

@@ -73,8 +73,12 @@ int64_t exchange_now_us(void);
 enum { EXCHANGE_FIELDS_MAX = GUARD_FIELDS_MAX + 1 };
 /* The request's fields as a list; `fields` has room for EXCHANGE_FIELDS_MAX. Where its site's origin is told
  * the client's address, the field that does so is among them, in place of what the client said in it: so what
- * is stored by that field (Vary) is matched by it. */
+ * is stored by that field (Vary) is matched by it. Where the site says by itself who may read answers (CORS),
+ * Origin is not among those of GET and HEAD: what is stored does not depend on who asks. */
 http_fields_t exchange_fields(const exchange_t *exchange, http_field_t *fields);
+
+/* The request's field of this lower-case name; absent: it has none. */
+text_t exchange_field(const exchange_t *exchange, text_t name);
 
 static inline text_t text_from(h2o_iovec_t bytes)
 {
@@ -108,7 +112,7 @@ void respond_retry_after(exchange_t *exchange, unsigned seconds);
 /* The fill failed before anything of its answer was sent: with its status and detail, and this message unless
  * there is a better one. */
 void respond_failure(exchange_t *exchange, object_failure_t failure, const char *message);
-/* The same as a refusal, with any body; both texts live as long as the request. */
+/* The same as a refusal, with any body; both texts live as long as the request. 204 has neither. */
 void respond_own(exchange_t *exchange, int status, const char *detail, text_t content_type, text_t body);
 
 #endif

@@ -6,7 +6,9 @@
 #include "edge/fill_owner.h"
 #include "edge/guard/budget.h"
 #include "edge/guard/guard.h"
+#include "edge/http/cors.h"
 #include "edge/http/url.h"
+#include "edge/preflight.h"
 #include "edge/purge_method.h"
 #include "edge/redirect.h"
 #include "edge/sites/policy.h"
@@ -47,16 +49,27 @@ http_fields_t exchange_fields(const exchange_t *exchange, http_field_t *fields)
 {
     const h2o_req_t *req = exchange->req;
     text_t ours = site_client_field(exchange->site->settings);
+    bool hides_origin = exchange->is_get && http_cors_is_said(exchange->policy->response.cors);
     size_t count = 0;
     for (size_t i = 0; i < req->headers.size && count < GUARD_FIELDS_MAX; i++) {
         const h2o_header_t *header = &req->headers.entries[i];
         text_t name = text_from(*header->name);
-        if (ours.length == 0 || !text_equal(name, ours))
+        bool hidden = hides_origin && text_equal(name, TEXT("origin"));
+        if (!hidden && (ours.length == 0 || !text_equal(name, ours)))
             fields[count++] = (http_field_t){name, text_from(header->value)};
     }
     if (ours.length > 0)
         fields[count++] = (http_field_t){ours, client_value(exchange)};
     return (http_fields_t){fields, count};
+}
+
+text_t exchange_field(const exchange_t *exchange, text_t name)
+{
+    const h2o_headers_t *headers = &exchange->req->headers;
+    for (size_t i = 0; i < headers->size; i++)
+        if (text_equal(text_from(*headers->entries[i].name), name))
+            return text_from(headers->entries[i].value);
+    return (text_t){NULL, 0};
 }
 
 /* --- Waiters --- */
@@ -296,7 +309,7 @@ static bool answer_stale(exchange_t *exchange, const walk_t *walk)
     const head_t *head = object_head(object);
     object_failure_t failure = head == NULL ? object_failure(object) : (object_failure_t){head->status, NULL};
     walk_step_t step;
-    bool cached = exchange->is_get && !exchange->policy->bypass;
+    bool cached = may_store(exchange);
     if (!cached || !http_is_error(failure.status) || !walk_on_error(walk, exchange->reader, &step))
         return false;
     exchange->origin_status = head != NULL ? failure.status : 0;
@@ -515,7 +528,7 @@ static int on_request(h2o_handler_t *handler, h2o_req_t *req)
         return 0;
     }
     exchange->is_get = exchange->is_head || is(req->method, TEXT("GET"));
-    if (!redirect_to_https(exchange))
+    if (!redirect_to_https(exchange) && !preflight_answer(exchange))
         decide(exchange);
     return 0;
 }

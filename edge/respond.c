@@ -5,11 +5,12 @@
 #include "edge/guard/hpack_encode.h"
 #include "edge/guard/lend.h"
 #include "edge/http/conditional.h"
+#include "edge/http/cors.h"
 #include "edge/http/status.h"
 #include "edge/respond_front.h"
 
 /* So much of a body is handed to the library at once: what TLS may hold of it encrypted, per connection. */
-enum { SEND_BYTES = 128 << 10, OWN_FIELDS = 6 };
+enum { SEND_BYTES = 128 << 10, OWN_FIELDS = 7 };
 
 /* --- Fields --- */
 
@@ -140,6 +141,26 @@ static void add_hsts(exchange_t *exchange, text_t origins)
         add(exchange->req, &H2O_TOKEN_STRICT_TRANSPORT_SECURITY->buf, policy);
 }
 
+/* What depends on who asks, where the rest of the answer does not. */
+static void add_allowed_origin(exchange_t *exchange, text_t cors)
+{
+    static const h2o_iovec_t name = {(char *)"access-control-allow-origin", 27};
+    text_t allowed = http_cors_allow(cors, exchange_field(exchange, TEXT("origin")));
+    if (allowed.length > 0)
+        add(exchange->req, &name, allowed);
+}
+
+/* Of an answer of the node's own. */
+static void add_cors(exchange_t *exchange)
+{
+    text_t cors = exchange->policy != NULL ? exchange->policy->response.cors : (text_t){NULL, 0};
+    if (!http_cors_is_said(cors))
+        return;
+    add_allowed_origin(exchange, cors);
+    if (!http_cors_is_all(cors))
+        add(exchange->req, &H2O_TOKEN_VARY->buf, TEXT("origin"));
+}
+
 static void add_own(exchange_t *exchange, size_t room, text_t (*status)(const exchange_t *, char *))
 {
     static const h2o_iovec_t cache_status = {(char *)"cache-status", 12};
@@ -184,7 +205,8 @@ static void add_coded_front(h2o_req_t *req, const front_t *front)
 /* status: the head's own, or what is answered with it. */
 static void add_head(exchange_t *exchange, const head_t *head, int status)
 {
-    const front_t *front = front_of(head);
+    const http_response_fields_t *said = &exchange->policy->response;
+    const front_t *front = front_of(head, said);
     if (exchange->req->version >= 0x200 && status == head->status && front->coded.len > 0) {
         exchange->date = (text_t){NULL, 0};
         add_coded_front(exchange->req, front);
@@ -193,6 +215,8 @@ static void add_head(exchange_t *exchange, const head_t *head, int status)
         add_front(exchange, front, status);
     }
     add_hsts(exchange, front->hsts);
+    if (http_cors_is_said(said->cors) && !http_cors_is_all(said->cors))
+        add_allowed_origin(exchange, said->cors);
     bool at_once = exchange->kind == WALK_HIT, stored = exchange->reader == &exchange->hit;
     int64_t age_ms =
         head_age_ms(head, (at_once || !stored ? exchange->started_us : exchange_now_us()) / 1000);
@@ -635,13 +659,17 @@ void respond_own(exchange_t *exchange, int status, const char *detail, text_t co
 {
     h2o_req_t *req = exchange->req;
     exchange->detail = detail;
-    add(req, &H2O_TOKEN_CONTENT_TYPE->buf, content_type);
+    bool empty = has_no_body(status);
+    if (!empty)
+        add(req, &H2O_TOKEN_CONTENT_TYPE->buf, content_type);
     add_hsts(exchange, (text_t){NULL, 0});
+    add_cors(exchange);
     add_own(exchange, STATUS_BYTES, refusal_status);
-    req->res.content_length = body.length;
+    if (!empty)
+        req->res.content_length = body.length;
     set_status(exchange, status);
     exchange->finished = true;
     begin(exchange);
     h2o_iovec_t bytes = {(char *)body.data, body.length};
-    h2o_send(req, &bytes, exchange->is_head ? 0 : 1, H2O_SEND_STATE_FINAL);
+    h2o_send(req, &bytes, exchange->is_head || empty ? 0 : 1, H2O_SEND_STATE_FINAL);
 }

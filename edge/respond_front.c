@@ -92,14 +92,18 @@ static void add_code(front_t *front, http_fields_t fields, char **at)
     *at = (char *)end;
 }
 
-static front_t *make_front(const head_t *head)
+static front_t *make_front(const head_t *head, const http_response_fields_t *said)
 {
-    http_field_t *list = must_calloc(head->sent + 1, sizeof *list);
+    size_t room = head->sent + 1;
+    http_field_t *list = must_calloc(2 * room + http_response_fields_more(said), sizeof *list);
     text_t hsts;
     http_fields_t fields = answer_fields(head, list, &hsts);
+    if (said->signature != 0)
+        fields = http_response_fields_apply(said, fields, list + room);
     size_t size = names_at(fields);
     front_t *front = must_calloc_aligned(size + fields.count * sizeof(h2o_iovec_t));
     h2o_iovec_t *names = (h2o_iovec_t *)(void *)((char *)front + size);
+    front->super.signature = said->signature;
     front->hsts = hsts;
     char *at = (char *)(front->headers + fields.count);
     add_headers(front, fields, head->date, names, true, &at);
@@ -114,7 +118,7 @@ static front_t *make_front(const head_t *head)
     return front;
 }
 
-const front_t *front_make(const head_t *head)
+const front_t *front_make(const head_t *head, const http_response_fields_t *said)
 {
-    return head_keep_front(head, make_front(head));
+    return (const front_t *)head_keep_front(head, &make_front(head, said)->super);
 }

@@ -1,5 +1,6 @@
-/* A stored head's fields as the library takes them: made when the head is first answered with, and kept with
- * it, so that a hit neither looks names up nor codes again what no HPACK table shortens. Any worker. */
+/* A stored head's fields as the library takes them, with what the site changes of them: made when the head is
+ * first answered with, and kept with it, so that a hit neither looks names up nor codes again what no HPACK
+ * table shortens. Any worker. */
 #ifndef SELVEDGE_EDGE_RESPOND_FRONT_H
 #define SELVEDGE_EDGE_RESPOND_FRONT_H
 
@@ -7,10 +8,12 @@
 #include <stdatomic.h>
 
 #include "edge/cache/head.h"
+#include "edge/http/response_fields.h"
 
 /* What each hit reads comes first. Behind the headers all bytes that are pointed at, then the names that are
  * no tokens. */
 typedef struct {
+    head_front_t super;
     uint32_t count;
     uint32_t repeating; /* the first ones, which an HTTP/2 connection says once and then points to */
     bool dated;
@@ -27,13 +30,15 @@ static inline bool takes_ranges(const head_t *head)
 }
 
 /* For front_of(). */
-const front_t *front_make(const head_t *head);
+const front_t *front_make(const head_t *head, const http_response_fields_t *said);
 
 /* Lives as long as the head. */
-static inline const front_t *front_of(const head_t *head)
+static inline const front_t *front_of(const head_t *head, const http_response_fields_t *said)
 {
-    const front_t *front = atomic_load_explicit(&head->front, memory_order_acquire);
-    return front != NULL ? front : front_make(head);
+    const head_front_t *front = atomic_load_explicit(&head->front, memory_order_acquire);
+    while (front != NULL && front->signature != said->signature)
+        front = front->next;
+    return front != NULL ? (const front_t *)front : front_make(head, said);
 }
 
 #endif

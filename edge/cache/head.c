@@ -126,9 +126,12 @@ void head_free(head_t **pointer)
     if (head == NULL)
         return;
     MUST_BE(head, HEAD_MAGIC);
-    void *front = atomic_load_explicit(&head->front, memory_order_relaxed);
-    if (front != NULL)
+    head_front_t *front = atomic_load_explicit(&head->front, memory_order_relaxed);
+    while (front != NULL) {
+        head_front_t *next = front->next;
         memory_give(head->account, front, malloc_usable_size(front));
+        front = next;
+    }
     head->magic = 0;
     memory_give(head->account, head, head->charged);
 }
@@ -152,16 +155,20 @@ bool head_has_validator(const head_t *head)
     return head->status == 200 && (head->etag.data != NULL || head->last_modified.data != NULL);
 }
 
-const void *head_keep_front(const head_t *head, void *front)
+const head_front_t *head_keep_front(const head_t *head, head_front_t *front)
 {
-    void *none = NULL;
     head_t *kept = (head_t *)head; /* the one thing that may change of it */
-    if (atomic_compare_exchange_strong_explicit(&kept->front, &none, front, memory_order_acq_rel,
-                                                memory_order_acquire)) {
-        atomic_fetch_add_explicit(&head->account->bytes, (int64_t)malloc_usable_size(front),
-                                  memory_order_relaxed);
-        return front;
-    }
-    free(front);
-    return none;
+    head_front_t *first = atomic_load_explicit(&kept->front, memory_order_acquire);
+    do {
+        for (const head_front_t *other = first; other != NULL; other = other->next)
+            if (other->signature == front->signature) {
+                free(front);
+                return other;
+            }
+        front->next = first;
+    } while (!atomic_compare_exchange_weak_explicit(&kept->front, &first, front, memory_order_acq_rel,
+                                                    memory_order_acquire));
+    atomic_fetch_add_explicit(&head->account->bytes, (int64_t)malloc_usable_size(front),
+                              memory_order_relaxed);
+    return front;
 }

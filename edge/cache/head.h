@@ -7,15 +7,22 @@
 #include "edge/http/fields.h"
 #include "edge/http/storing.h"
 
+/* The beginning of what a protocol front makes of a head's fields. There are several where another
+ * configuration wants other changes of them. */
+typedef struct head_front {
+    struct head_front *next;
+    uint64_t signature; /* of those changes (http_response_fields_t) */
+} head_front_t;
+
 typedef struct head {
     uint32_t magic;
     int status;
     int64_t content_length; /* -1: not known before the end */
     int64_t response_time_ms;
     http_storing_t storing;
-    /* What a protocol front makes of the fields, once, so that it need not at each hit; freed with the head.
-     */
-    void *_Atomic front;
+    /* What a protocol front makes of the fields, once, so that it need not at each hit; the newest first;
+     * freed with the head. */
+    head_front_t *_Atomic front;
     /* What a later decision may need: lower-case names, without hop-by-hop fields, Content-Length and Age.
      * The first `sent` of them are the fields to answer with; the others are kept back from clients. */
     http_fields_t fields;
@@ -30,9 +37,9 @@ typedef struct head {
 head_t *head_new(memory_account_t *account, int status, http_fields_t fields, int64_t content_length,
                  const http_storing_t *storing, int64_t response_time_ms, const http_policy_t *policy);
 
-/* Keeps `front` (malloc'd) with the head, or frees it when there is one already. Returns the one that is
- * kept. */
-const void *head_keep_front(const head_t *head, void *front);
+/* Keeps `front` (malloc'd) with the head, or frees it when there is one of its signature already. Returns the
+ * one that is kept. */
+const head_front_t *head_keep_front(const head_t *head, head_front_t *front);
 
 /* The stored head freshened by a validation, whose answer is a 304 (RFC 9111 section 3.2): the 304's fields
  * replace the stored ones of the same name, except those that describe the stored bytes. */

@@ -6,6 +6,7 @@
 
 #include "edge/http/fields.h"
 #include "edge/http/query.h"
+#include "edge/http/response_fields.h"
 
 /* So long after its freshness lifetime a response may be used as it is, though it is stale; 0: not at all. */
 typedef struct {
@@ -45,9 +46,10 @@ typedef struct {
     http_stale_t stale;  /* of a response that says nothing of it */
     unsigned set_cookie; /* an http_set_cookie_t */
     http_lifetimes_t lifetimes;
-    http_query_t query;    /* what keys and the origin have of a query */
-    bool honours_requests; /* what requests say in Cache-Control counts (request_control.h) */
-    bool bypass;           /* nothing is stored, each request goes to the origin alone */
+    http_query_t query;              /* what keys and the origin have of a query */
+    bool honours_requests;           /* what requests say in Cache-Control counts (request_control.h) */
+    bool bypass;                     /* nothing is stored, each request goes to the origin alone */
+    http_response_fields_t response; /* what is changed of the fields of answers */
     /* The fields that say for caches like this one what Cache-Control says for all (RFC 9213), the first of
      * them that a response has before the others; Surrogate-Control may be among them. */
     http_names_t targeted;

@@ -312,6 +312,7 @@ static const piece_t cache_pieces[OUTCOMES] = {
     [OUTCOME_PASS] = PIECE(",\"cache\":\"pass\",\"tier\":"),
     [OUTCOME_ERROR] = PIECE(",\"cache\":\"error\",\"tier\":"),
     [OUTCOME_REDIRECT] = PIECE(",\"cache\":\"redirect\",\"tier\":"),
+    [OUTCOME_PREFLIGHT] = PIECE(",\"cache\":\"preflight\",\"tier\":"),
 };
 
 /* Copies the whole array, at a length known to the compiler; what follows in the line is longer than what is

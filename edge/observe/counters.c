@@ -111,8 +111,8 @@ static const metric_t metrics[] = {
 #undef COUNTER_ROW
 };
 
-static const char *const outcome_names[OUTCOMES] = {"hit",  "miss",  "stale",   "revalidated",
-                                                    "pass", "error", "redirect"};
+static const char *const outcome_names[OUTCOMES] = {"hit",  "miss",  "stale",    "revalidated",
+                                                    "pass", "error", "redirect", "preflight"};
 static const char *const protocol_names[PROTOCOLS] = {"h1", "h2"};
 static const char *const kind_names[PURGE_KINDS] = {"url", "site", "everything"};
 static const char *const mode_names[PURGE_MODES] = {"hard", "soft"};

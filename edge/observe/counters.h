@@ -15,6 +15,7 @@ typedef enum {
     OUTCOME_PASS,
     OUTCOME_ERROR,
     OUTCOME_REDIRECT,
+    OUTCOME_PREFLIGHT, /* of CORS, answered by the node */
     OUTCOMES
 } outcome_t;
 typedef enum { PROTOCOL_H1, PROTOCOL_H2, PROTOCOLS } protocol_t;

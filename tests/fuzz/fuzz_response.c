@@ -15,7 +15,7 @@ enum { REQUEST_FIELDS_MAX = 16, LENGTH_MAX = 1000, NOW_MS = 1767225600 };
 
 static const int64_t now_ms = INT64_C(1000) * NOW_MS;
 
-static const http_policy_t policy = {{60000, 60000}};
+static const http_policy_t policy = {.stale = {60000, 60000}};
 
 static fill_lines_t lines;
 

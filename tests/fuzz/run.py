@@ -41,7 +41,7 @@ PARSERS = {
     "purge": ["purge/api_purge.c"],
     "trace": ["purge/api_trace.c"],
     "journal": ["purge/journal_format.c"],
-    "config": ["conf/config.c", "conf/settings_values.c", "conf/settings_hsts.c"],
+    "config": ["conf/config.c", "conf/settings_values.c", "conf/settings_hsts.c", "conf/settings_lists.c"],
 }
 
 

@@ -246,19 +246,26 @@ static void who_can_be_asked_about(void **state)
     }
 }
 
-/* What a protocol front keeps with it counts, and goes with it; a second one loses. */
+/* What a protocol front keeps with it counts, and goes with it; a second one of the same kind loses. */
 static void a_front_is_kept_once(void **state)
 {
     (void)state;
     memory_account_t account = {0};
     head_t *head = head_from(&account, 200, LINES("a: b"));
     int64_t before = atomic_load(&account.bytes);
-    void *first = must_alloc(1000);
+    head_front_t *first = must_calloc(1, 1000);
     assert_true(head_keep_front(head, first) == first);
     assert_true(atomic_load(&account.bytes) >= before + 1000);
     int64_t with = atomic_load(&account.bytes);
-    assert_true(head_keep_front(head, must_alloc(1000)) == first);
+    assert_true(head_keep_front(head, must_calloc(1, 1000)) == first);
     assert_int_equal(atomic_load(&account.bytes), with);
+    /* Of another signature there is another, beside the first. */
+    head_front_t *other = must_calloc(1, 1000), *again = must_calloc(1, 1000);
+    other->signature = again->signature = 1;
+    assert_true(head_keep_front(head, other) == other);
+    assert_true(atomic_load(&account.bytes) >= with + 1000);
+    assert_true(head_keep_front(head, again) == other);
+    assert_true(head_keep_front(head, must_calloc(1, 1000)) == first);
     head_free(&head);
     assert_int_equal(atomic_load(&account.bytes), 0);
 }
