@@ -179,17 +179,20 @@ static int64_t since_purge_ms(const exchange_t *exchange, const answer_t *answer
     return since_ms;
 }
 
-/* Did the origin fail for this URL so lately that a rest may last, or this very moment? */
-static bool failed_lately(const exchange_t *exchange)
+/* Is the origin known to fail for this URL? A second's rest after the first failure since this answer, and
+ * twice as long after each more, up to 30 s; for twice that it is known. */
+static bool is_known_to_fail(const exchange_t *exchange, const answer_t *answer)
 {
-    enum { LATELY_MS = 60000 };
-    for (size_t i = world.transfers.count; i-- > 0;) {
+    int64_t last_ms = 0, rest_ms = 500;
+    for (size_t i = 0; i < world.transfers.count; i++) {
         const transfer_t *transfer = world.transfers.at[i];
-        if (transfer->failed_ms != 0 && exchange->walk_ms - transfer->failed_ms <= LATELY_MS &&
-            ((const exchange_t *)world.exchanges.at[transfer->owner])->url == exchange->url)
-            return true;
+        const exchange_t *owner = world.exchanges.at[transfer->owner];
+        if (transfer->failed_ms == 0 || owner->url != exchange->url || transfer->failed_ms < answer->made_ms)
+            continue;
+        last_ms = transfer->failed_ms > last_ms ? transfer->failed_ms : last_ms;
+        rest_ms = 2 * rest_ms < 30000 ? 2 * rest_ms : 30000;
     }
-    return false;
+    return last_ms != 0 && exchange->walk_ms - last_ms < 2 * rest_ms;
 }
 
 /* RFC 5861, RFC 9111 section 4.2.4. */
@@ -202,7 +205,7 @@ static void check_stale(const exchange_t *exchange, const answer_t *answer, int6
     if (answer->never_hit || stale_ms >= window_ms)
         note_violation("request %d got answer %u, stale for %lld ms of %lld ms", exchange->id, answer->id,
                        (long long)stale_ms, (long long)window_ms);
-    if (if_error && !exchange->on_error && !failed_lately(exchange))
+    if (if_error && !exchange->on_error && !is_known_to_fail(exchange, answer))
         note_violation("request %d got the stale answer %u, and the origin had not failed", exchange->id,
                        answer->id);
 }
