@@ -28,15 +28,6 @@ static fill_lines_result_t take_status(fill_lines_t *lines, text_t line)
     return lines->status >= 100 && lines->status <= 599 ? LINES_MORE : LINES_WRONG;
 }
 
-static text_t trimmed(text_t text)
-{
-    while (text.length > 0 && (text.data[0] == ' ' || text.data[0] == '\t'))
-        text = (text_t){text.data + 1, text.length - 1};
-    while (text.length > 0 && (text.data[text.length - 1] == ' ' || text.data[text.length - 1] == '\t'))
-        text.length--;
-    return text;
-}
-
 static bool is_value(text_t value)
 {
     for (size_t i = 0; i < value.length; i++) {
@@ -64,7 +55,7 @@ static fill_lines_result_t take_field(fill_lines_t *lines, text_t line)
     if (colon == NULL)
         return LINES_WRONG;
     text_t name = {line.data, (size_t)(colon - line.data)};
-    text_t value = trimmed((text_t){colon + 1, line.length - name.length - 1});
+    text_t value = http_trim((text_t){colon + 1, line.length - name.length - 1});
     if (!http_is_token(name) || !is_value(value))
         return LINES_WRONG;
     if (lines->count == FILL_FIELDS_MAX || lines->used + name.length + value.length > FILL_HEAD_BYTES_MAX)

@@ -15,7 +15,12 @@ enum { REQUEST_FIELDS_MAX = 16, LENGTH_MAX = 1000, NOW_MS = 1767225600 };
 
 static const int64_t now_ms = INT64_C(1000) * NOW_MS;
 
-static const http_policy_t policy = {.stale = {60000, 60000}};
+/* A site that says nothing but how long stale is used, and one that has made each choice. */
+static const http_policy_t policies[] = {
+    {.stale = {60000, 60000}},
+    {.set_cookie = HTTP_SET_COOKIE_STORE,
+     .lifetimes = {.standard = {true, 5000}, .negative = {true, 1000}},
+     .targeted = {{{"surrogate-control", 17}, {"cdn-cache-control", 17}}, 2}}};
 
 static fill_lines_t lines;
 
@@ -159,7 +164,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                                     response,
                                     now_ms - 50,
                                     now_ms,
-                                    &policy};
+                                    &policies[0]};
+        check_storing(&exchange);
+        exchange.policy = &policies[1];
         check_storing(&exchange);
         check_vary(response, request);
         check_conditions(response, request);

@@ -35,9 +35,13 @@ PARSERS = {
     "url": ["edge/http/url.c"],
     "reference": ["edge/http/reference.c"],
     "pattern": ["edge/http/pattern.c", "edge/http/query.c"],
-    "response": ["origin_pull/fill_lines.c", "edge/http/fields.c", "edge/http/storing.c", "edge/http/cache_control.c",
-                 "edge/http/vary.c", "edge/http/conditional.c", "edge/http/date.c"],
+    "response": ["origin_pull/fill_lines.c", "edge/http/fields.c", "edge/http/storing.c", "edge/http/surrogate.c"],
     "range": ["edge/http/range.c", "edge/http/multipart.c"],
+    "cache_control": ["edge/http/cache_control.c"],
+    "structured": ["edge/http/structured.c"],
+    "date": ["edge/http/date.c"],
+    "vary": ["edge/http/vary.c", "edge/http/accept.c"],
+    "etags": ["edge/http/conditional.c"],
     "purge": ["purge/api_purge.c"],
     "trace": ["purge/api_trace.c"],
     "journal": ["purge/journal_format.c"],
@@ -76,9 +80,9 @@ def fuzz(target, seconds, found):
                              timeout=seconds + 120)
     runs = re.search(r"number_of_executed_units: (\d+)", process.stderr)
     if process.returncode == 0 and runs:
-        print(f"{target:10s} {int(runs[1]):9d} runs in {seconds} s, nothing found", flush=True)
+        print(f"{target:13s} {int(runs[1]):9d} runs in {seconds} s, nothing found", flush=True)
         return True
-    print(f"{target:10s} FAILED, exit {process.returncode}\n{process.stderr[-6000:]}", flush=True)
+    print(f"{target:13s} FAILED, exit {process.returncode}\n{process.stderr[-6000:]}", flush=True)
     return False
 
 
@@ -117,7 +121,7 @@ def coverage(targets):
             for name, covered, count in measure(target, directory):
                 enough = covered >= COVERED * count
                 good = good and enough
-                print(f"{target:10s} {name:30s} {covered:4d} of {count:4d}  {100 * covered / count:5.1f} %"
+                print(f"{target:13s} {name:30s} {covered:4d} of {count:4d}  {100 * covered / count:5.1f} %"
                       f"{'' if enough else f'  FAILED: less than {100 * COVERED:.0f} %'}")
     return good
 
