@@ -62,7 +62,6 @@ typedef struct {
     int64_t connect_timeout_ms, first_byte_timeout_ms, between_bytes_timeout_ms;
     unsigned client_address; /* a client_address_t */
     bool forwarded_https;    /* X-Forwarded-Proto upstream */
-    bool forward_all;        /* --forward all */
     bool purge_method;       /* clients may purge by the method PURGE, with the admin token */
     int redirect_https;      /* where requests over http are sent: a port, or REDIRECT_OFF or _TO_LISTENER */
     text_t hsts;             /* Strict-Transport-Security, ready to be sent; empty: none */

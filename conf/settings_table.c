@@ -224,7 +224,7 @@ const setting_t settings_table[] = {
      .option = "--forward",
      .placeholder = "safe|all",
      .type = SETTING_CHOICE,
-     SITE_FIELD(forward_all),
+     SITE_FIELD(policy.forward_all),
      .choices = {"safe", "all"},
      .standard = {"safe"},
      .reload = true,
@@ -349,6 +349,24 @@ const setting_t settings_table[] = {
      .reload = true,
      .meaning = "The paths that a rule is for. Of several rules the first whose pattern matches counts; what "
                 "it does not say is as the site says."},
+    {.name = "sites[].rules[].request_fields",
+     .placeholder = "safe|all",
+     .type = SETTING_CHOICE,
+     RULE_FIELD(policy.forward_all),
+     .choices = {"safe", "all"},
+     .standard_words = "the site's",
+     .example = "all",
+     .reload = true,
+     .meaning = "As the site's, for the rule's paths."},
+    {.name = "sites[].rules[].set_cookie",
+     .placeholder = "bypass|store|remove",
+     .type = SETTING_WORD,
+     RULE_FIELD(policy.set_cookie),
+     .choices = {"bypass", "store", "remove"},
+     .standard_words = "the site's",
+     .example = "remove",
+     .reload = true,
+     .meaning = "As the site's, for the rule's paths."},
 /* clang-format off */
 #define POLICY(word, field, kind, default_, value, says, ...)                                                \
     {.name = "sites[].rules[]." word, RULE_FIELD(policy.field), .type = kind, .example = value,              \

@@ -5,6 +5,7 @@
 /* What is known of the target. */
 typedef struct {
     const node_t *node;
+    const settings_rule_t *rule; /* of the site's, or NULL */
     const http_policy_t *policy;
     cache_key_t key;
     int64_t now_ms;
@@ -128,6 +129,11 @@ static json_t *growing_json(const trace_t *trace)
                      (json_int_t)(head != NULL ? head->content_length : -1));
 }
 
+static json_t *rule_json(const trace_t *trace)
+{
+    return trace->rule != NULL ? json_stringn(trace->rule->path.data, trace->rule->path.length) : json_null();
+}
+
 static json_t *purge_json(const trace_t *trace)
 {
     static const char *const kinds[] = {
@@ -143,6 +149,7 @@ json_t *trace_target(void *context, const site_t *site, text_t target, int64_t n
 {
     const node_t *node = context;
     trace_t trace = {.node = node,
+                     .rule = site_rule(site, target),
                      .policy = site_policy(site, target),
                      .key = cache_key_in(&site->cache, target),
                      .now_ms = now_ms};
@@ -150,11 +157,12 @@ json_t *trace_target(void *context, const site_t *site, text_t target, int64_t n
     const char *why;
     const char *treated = treatment(&trace, &why);
     int64_t marked_ms = trace.view.bypass_until_ms - now_ms;
-    json_t *traced = json_pack(
-        "{s:s%,s:s%,s:s,s:s,s:o,s:o,s:I,s:I,s:o}", "site", site->cache.name.data, site->cache.name.length,
-        "key", target.data, target.length, "treatment", treated, "why", why, "stored", stored_json(&trace),
-        "growing", growing_json(&trace), "variants", (json_int_t)trace.variants, "hit_for_miss_s",
-        (json_int_t)(marked_ms > 0 ? marked_ms / 1000 : 0), "purge", purge_json(&trace));
+    json_t *traced = json_pack("{s:s%,s:s%,s:s,s:s,s:o,s:o,s:I,s:I,s:o,s:o}", "site", site->cache.name.data,
+                               site->cache.name.length, "key", target.data, target.length, "treatment",
+                               treated, "why", why, "stored", stored_json(&trace), "growing",
+                               growing_json(&trace), "variants", (json_int_t)trace.variants, "hit_for_miss_s",
+                               (json_int_t)(marked_ms > 0 ? marked_ms / 1000 : 0), "purge",
+                               purge_json(&trace), "rule", rule_json(&trace));
     memory_view_drop(&trace.view);
     MUST(traced != NULL);
     return traced;

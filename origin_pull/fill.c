@@ -140,6 +140,11 @@ unsigned fill_site(const fill_t *fill)
     return fill->site;
 }
 
+const http_policy_t *fill_policy(const fill_t *fill)
+{
+    return &fill->policy;
+}
+
 text_t fill_method(const fill_t *fill)
 {
     return fill->method;

@@ -52,6 +52,7 @@ void fill_free(fill_t **fill);
 text_t fill_method(const fill_t *fill);
 text_t fill_target(const fill_t *fill);
 unsigned fill_site(const fill_t *fill);
+const http_policy_t *fill_policy(const fill_t *fill);
 http_fields_t fill_fields(const fill_t *fill);
 text_t fill_body(const fill_t *fill);
 /* The conditional fields, 0 to 2 of them. */

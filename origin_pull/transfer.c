@@ -215,7 +215,7 @@ static void set_fields(transfer_t *transfer)
     upstream_request_t request = {.method = fill_method(fill),
                                   .host = site->origin_host,
                                   .forwarded_https = site->forwarded_https,
-                                  .forward_all = site->forward_all,
+                                  .forward_all = fill_policy(fill)->forward_all,
                                   .forward_range = fill_is_ranged(fill),
                                   .client_field = site_client_field(site),
                                   .tells_surrogate =

@@ -105,6 +105,8 @@ static void print_trace(json_t *body)
     json_t *stored = json_object_get(body, "stored"), *growing = json_object_get(body, "growing");
     json_t *purge = json_object_get(body, "purge");
     printf("site       %s\nkey        %s\n", word(body, "site"), word(body, "key"));
+    if (json_is_string(json_object_get(body, "rule")))
+        printf("rule       %s\n", word(body, "rule"));
     printf("treatment  %s: %s\n", word(body, "treatment"), word(body, "why"));
     if (json_is_object(stored)) {
         char text[32];

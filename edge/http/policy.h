@@ -49,6 +49,7 @@ typedef struct {
     http_query_t query;              /* what keys and the origin have of a query */
     bool honours_requests;           /* what requests say in Cache-Control counts (request_control.h) */
     bool bypass;                     /* nothing is stored, each request goes to the origin alone */
+    bool forward_all;                /* the origin sees every request field, not only those that are safe */
     http_response_fields_t response; /* what is changed of the fields of answers */
     /* The fields that say for caches like this one what Cache-Control says for all (RFC 9213), the first of
      * them that a response has before the others; Surrogate-Control may be among them. */

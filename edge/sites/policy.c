@@ -10,15 +10,21 @@ static text_t path_of(text_t target)
     return (text_t){target.data, mark != NULL ? (size_t)(mark - target.data) : target.length};
 }
 
-const http_policy_t *site_policy(const site_t *site, text_t target)
+const settings_rule_t *site_rule(const site_t *site, text_t target)
 {
     if (site->rule_count == 0)
-        return &site->settings->policy;
+        return NULL;
     text_t path = path_of(target);
     for (size_t i = 0; i < site->rule_count; i++)
         if (http_pattern_matches(site->rules[i].path, path))
-            return &site->rules[i].policy;
-    return &site->settings->policy;
+            return &site->rules[i];
+    return NULL;
+}
+
+const http_policy_t *site_policy(const site_t *site, text_t target)
+{
+    const settings_rule_t *rule = site_rule(site, target);
+    return rule != NULL ? &rule->policy : &site->settings->policy;
 }
 
 text_t site_key_target(const site_t *site, text_t target, char *room)

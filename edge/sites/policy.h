@@ -4,7 +4,9 @@
 
 #include "edge/sites/sites.h"
 
-/* target: normalised. Lives as long as the site. */
+/* The rule that a target comes under; NULL: none. target: normalised. Lives as long as the site. */
+const settings_rule_t *site_rule(const site_t *site, text_t target);
+/* What that says, or else the site. */
 const http_policy_t *site_policy(const site_t *site, text_t target);
 
 /* What the site's keys have of a normalised target, for all who name keys. room: for as many bytes; the

@@ -126,6 +126,29 @@ def test_what_is_bypassed_is_asked_for_by_each_request_alone(start, origin):
     assert node.get("/cart/1").cache["fwd"] == "bypass"
 
 
+@pytest.mark.setting("sites[].rules[].request_fields")
+def test_a_rule_says_which_request_fields_the_origin_sees(start, origin, silent):
+    node = start(default_lifetime=60, rules=[{"path": "/api/*", "request_fields": "all"}])
+    for target in "/api/1", "/a":
+        node.get(target, {"X-Own": "1", "Accept": "text/css"})
+    assert origin.asked("/api/1")[0].get("x-own") == "1" and origin.asked("/a")[0].get("x-own") is None
+    start.again(request_fields="all", default_lifetime=60, rules=[{"path": "/api/*", "request_fields": "safe"}])
+    for target in "/api/2", "/b":
+        node.get(target, {"X-Own": "1"})
+    assert origin.asked("/api/2")[0].get("x-own") is None and origin.asked("/b")[0].get("x-own") == "1"
+    start.again(default_lifetime=60, rules=[{"path": "/api/*", "request_fields": "all"}])
+
+
+@pytest.mark.setting("sites[].rules[].set_cookie")
+def test_a_rule_says_what_a_cookie_does(start, origin):
+    origin.on("/*", lambda request, response: response.send(200, {"Cache-Control": "max-age=600", "Set-Cookie": "a=b"}, b""))
+    node = start(rules=[{"path": "/assets/*", "set_cookie": "remove"}])
+    assert node.get("/a").cache["detail"] == "set-cookie"
+    assert node.get("/assets/a").cache["stored"]
+    answer = node.get("/assets/a")
+    assert answer.cache["hit"] and "set-cookie" not in answer.fields
+
+
 def test_the_first_rule_that_matches_counts_and_leaves_the_rest_to_the_site(start, origin, silent):
     node = start(default_lifetime=50, negative_lifetime=10,
                  rules=[{"path": "/a/private.txt", "bypass": "on"}, {"path": "/a/*", "default_lifetime": 200},
@@ -146,11 +169,12 @@ def test_a_reload_takes_rules_and_says_so(start, origin, silent):
     assert node.get("/c").cache["detail"] == "no-freshness"
 
 
-def test_a_trace_says_what_is_bypassed(start, origin, silent):
+def test_a_trace_says_the_rule_and_what_is_bypassed(start, origin, silent):
     node = start(rules=[{"path": "/b", "bypass": "on"}])
-    for target, treatment in ("/a", "fetch"), ("/b?c", "bypass"):
+    for target, treatment, rule in ("/a", "fetch", None), ("/b?c", "bypass", "/b"):
         done = run("trace", node.url(target), binary=SELVEDGECTL, SELVEDGE_ADMIN=node.admin_url, SELVEDGE_TOKEN=node.token)
         assert f"treatment  {treatment}: " in done.stdout
+        assert (f"rule       {rule}\n" in done.stdout) if rule else ("rule  " not in done.stdout)
 
 
 @pytest.mark.parametrize("rule, said", [

@@ -110,7 +110,7 @@ static void a_site_begins_with_the_defaults(void **state)
     assert_int_equal(site->connect_timeout_ms, 500);
     assert_int_equal(site->first_byte_timeout_ms, 30000);
     assert_true(site->forwarded_https);
-    assert_false(site->forward_all);
+    assert_false(site->policy.forward_all);
 }
 
 static void take_hsts(const char *value, const char *policy)

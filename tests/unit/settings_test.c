@@ -87,7 +87,7 @@ static void an_origin_is_enough(void **state)
     assert_null(settings.admin_token_file);
     assert_int_equal(settings.certificate_count, 0);
     assert_true(settings.sites[0].forwarded_https);
-    assert_false(settings.sites[0].forward_all);
+    assert_false(settings.sites[0].policy.forward_all);
     assert_int_equal(settings.sites[0].connect_timeout_ms, 5000);
     assert_int_equal(settings.sites[0].first_byte_timeout_ms, 30000);
     assert_int_equal(settings.sites[0].between_bytes_timeout_ms, 30000);
@@ -284,7 +284,7 @@ static void choices_know_their_words(void **state)
 {
     (void)state;
     take("--forward all --forwarded-proto http");
-    assert_true(settings.sites[0].forward_all);
+    assert_true(settings.sites[0].policy.forward_all);
     assert_false(settings.sites[0].forwarded_https);
     refuse("--forward some", "allowed is safe or all");
     refuse("--forwarded-proto h2", "allowed is http or https");
