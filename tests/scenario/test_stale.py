@@ -113,6 +113,16 @@ def test_the_window_ends(node, origin):
     assert answer.status == 502 and answer.cache["fwd"] == "stale"
 
 
+@pytest.mark.parametrize("targeted, used", [("max-age=60, stale-while-revalidate=60", True), ("max-age=60, must-revalidate", False)])
+def test_what_is_said_for_caches_like_this_goes_first(client, node, origin, targeted, used):
+    """RFC 9213: so an origin can have it used stale here though s-maxage in Cache-Control forbids it to others."""
+    other = "s-maxage=60" if used else "max-age=60, stale-while-revalidate=60"
+    versions(origin, "/a", (200, {**stale(other), "CDN-Cache-Control": targeted}, b"old"), (200, fresh('"2"'), b"new"))
+    client.get("/a")
+    assert is_stale(client.get("/a")) == used
+    quiet(node)
+
+
 def test_nothing_to_ask_with_is_fetched_whole(client, node, origin):
     versions(origin, "/a", (200, {"Cache-Control": "max-age=0, stale-while-revalidate=60"}, b"old"),
              (200, {"Cache-Control": "max-age=600"}, b"new"))
@@ -469,3 +479,32 @@ def test_trace_and_access_log(start_node, origin, tmp_path):
     until(lambda: log.read_text().count("\n") == 2, "logged")
     lines = {line["cache"]: line for line in map(json.loads, log.read_text().splitlines())}
     assert set(lines) == {"miss", "stale"} and lines["stale"]["tier"] == "memory" and lines["stale"]["status"] == 200
+
+
+# ---- limits
+
+def test_much_that_is_stale_at_once_ends_no_connection_and_does_not_flood_the_origin(node, origin):
+    """More than a connection's own fills may be (64), and more than are in the background at a time (128)."""
+    gate = origin.gate()
+    paths = [f"/many/{number}" for number in range(150)]
+
+    def handler(request, response):
+        if request.number > 1:
+            gate.wait()
+            return response.send(304, fresh())
+        return response.send(200, stale("max-age=60, stale-while-revalidate=600"), b"old")
+    origin.on("/many/*", handler)
+    client = node.h2()
+    for path in paths:
+        assert client.get(path).body == b"old"
+    assert all(is_stale(client.get(path)) for path in paths)
+    until(lambda: origin.count() == 150 + 128, "128 fills")
+    assert node.metric("selvedge_fills") == 128 and node.metric("selvedge_guard_stopped_total") == 0
+    gate.open()
+    quiet(node)
+    answers = [client.get(path).cache for path in paths]  # for the rest it is their turn now
+    assert sum("detail" not in answer for answer in answers) == 128
+    quiet(node)
+    assert all("detail" not in client.get(path).cache for path in paths)
+    assert origin.count() == 300
+    assert set(node.outcomes()) == {"miss", "stale", "hit"}
