@@ -147,7 +147,9 @@ http_selection_t http_select(http_fields_t request, const http_selected_t *selec
 {
     if (http_precondition_failed(request, selected->etag, selected->last_modified))
         return HTTP_PRECONDITION_FAILED;
-    if (http_not_modified(request, selected->etag, selected->last_modified))
+    /* RFC 9111 section 4.3.2: what does not say when it was modified is as old as its Date, at least. */
+    text_t modified = selected->last_modified.data != NULL ? selected->last_modified : selected->date;
+    if (http_not_modified(request, selected->etag, modified))
         return HTTP_NOT_MODIFIED;
     if (!selected->is_get || selected->length < 0)
         return HTTP_WHOLE;

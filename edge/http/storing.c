@@ -213,7 +213,8 @@ static const char *why_not_stored(const http_exchange_t *exchange, const http_ca
     int64_t usable = usable_ms(control, fresh, storing->stale);
     if (control->bad_value)
         return "bad-cache-control";
-    bool heuristic_status = is_heuristically_cacheable(exchange->status);
+    /* Section 4.2.2: public marks a response of any status as cacheable. */
+    bool heuristic_status = is_heuristically_cacheable(exchange->status) || control->is_public;
     /* With no-cache the origin is asked each time: a lifetime is not needed. */
     if (fresh.kind == FRESHNESS_NONE && !(control->no_cache && heuristic_status))
         return "no-freshness";

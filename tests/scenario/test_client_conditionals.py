@@ -30,6 +30,15 @@ def test_not_modified(client, node, origin, stored, fields):
     node.saw(miss=1, hit=2)
 
 
+def test_without_last_modified_the_date_counts(client, origin):
+    """RFC 9111 section 4.3.2."""
+    fields = {"Cache-Control": "max-age=2000000000", "Date": MODIFIED}
+    origin.on("/d", lambda _, response: response.send(200, fields, b"the body", date=False))
+    client.get("/d")
+    assert [client.get("/d", {"If-Modified-Since": date}).status for date in (MODIFIED, LATER, EARLIER)] == [304, 304, 200]
+    assert origin.count("/d") == 1
+
+
 @pytest.mark.parametrize("fields", [
     {"If-None-Match": '"two"'}, {"If-None-Match": "one"}, {"If-None-Match": '"One"'}, {"If-Modified-Since": EARLIER},
     {"If-Modified-Since": "yesterday"}, {"If-None-Match": '"two"', "If-Modified-Since": LATER}, {"If-None-Match": ""},
