@@ -45,6 +45,14 @@ static bool refuse(const setting_t *setting, const char *what, char *reason, siz
     return false;
 }
 
+static size_t count_of(text_t list, char separator)
+{
+    size_t count = list.length > 0 ? 1 : 0;
+    for (size_t i = 0; i < list.length; i++)
+        count += list.data[i] == separator ? 1 : 0;
+    return count;
+}
+
 static bool is_parameter(const char *value)
 {
     bool good = *value != 0;
@@ -123,6 +131,8 @@ bool setting_put_item(const setting_t *setting, const char *value, settings_t *s
         MUST(setting->type == SETTING_PARAMETERS);
         if (!is_parameter(value))
             return refuse(setting, "not a parameter", reason, capacity);
+        if (count_of(*list, ' ') == HTTP_QUERY_NAMES_MAX)
+            return refuse(setting, "one too many, allowed are 128", reason, capacity);
         return put_behind(text_of(value), ' ', settings, list, reason, capacity);
     }
 }

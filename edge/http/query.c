@@ -20,20 +20,40 @@ static text_t name_of(text_t parameter)
     return (text_t){parameter.data, end != NULL ? (size_t)(end - parameter.data) : parameter.length};
 }
 
-static bool has(text_t list, text_t name)
+/* A list taken apart once, for all parameters. */
+typedef struct {
+    text_t at[HTTP_QUERY_NAMES_MAX];
+    size_t count;
+} names_t;
+
+static void split(text_t list, names_t *names)
 {
-    text_t pattern;
-    while (take(&list, ' ', &pattern))
-        if (http_wildcard_matches(pattern, name))
+    names->count = 0;
+    while (names->count < HTTP_QUERY_NAMES_MAX && take(&list, ' ', &names->at[names->count]))
+        names->count++;
+}
+
+/* Most differ in their first byte. */
+static bool has(const names_t *names, text_t name)
+{
+    for (size_t i = 0; i < names->count; i++) {
+        char first = names->at[i].data[0];
+        bool may = first == '*' || (name.length > 0 && first == name.data[0]);
+        if (may && http_wildcard_matches(names->at[i], name))
             return true;
+    }
     return false;
 }
 
-static bool stays(const http_query_t *query, text_t parameter)
+typedef struct {
+    bool keeps; /* only what is in `keep` */
+    names_t keep, drop;
+} wanted_t;
+
+static bool stays(const wanted_t *wanted, text_t parameter)
 {
     text_t name = name_of(parameter);
-    return parameter.length > 0 && (query->keep.data == NULL || has(query->keep, name)) &&
-           !has(query->drop, name);
+    return parameter.length > 0 && (!wanted->keeps || has(&wanted->keep, name)) && !has(&wanted->drop, name);
 }
 
 static int compare(text_t a, text_t b)
@@ -63,12 +83,12 @@ static char *put(char *at, char separator, text_t parameter)
 }
 
 /* Those that stay, in their order; *at ends behind them. The first ones are noted. */
-static size_t put_all(const http_query_t *query, text_t rest, char **at, text_t noted[HTTP_QUERY_SORTED_MAX])
+static size_t put_all(const wanted_t *wanted, text_t rest, char **at, text_t noted[HTTP_QUERY_SORTED_MAX])
 {
     size_t count = 0;
     text_t parameter;
     while (take(&rest, '&', &parameter)) {
-        if (!stays(query, parameter))
+        if (!stays(wanted, parameter))
             continue;
         if (count < HTTP_QUERY_SORTED_MAX)
             noted[count] = parameter;
@@ -88,10 +108,14 @@ text_t http_query_apply(const http_query_t *query, text_t target, char *buffer)
     const char *mark = http_query_is_plain(query) ? NULL : memchr(target.data, '?', target.length);
     if (mark == NULL)
         return target;
+    wanted_t wanted;
+    wanted.keeps = query->keep.data != NULL;
+    split(query->keep, &wanted.keep);
+    split(query->drop, &wanted.drop);
     size_t path = (size_t)(mark - target.data);
     memcpy(buffer, target.data, path);
     char *at = buffer + path;
-    size_t count = put_all(query, (text_t){mark + 1, target.length - path - 1}, &at, noted);
+    size_t count = put_all(&wanted, (text_t){mark + 1, target.length - path - 1}, &at, noted);
     if (query->sort && count <= HTTP_QUERY_SORTED_MAX) {
         sort(noted, count);
         at = buffer + path;

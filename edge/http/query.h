@@ -8,6 +8,9 @@
 
 #include "edge/base.h"
 
+/* A list has at most so many names: each parameter of a request is compared with them. */
+enum { HTTP_QUERY_NAMES_MAX = 128 };
+
 /* All zero: queries stay as they are. The lists are names with a space between each; a star in one stands for
  * any bytes. */
 typedef struct {

@@ -140,6 +140,7 @@ def test_a_site_that_comes_back_with_other_keys_is_purged(start_node, origin, tm
     ("{drop: ['a=b']}", "3:18: sites[].query.drop a=b: not a parameter; the name of a parameter, as it is written in queries"),
     ("{drop: ['']}", "3:18: sites[].query.drop '': not a parameter; "),
     ("{drop: [%s]}" % ", ".join(["x" * 99] * 45), "sites[].query.drop " + "x" * 99 + ": one too many; a list has room for 4096 bytes"),
+    ("{keep: [%s]}" % ", ".join("abcdefghijklmnopqrstuvwxyz"[number % 26] for number in range(129)), "sites[].query.keep y: one too many, allowed are 128; the name of"),
     ("{sort: name}", "3:17: sites[].query.sort name: not a word that it knows; allowed is off or on"),
     ("[a]", "3:10: sites[].query is a list; allowed is a group of keys")])
 def test_what_cannot_be_is_told(tmp_path, query, said):

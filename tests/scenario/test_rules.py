@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from harness.node import SELVEDGECTL, run
+from harness.node import ROOT, SELVEDGECTL, run
 
 
 @pytest.fixture
@@ -197,3 +197,10 @@ def test_rules_without_end_are_told(tmp_path):
     rules = ", ".join(f"{{path: /{number}}}" for number in range(1025))
     path.write_text(f"sites: [{{name: a, hosts: [a], origin: {{url: 'http://o'}}, rules: [{rules}]}}]\n")
     assert "sites[].rules has one item too many; at most 1024 are allowed in all sites" in run("--config", path, "--check").stdout
+
+
+def test_the_example_of_the_readme_is_right(tmp_path):
+    path = tmp_path / "node.yaml"
+    path.write_text(re.search(r"```yaml\n(sites:.*?)```", (ROOT / "README.md").read_text(), re.S)[1])
+    done = run("--config", path, "--check")
+    assert (done.returncode, done.stdout) == (0, f"{path}: nothing is wrong\n")

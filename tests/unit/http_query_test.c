@@ -23,6 +23,7 @@ static void has_what_the_site_wants(void **state)
         {NULL, "fbclid", false, "/fbclid?a=fbclid&b=?fbclid=1", "/fbclid?a=fbclid&b=?fbclid=1"},
         {NULL, "fbclid", false, "/a?fbcli%64=1", "/a?fbcli%64=1"},
         {NULL, "*", false, "/a?a&b=1&=c", "/a"},
+        {NULL, "a b c d* *e", false, "/a?=b&de&a&xe&e&d&c=1&ax", "/a?=b&ax"},
         /* kept */
         {"v w", "", false, "/a?x=1&w=2&v&y=3&v=4", "/a?w=2&v&v=4"},
         {"v w", "", false, "/a?vw=1&V=2&=v", "/a"},
