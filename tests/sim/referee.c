@@ -88,9 +88,10 @@ static bool is_overtaken(const transfer_t *transfer, unsigned url)
 /* Who is answered with something stale starts a fill only where none is asking. */
 void referee_begun(const transfer_t *transfer)
 {
-    if (!transfer->background)
-        return;
     unsigned url = ((const exchange_t *)world.exchanges.at[transfer->owner])->url;
+    /* By now another may have taken its place. */
+    if (!transfer->background || is_overtaken(transfer, url))
+        return;
     const void *home = object_home(fill_object(transfer->fill));
     for (size_t i = 0; i < world.transfers.count; i++) {
         const transfer_t *other = world.transfers.at[i];
