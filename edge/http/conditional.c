@@ -136,6 +136,17 @@ static bool is_strong_date(int64_t modified_ms, text_t date)
     return parse_modified(date, &date_ms) && date_ms - modified_ms >= 1000;
 }
 
+bool http_is_strong_etag(text_t etag)
+{
+    etag_t tag;
+    return parse_etag(etag, &tag) && !tag.weak;
+}
+
+bool http_same_strong_etag(text_t a, text_t b)
+{
+    return http_is_strong_etag(a) && text_equal(a, b);
+}
+
 bool http_if_range(http_fields_t request, text_t etag, text_t last_modified, text_t date)
 {
     const http_field_t *field = http_fields_find(request, TEXT("if-range"));

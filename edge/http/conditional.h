@@ -21,6 +21,10 @@ bool http_precondition_failed(http_fields_t request, text_t etag, text_t last_mo
  * response's own (RFC 9110 sections 13.1.5 and 8.8.2.2). */
 bool http_if_range(http_fields_t request, text_t etag, text_t last_modified, text_t date);
 
+/* Is it an ETag, and a strong one? Are both, and the same (RFC 9110 section 8.8.3.2)? */
+bool http_is_strong_etag(text_t etag);
+bool http_same_strong_etag(text_t a, text_t b);
+
 /* What a GET or HEAD asked for, against a 200 with these validators (each may be absent). True: answer 304.
  * If-None-Match (weak comparison, `*`, lists over several lines) goes before If-Modified-Since. What is
  * malformed, on either side, matches nothing: the answer is then the whole 200, which is always right. */

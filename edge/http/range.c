@@ -115,6 +115,23 @@ http_range_kind_t http_range_parse(text_t value, uint64_t length, http_ranges_t 
     return parse_set((text_t){value.data + unit.length, value.length - unit.length}, length, ranges);
 }
 
+bool http_content_range_parse(text_t value, http_range_t *range, uint64_t *length)
+{
+    const text_t unit = TEXT("bytes ");
+    if (value.length < unit.length || !text_equal_nocase((text_t){value.data, unit.length}, unit))
+        return false;
+    text_t rest = {value.data + unit.length, value.length - unit.length};
+    uint64_t first, last;
+    if (!take_number(&rest, &first) || !take_byte(&rest, '-') || !take_number(&rest, &last))
+        return false;
+    if (!take_byte(&rest, '/') || !take_number(&rest, length) || rest.length > 0)
+        return false;
+    if (last < first || last >= *length)
+        return false;
+    *range = (http_range_t){first, last + 1};
+    return true;
+}
+
 /* In a multipart, nothing would tell whether a Content-Encoding is the parts' or the whole message's. */
 static http_selection_t select_count(const http_selected_t *selected, size_t count)
 {

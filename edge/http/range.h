@@ -29,6 +29,10 @@ typedef enum {
  * (RFC 9110 section 15.3.7.2). */
 http_range_kind_t http_range_parse(text_t value, uint64_t length, http_ranges_t *ranges);
 
+/* The value of a 206's Content-Range: which bytes it holds, of how many. False: of another unit, not knowing
+ * of how many, or with numbers that do not belong together (RFC 9110 section 14.4). */
+bool http_content_range_parse(text_t value, http_range_t *range, uint64_t *length);
+
 /* The 200 that a GET or HEAD selects. */
 typedef struct {
     text_t etag, last_modified, date; /* each may be absent */

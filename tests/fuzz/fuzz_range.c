@@ -1,7 +1,7 @@
 /* Range and what goes with it: the length of a body that has the ETag "a", then the values of Range (which
  * may come twice), If-Range, If-None-Match and If-Match, a line each; an empty one is absent. The referee:
  * parts are of the body, none touches another, what they say is read as the same again, and an answer is as
- * long as it says. */
+ * long as it says. What is left of the input is a Content-Type, and a Content-Range. */
 #include <inttypes.h>
 
 #include "edge/http/multipart.h"
@@ -70,6 +70,20 @@ static void check_answer(const http_ranges_t *ranges, uint64_t length, text_t co
     free(head);
 }
 
+/* What a 206 would say of a part is read as that part. */
+static void check_content_range(text_t value)
+{
+    http_range_t range, again;
+    uint64_t length, length_again;
+    char line[80];
+    if (!http_content_range_parse(value, &range, &length))
+        return;
+    MUST(range.first < range.end && range.end <= length);
+    snprintf(line, sizeof line, "bytes %" PRIu64 "-%" PRIu64 "/%" PRIu64, range.first, range.end - 1, length);
+    MUST(http_content_range_parse(text_of(line), &again, &length_again));
+    MUST(again.first == range.first && again.end == range.end && length_again == length);
+}
+
 static void check(http_fields_t request, int64_t length, text_t content_type)
 {
     http_ranges_t ranges;
@@ -107,6 +121,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             fields[request.count++] = (http_field_t){names[i], value};
     }
     check(request, length, rest);
+    check_content_range(rest);
     free(bytes);
     return 0;
 }

@@ -205,6 +205,34 @@ static void matches_like_a_model(void **state)
     }
 }
 
+static void compares_strongly(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *rfc, *a, *b;
+        bool strong, same;
+    } rows[] = {
+        {"RFC 9110 8.8.3.2: W/\"1\" and W/\"1\"", "W/\"1\"", "W/\"1\"", false, false},
+        {"RFC 9110 8.8.3.2: W/\"1\" and W/\"2\"", "W/\"1\"", "W/\"2\"", false, false},
+        {"RFC 9110 8.8.3.2: W/\"1\" and \"1\"", "W/\"1\"", "\"1\"", false, false},
+        {"RFC 9110 8.8.3.2: \"1\" and W/\"1\"", "\"1\"", "W/\"1\"", true, false},
+        {"RFC 9110 8.8.3.2: \"1\" and \"1\"", "\"1\"", "\"1\"", true, true},
+        {"RFC 9110 8.8.3: compared in case", "\"a\"", "\"A\"", true, false},
+        {"RFC 9110 8.8.3: no quotes", "1", "1", false, false},
+        {"RFC 9110 8.8.3: a list is none", "\"1\", \"2\"", "\"1\", \"2\"", false, false},
+        {"RFC 9110 8.8.3: absent", NULL, NULL, false, false},
+    };
+    int failures = 0;
+    for (size_t i = 0; i < LENGTH_OF(rows); i++) {
+        text_t a = exact(rows[i].a), b = exact(rows[i].b);
+        if (http_is_strong_etag(a) != rows[i].strong || http_same_strong_etag(a, b) != rows[i].same)
+            FAIL_ROW(i, rows[i].rfc, "%d", http_is_strong_etag(a));
+        text_free(a);
+        text_free(b);
+    }
+    assert_int_equal(failures, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -212,6 +240,7 @@ int main(void)
         cmocka_unit_test(keeps_what_describes_the_bytes),
         cmocka_unit_test(selects_the_stored_response),
         cmocka_unit_test(matches_like_a_model),
+        cmocka_unit_test(compares_strongly),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -157,6 +157,51 @@ static void parses_sets(void **state)
     assert_int_equal(failures, 0);
 }
 
+static void parses_content_ranges(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *rfc, *value;
+        bool parsed;
+        uint64_t first, end, length;
+    } rows[] = {
+        {"RFC 9110 14.4: an example", "bytes 42-1233/1234", true, 42, 1234, 1234},
+        {"RFC 9110 14.4: the first 500 bytes", "bytes 0-499/1234", true, 0, 500, 1234},
+        {"RFC 9110 14.1: units in any case", "Bytes 0-0/1", true, 0, 1, 1},
+        {"RFC 9110 14.4: as long as can be", "bytes 0-18446744073709551614/18446744073709551615", true, 0,
+         UINT64_MAX, UINT64_MAX},
+        {"RFC 9110 14.4: of an unknown length", "bytes 42-1233/*", false, 0, 0, 0},
+        {"RFC 9110 14.4: unsatisfied", "bytes */1234", false, 0, 0, 0},
+        {"RFC 9110 14.4: the last before the first", "bytes 5-4/10", false, 0, 0, 0},
+        {"RFC 9110 14.4: longer than the whole", "bytes 0-10/10", false, 0, 0, 0},
+        {"RFC 9110 14.4: the length is behind 64 bits", "bytes 0-99999999999999999999/99999999999999999999",
+         false, 0, 0, 0},
+        {"RFC 9110 14.4: another unit", "lines 0-1/10", false, 0, 0, 0},
+        {"RFC 9110 14.4: no unit", "0-1/10", false, 0, 0, 0},
+        {"RFC 9110 14.4: no length", "bytes 0-1", false, 0, 0, 0},
+        {"RFC 9110 14.4: an empty length", "bytes 0-1/", false, 0, 0, 0},
+        {"RFC 9110 14.4: no last", "bytes 0-/10", false, 0, 0, 0},
+        {"RFC 9110 14.4: no first", "bytes -1/10", false, 0, 0, 0},
+        {"RFC 9110 14.4: bytes behind it", "bytes 0-1/10 ", false, 0, 0, 0},
+        {"RFC 9110 14.4: an equals sign", "bytes=0-1/10", false, 0, 0, 0},
+        {"RFC 9110 14.4: empty", "", false, 0, 0, 0},
+    };
+    int failures = 0;
+    for (size_t i = 0; i < LENGTH_OF(rows); i++) {
+        text_t value = exact(rows[i].value);
+        http_range_t range = {0, 0};
+        uint64_t length = 0;
+        bool parsed = http_content_range_parse(value, &range, &length);
+        bool same =
+            !parsed || (range.first == rows[i].first && range.end == rows[i].end && length == rows[i].length);
+        if (parsed != rows[i].parsed || !same)
+            FAIL_ROW(i, rows[i].rfc, "%s: %d, %" PRIu64 " to %" PRIu64, rows[i].value, parsed, range.first,
+                     range.end);
+        text_free(value);
+    }
+    assert_int_equal(failures, 0);
+}
+
 /* Is this byte in one of the ranges, and in no other? */
 static unsigned holders(const http_ranges_t *ranges, uint64_t at)
 {
@@ -383,6 +428,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(parses),
         cmocka_unit_test(parses_sets),
+        cmocka_unit_test(parses_content_ranges),
         cmocka_unit_test(a_set_holds_the_bytes_that_were_asked_for),
         cmocka_unit_test(parts_lie_within),
         cmocka_unit_test(selects),
