@@ -115,8 +115,9 @@ const setting_t settings_table[] = {
      .standard_words = "an eighth of memory.size",
      .reload = true,
      .example = "64M",
-     .meaning =
-         "The largest response that is stored; a larger one streams through. At most half of memory.size."},
+     .meaning = "The largest response that is stored whole; a larger one streams through, and from 1M on it "
+                "is kept in pieces "
+                "as ranges of it are asked for. At most half of memory.size."},
     {.name = "workers",
      .option = "--workers",
      .placeholder = "N",

@@ -38,6 +38,7 @@ struct exchange {
     bool is_part;                      /* the answer is a range of the object, or several */
     bool is_heard;                     /* what the request says in Cache-Control counts: `control` */
     bool is_ranged;                    /* the fill asks for the request's own range */
+    bool shuns_pieces;                 /* those that it found were of another version than upstream has */
     int64_t started_us, first_byte_us; /* wall clock; 0: none yet */
     object_reader_t *reader;           /* hit's or waiter's; NULL when answered without an object */
     waiter_t *waiter;                  /* NULL for hits */
@@ -46,7 +47,9 @@ struct exchange {
     const http_policy_t *policy;       /* what the site decides for its path; NULL: the same */
     body_span_t span;                  /* lent to the library until it asks for more */
     parts_t *parts;                    /* of an answer of several; NULL: it is none */
-    h2o_iovec_t note;                  /* by which the log finds the exchange of a request */
+    object_reader_t *piece; /* the waiter's, for the pieces of a sparse object; NULL: it is whole */
+    uint64_t at;            /* which byte of a sparse object is read next */
+    h2o_iovec_t note;       /* by which the log finds the exchange of a request */
     walk_kind_t kind;
     forward_t forward;
     http_use_t use;         /* why it is answered with what is stored, though that is stale */
@@ -97,6 +100,28 @@ void exchange_note(exchange_t *exchange);
 void exchange_end(exchange_t *exchange);
 /* Counts and logs each request on this path as it ends, whoever answered it, and ends its exchange. */
 void exchange_log_register(h2o_pathconf_t *path);
+
+/* --- request.c, for request_pieces.c --- */
+walk_t request_walk(exchange_t *exchange, http_fields_t fields, int64_t now_us);
+/* Begins the fill of the reader's object, as the step says, whose base it takes over. piece: of that base;
+ * end 0: none. */
+void request_start_fill(exchange_t *exchange, const object_reader_t *reader, walk_step_t *step,
+                        http_fields_t fields, piece_t piece);
+/* Leaves what it has and looks again. */
+void request_begin_again(exchange_t *exchange, bool alone);
+void request_answer_failure(exchange_t *exchange, const object_t *object);
+
+/* --- request_pieces.c --- */
+/* The reader has a sparse object: answers from it, with its pieces. */
+void pieces_answer(exchange_t *exchange, http_fields_t fields);
+/* The first piece may have its head now. */
+void pieces_await(exchange_t *exchange);
+/* Reads another range. */
+void pieces_seek(exchange_t *exchange, const http_range_t *range);
+/* Reads on, up to `end`, into the span. */
+object_read_t pieces_read(exchange_t *exchange, size_t most);
+/* After READ_FAILED. */
+object_failure_t pieces_failure(const exchange_t *exchange);
 
 /* What of the reader's object would be sent: it has a head. `request` are the request's fields. Sets `end`.
  */

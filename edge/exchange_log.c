@@ -29,7 +29,9 @@ uint64_t request_held(const h2o_req_t *req, uint64_t now_ms)
     if (!is_answering || exchange->reader == NULL || exchange->reader->object == NULL ||
         now_ms - exchange->handed_ms < PATIENCE_MS)
         return 0;
-    return memory_held_by_readers(exchange->reader->object) * (now_ms - exchange->handed_ms);
+    bool in_pieces = exchange->piece != NULL && exchange->piece->object != NULL;
+    object_t *object = in_pieces ? exchange->piece->object : exchange->reader->object;
+    return memory_held_by_readers(object) * (now_ms - exchange->handed_ms);
 }
 
 static text_t field(const h2o_req_t *req, const h2o_token_t *token)

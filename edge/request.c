@@ -95,7 +95,7 @@ static void free_if_over(waiter_t *waiter)
 
 static void wake(object_reader_t *reader);
 
-static walk_t walk_of(exchange_t *exchange, http_fields_t fields, int64_t now_us)
+walk_t request_walk(exchange_t *exchange, http_fields_t fields, int64_t now_us)
 {
     const node_t *node = worker_node(exchange->worker);
     return (walk_t){.memory = node->memory,
@@ -138,7 +138,6 @@ static object_failure_t begin_owned(exchange_t *exchange, fill_request_t *reques
     return failure;
 }
 
-/* What may not begin fails, and whoever waits for it sees that. */
 static text_t key_target(const void *site, text_t target, char *room)
 {
     return site_key_target(site, target, room);
@@ -150,7 +149,9 @@ static bool may_store(const exchange_t *exchange)
     return exchange->is_get && !exchange->policy->bypass;
 }
 
-static void start_fill(exchange_t *exchange, walk_step_t *step, http_fields_t fields)
+/* What may not begin fails, and whoever waits for it sees that. */
+void request_start_fill(exchange_t *exchange, const object_reader_t *reader, walk_step_t *step,
+                        http_fields_t fields, piece_t piece)
 {
     const node_t *node = worker_node(exchange->worker);
     bool background = step->background != NULL;
@@ -170,13 +171,14 @@ static void start_fill(exchange_t *exchange, walk_step_t *step, http_fields_t fi
         .policy = &policy,
         .fields = fields,
         .body = text_from(exchange->req->entity),
-        .object = background ? step->background : exchange->reader->object,
+        .object = background ? step->background : reader->object,
         .base = step->base,
         .stale = step->stale,
         .stale_until_ms = step->stale_until_ms,
         .indexed = background || step->kind == WALK_FILL,
         .background = background,
-        .ranged = exchange->is_ranged};
+        .ranged = exchange->is_ranged,
+        .piece = piece};
     step->base = step->stale = NULL;
     object_failure_t failure = begin_owned(exchange, &request);
     fill_t *fill = fill_new(&request);
@@ -208,7 +210,7 @@ static void take_hit(exchange_t *exchange, walk_step_t *step, http_fields_t fiel
     exchange->use = step->use;
     exchange->outcome = step->use == HTTP_FRESH ? OUTCOME_HIT : OUTCOME_STALE;
     if (step->background != NULL) {
-        start_fill(exchange, step, fields);
+        request_start_fill(exchange, exchange->reader, step, fields, (piece_t){0, 0});
         object_unref(&step->background);
     }
     keep_hit(exchange);
@@ -221,6 +223,12 @@ static void take_step(exchange_t *exchange, walk_step_t *step, http_fields_t fie
     exchange->kind = step->kind;
     exchange->forward = step->forward;
     exchange->ttl_ms = step->ttl_ms;
+    if (step->kind == WALK_HIT && object_sparse(exchange->reader->object)) {
+        exchange->use = step->use;
+        exchange->outcome = OUTCOME_HIT;
+        pieces_answer(exchange, fields);
+        return;
+    }
     if (step->kind == WALK_HIT) {
         take_hit(exchange, step, fields);
         return;
@@ -231,15 +239,15 @@ static void take_step(exchange_t *exchange, walk_step_t *step, http_fields_t fie
     }
     exchange->outcome = step->kind == WALK_PASS ? OUTCOME_PASS : OUTCOME_MISS;
     if (step->kind != WALK_JOIN)
-        start_fill(exchange, step, fields);
+        request_start_fill(exchange, exchange->reader, step, fields, (piece_t){0, 0});
     await_head(exchange);
 }
 
-static void begin_again(exchange_t *exchange, bool alone)
+void request_begin_again(exchange_t *exchange, bool alone)
 {
     http_field_t list[EXCHANGE_FIELDS_MAX];
     http_fields_t fields = exchange_fields(exchange, list);
-    walk_t walk = walk_of(exchange, fields, exchange_now_us());
+    walk_t walk = request_walk(exchange, fields, exchange_now_us());
     object_leave(exchange->reader);
     walk_step_t step = alone || ++exchange->steps > STEPS_MAX
                            ? walk_private(&walk, exchange->reader, FORWARD_BYPASS)
@@ -247,9 +255,9 @@ static void begin_again(exchange_t *exchange, bool alone)
     take_step(exchange, &step, fields);
 }
 
-static void answer_failure(exchange_t *exchange)
+void request_answer_failure(exchange_t *exchange, const object_t *object)
 {
-    object_failure_t failure = object_failure(exchange->reader->object);
+    object_failure_t failure = object_failure(object);
     respond_failure(exchange, failure,
                     failure.status == 504 ? "The origin did not answer in time.\n"
                                           : "The origin could not be reached.\n");
@@ -285,14 +293,32 @@ static void ask_for_range(exchange_t *exchange, const walk_t *walk)
     take_step(exchange, &step, walk->fields);
 }
 
+/* Is it kept in pieces, as its fill may have found just now? */
+static bool has_pieces(const exchange_t *exchange, const walk_t *walk)
+{
+    bool stores = walk->control == NULL || !walk->control->no_store;
+    if (!stores || exchange->shuns_pieces || exchange->steps >= STEPS_MAX)
+        return false;
+    memory_view_t view = pieces_look_sparse(walk->memory, &walk->key);
+    bool has = view.stored != NULL;
+    memory_view_drop(&view);
+    return has;
+}
+
 static void serve(exchange_t *exchange, const walk_t *walk)
 {
     if (is_far_range(exchange, walk->fields)) {
-        ask_for_range(exchange, walk);
+        if (has_pieces(exchange, walk))
+            request_begin_again(exchange, false);
+        else
+            ask_for_range(exchange, walk);
         return;
     }
     note_origin(exchange);
-    respond_object(exchange, walk->fields);
+    if (object_sparse(exchange->reader->object))
+        pieces_answer(exchange, walk->fields);
+    else
+        respond_object(exchange, walk->fields);
 }
 
 /* The one who started the fill was refused for what it did before. */
@@ -324,7 +350,7 @@ static void at_head(exchange_t *exchange)
 {
     http_field_t list[EXCHANGE_FIELDS_MAX];
     http_fields_t fields = exchange_fields(exchange, list);
-    walk_t walk = walk_of(exchange, fields, exchange_now_us());
+    walk_t walk = request_walk(exchange, fields, exchange_now_us());
     if (answer_stale(exchange, &walk))
         return;
     switch (walk_at_head(&walk, exchange->reader)) {
@@ -332,16 +358,16 @@ static void at_head(exchange_t *exchange)
         serve(exchange, &walk);
         return;
     case HEAD_AGAIN:
-        begin_again(exchange, false);
+        request_begin_again(exchange, false);
         return;
     case HEAD_ALONE:
-        begin_again(exchange, true);
+        request_begin_again(exchange, true);
         return;
     case HEAD_FAILED:
         if (is_of_another(exchange))
-            begin_again(exchange, false);
+            request_begin_again(exchange, false);
         else
-            answer_failure(exchange);
+            request_answer_failure(exchange, exchange->reader->object);
         return;
     }
 }
@@ -371,6 +397,8 @@ static void on_wake(message_t *message)
         free_if_over(waiter);
     else if (exchange->answering)
         respond_more(exchange);
+    else if (exchange->piece != NULL)
+        pieces_await(exchange);
     else
         await_head(exchange);
 }
@@ -391,6 +419,8 @@ void exchange_end(exchange_t *exchange)
 {
     if (exchange->span.block != NULL)
         block_unref(&exchange->span.block);
+    if (exchange->piece != NULL)
+        object_leave(exchange->piece);
     if (exchange->reader != NULL)
         object_leave(exchange->reader);
     if (exchange->waiter != NULL) {
@@ -493,7 +523,7 @@ static void decide(exchange_t *exchange)
         exchange->is_heard = true;
         exchange->control = http_request_control(fields);
     }
-    walk_t walk = walk_of(exchange, fields, exchange->started_us);
+    walk_t walk = request_walk(exchange, fields, exchange->started_us);
     walk_step_t step = may_store(exchange) ? walk_begin(&walk, exchange->reader)
                                            : walk_private(&walk, exchange->reader,
                                                           exchange->is_get ? FORWARD_BYPASS : FORWARD_METHOD);

@@ -224,7 +224,7 @@ static void add_head(exchange_t *exchange, const head_t *head, int status)
         add_age(exchange, age_ms);
     if (at_once && exchange->use == HTTP_FRESH)
         add_own(exchange, hit_words.length + 20, hit_status);
-    else if (stored)
+    else if (stored && exchange->piece == NULL)
         add_own(exchange, STATUS_BYTES, stale_status);
     else
         add_own(exchange, STATUS_BYTES, forwarded_status);
@@ -287,6 +287,8 @@ static void stop(h2o_generator_t *generator, h2o_req_t *req)
     exchange_t *exchange = CONTAINER_OF(generator, exchange_t, super);
     MUST_BE(exchange, EXCHANGE_MAGIC);
     exchange->finished = true;
+    if (exchange->piece != NULL)
+        object_leave(exchange->piece);
     if (exchange->reader != NULL)
         object_leave(exchange->reader);
 }
@@ -307,7 +309,8 @@ static void fail_early(exchange_t *exchange, object_read_t how)
 {
     object_failure_t failure = {503, "fell_behind"};
     if (how == READ_FAILED)
-        failure = object_failure(exchange->reader->object);
+        failure =
+            exchange->piece != NULL ? pieces_failure(exchange) : object_failure(exchange->reader->object);
     memset(&exchange->req->res.headers, 0, sizeof exchange->req->res.headers);
     respond_failure(exchange, failure, "The origin's answer broke off.\n");
 }
@@ -362,7 +365,7 @@ static void send_span(exchange_t *exchange, bool last)
     h2o_iovec_t bytes = {(char *)exchange->span.bytes, exchange->span.length};
     exchange->sending = !last;
     exchange->finished = last;
-    if (last && exchange->is_part && exchange->span.block != NULL)
+    if (last && exchange->is_part && exchange->piece == NULL && exchange->span.block != NULL)
         send_last_of_part(exchange, &bytes);
     else
         hand_over(exchange, &bytes, last);
@@ -394,7 +397,7 @@ static void send_end(exchange_t *exchange)
  * as it has room. */
 static bool may_pull(const exchange_t *exchange)
 {
-    return exchange->kind == WALK_HIT && exchange->parts == NULL &&
+    return exchange->kind == WALK_HIT && exchange->parts == NULL && exchange->piece == NULL &&
            exchange->end > (int64_t)exchange->reader->offset && guard_lends(exchange->req);
 }
 
@@ -437,31 +440,43 @@ static void begin_pull(exchange_t *exchange)
 
 /* --- Pushing --- */
 
-/* To the next of several parts; false: there is none. */
-static bool seek_part(exchange_t *exchange)
+static void seek(exchange_t *exchange, const http_range_t *range)
+{
+    if (exchange->piece != NULL)
+        pieces_seek(exchange, range);
+    else
+        object_seek(exchange->reader, range->first, range->end);
+    exchange->end = (int64_t)range->end;
+}
+
+/* Has all been read up to the end of the answer, or of its part? */
+static bool is_at_end(const exchange_t *exchange)
+{
+    uint64_t at = exchange->piece != NULL ? exchange->at : exchange->reader->offset;
+    return exchange->end >= 0 && at == (uint64_t)exchange->end;
+}
+
+/* To the next of several parts, if there is one. */
+static void seek_part(exchange_t *exchange)
 {
     const http_range_t *range = exchange->parts != NULL ? parts_next(exchange->parts) : NULL;
-    if (range == NULL)
-        return false;
-    object_seek(exchange->reader, range->first, range->end);
-    exchange->end = (int64_t)range->end;
-    return true;
+    if (range != NULL)
+        seek(exchange, range);
 }
 
 /* Was the span the last of the answer? */
 static bool is_last(const exchange_t *exchange)
 {
-    bool at_end = exchange->end >= 0 && exchange->reader->offset == (uint64_t)exchange->end;
-    return at_end && (exchange->parts == NULL || parts_left(exchange->parts) == 0);
+    return is_at_end(exchange) && (exchange->parts == NULL || parts_left(exchange->parts) == 0);
 }
 
 /* At the end of a part, the next begins. */
 static object_read_t read_more(exchange_t *exchange)
 {
-    object_reader_t *reader = exchange->reader;
-    if (reader->offset == (uint64_t)exchange->end)
+    if (is_at_end(exchange))
         seek_part(exchange);
-    return object_read(reader, SEND_BYTES, &exchange->span);
+    return exchange->piece != NULL ? pieces_read(exchange, SEND_BYTES)
+                                   : object_read(exchange->reader, SEND_BYTES, &exchange->span);
 }
 
 void respond_more(exchange_t *exchange)
@@ -566,9 +581,8 @@ static void answer_part(exchange_t *exchange, const head_t *head, const http_ran
 {
     add_head(exchange, head, 206);
     add_content_range(exchange, range);
-    object_seek(exchange->reader, range->first, range->end);
+    seek(exchange, range);
     exchange->is_part = true;
-    exchange->end = (int64_t)range->end;
     answer(exchange, 206, (size_t)(range->end - range->first));
 }
 

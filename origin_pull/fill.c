@@ -1,45 +1,13 @@
-#include "origin_pull/fill.h"
+#include "origin_pull/fill_private.h"
 
 #include "edge/http/conditional.h"
 #include "edge/http/url.h"
 #include "edge/http/vary.h"
 
-enum { FILL_MAGIC = 0x5e1f111 };
+#include <inttypes.h>
+
 /* So long may a Location be to have what it names forgotten. */
 enum { NAMED_MAX = 8192 };
-
-struct fill {
-    uint32_t magic;
-    memory_t *memory;
-    object_t *object; /* references */
-    object_t *base;
-    object_t *stale;
-    int64_t stale_until_ms;
-    cache_key_t key;
-    text_t target;
-    text_t (*key_target)(const void *context, text_t target, char *room);
-    const void *key_context;
-    http_origin_t origin;
-    unsigned site;
-    http_policy_t policy;
-    text_t method;
-    http_fields_t fields;
-    text_t body;
-    bool ranged, background; /* fixed after creation */
-    bool indexed, needs_pauses, has_head, windowed, can_pause, starved, ended;
-    bool kept, given_up, in_vain;
-    uint64_t invalidations; /* of all keys, when it began */
-    int64_t request_time_ms;
-    int64_t told_ms;        /* by the last event that had the time; 0: it was not sent */
-    int64_t content_length; /* -1: not known */
-    uint64_t received;
-    void (*on_end)(void *context); /* NULL: none, or called */
-    void *on_end_context;
-    void (*on_over)(void *context, uint64_t wasted); /* NULL: none */
-    void *on_over_context;
-    uint64_t worth_bytes;
-    _Alignas(http_field_t) char bytes[]; /* what the texts above point into */
-};
 
 static text_t copy_text(char **at, text_t text)
 {
@@ -76,7 +44,9 @@ fill_t *fill_new(const fill_request_t *request)
     fill->base = request->base;
     fill->stale = request->stale;
     fill->stale_until_ms = request->stale_until_ms;
+    fill->piece = request->piece;
     MUST(!(request->ranged && (request->indexed || request->base != NULL)));
+    MUST(!fill_is_for_piece(fill) || (fill->base != NULL && object_sparse(fill->base)));
     fill->ranged = request->ranged;
     fill->indexed = request->indexed;
     fill->background = request->background;
@@ -98,7 +68,9 @@ fill_t *fill_new(const fill_request_t *request)
     if (!is_get(fill)) /* who logs in gets the cookie */
         fill->policy.set_cookie = HTTP_SET_COOKIE_STORE;
     fill->body = copy_text(&at, request->body);
-    fill->content_length = -1;
+    fill->content_length = fill_is_for_piece(fill) ? (int64_t)(fill->piece.end - fill->piece.first) : -1;
+    snprintf(fill->range, sizeof fill->range, "bytes=%" PRIu64 "-%" PRIu64, fill->piece.first,
+             fill->piece.end - 1);
     fill->on_end = request->on_end;
     fill->on_end_context = request->on_end_context;
     fill->on_over = request->on_over;
@@ -192,6 +164,11 @@ size_t fill_conditions(const fill_t *fill, http_field_t conditions[2])
     if (fill->base == NULL)
         return 0;
     const head_t *head = object_head(fill->base);
+    if (fill_is_for_piece(fill)) {
+        conditions[count++] = (http_field_t){TEXT("range"), text_of(fill->range)};
+        conditions[count++] = (http_field_t){TEXT("if-range"), head->etag};
+        return count;
+    }
     if (head->etag.data != NULL)
         conditions[count++] = (http_field_t){TEXT("if-none-match"), head->etag};
     if (head->last_modified.data != NULL)
@@ -206,15 +183,15 @@ void fill_sent(fill_t *fill, int64_t now_ms)
 
 /* --- Ends --- */
 
-static void withdraw(fill_t *fill, int64_t bypass_until_ms)
+bool fill_withdraw(fill_t *fill, int64_t bypass_until_ms)
 {
-    if (fill->indexed)
-        memory_withdraw(fill->memory, fill->object, bypass_until_ms);
+    bool was = fill->indexed && memory_withdraw(fill->memory, fill->object, bypass_until_ms);
     fill->indexed = false;
+    return was;
 }
 
 /* Readers need no more than the last byte to be done: it is told before they have that. */
-static void tell_end(fill_t *fill)
+void fill_tell_end(fill_t *fill)
 {
     if (fill->on_end != NULL)
         fill->on_end(fill->on_end_context);
@@ -231,7 +208,7 @@ static uint64_t wasted_bytes(const fill_t *fill)
     return (taken < fill->received ? left : 0) + (on_its_way ? FILL_GIVEN_UP_BYTES : 0);
 }
 
-static void end(fill_t *fill)
+void fill_end(fill_t *fill)
 {
     MUST(fill->on_end == NULL);
     fill->ended = true;
@@ -242,7 +219,7 @@ static void end(fill_t *fill)
 
 /* An unsafe method invalidated its key after it began. An object that was not to be found then (private, or
  * in the home of a variant not yet known) must not come into the index by a later step. */
-static bool is_overtaken(const fill_t *fill)
+bool fill_is_overtaken(const fill_t *fill)
 {
     return memory_invalidated_since(fill->memory, &fill->key, fill->invalidations);
 }
@@ -250,8 +227,8 @@ static bool is_overtaken(const fill_t *fill)
 /* It is complete. */
 static void keep(fill_t *fill)
 {
-    if (is_overtaken(fill))
-        withdraw(fill, 0);
+    if (fill_is_overtaken(fill))
+        fill_withdraw(fill, 0);
     if (fill->indexed)
         fill->kept = memory_store(fill->memory, fill->object);
 }
@@ -283,10 +260,10 @@ void fill_fail(fill_t *fill, object_failure_t failure)
     if (fill->ended)
         return;
     note_trouble(fill);
-    withdraw(fill, 0);
-    tell_end(fill);
+    fill_withdraw(fill, 0);
+    fill_tell_end(fill);
     object_fail(fill->object, failure);
-    end(fill);
+    fill_end(fill);
 }
 
 void fill_complete(fill_t *fill)
@@ -302,10 +279,10 @@ void fill_complete(fill_t *fill)
         fill_fail(fill, (object_failure_t){502, "http_response_incomplete"});
         return;
     }
-    tell_end(fill);
+    fill_tell_end(fill);
     object_complete(fill->object);
     keep(fill);
-    end(fill);
+    fill_end(fill);
 }
 
 /* --- The head --- */
@@ -313,6 +290,16 @@ void fill_complete(fill_t *fill)
 static bool request_has(const fill_t *fill, text_t name)
 {
     return http_fields_find(fill->fields, name) != NULL;
+}
+
+http_exchange_t fill_exchange(const fill_t *fill, const fill_answer_t *answer, int64_t now_ms)
+{
+    return (http_exchange_t){request_has(fill, TEXT("authorization")),
+                             answer->status,
+                             answer->fields,
+                             fill->request_time_ms,
+                             now_ms,
+                             &fill->policy};
 }
 
 /* Puts a private object into the index after all, if nothing is growing there. */
@@ -328,11 +315,11 @@ static void place(fill_t *fill, const http_storing_t *storing, const http_vary_t
 {
     if (!storing->storable) {
         bool mark = !storing->shareable && !storing->no_cache;
-        withdraw(fill, mark ? now_ms + FILL_BYPASS_MS : 0);
+        fill_withdraw(fill, mark ? now_ms + FILL_BYPASS_MS : 0);
         return;
     }
-    if (is_overtaken(fill)) {
-        withdraw(fill, 0);
+    if (fill_is_overtaken(fill)) {
+        fill_withdraw(fill, 0);
         return;
     }
     if (!fill->indexed)
@@ -341,7 +328,7 @@ static void place(fill_t *fill, const http_storing_t *storing, const http_vary_t
         return;
     bool is_variant = vary->kind == HTTP_VARY_NAMES || memory_has_variants(fill->memory, &fill->key);
     if (is_variant && !memory_to_variant(fill->memory, fill->object, vary, fill->fields))
-        withdraw(fill, 0);
+        fill_withdraw(fill, 0);
 }
 
 /* Stored or not, who joined is answered with it only when it would have been selected by the same fields. */
@@ -358,12 +345,7 @@ static void select_variant(fill_t *fill, const http_vary_t *vary)
 /* The stored response is what upstream still has: its body, with a head of now. */
 static fill_action_t freshen(fill_t *fill, const fill_answer_t *answer, int64_t now_ms)
 {
-    const http_exchange_t exchange = {request_has(fill, TEXT("authorization")),
-                                      answer->status,
-                                      answer->fields,
-                                      fill->request_time_ms,
-                                      now_ms,
-                                      &fill->policy};
+    const http_exchange_t exchange = fill_exchange(fill, answer, now_ms);
     head_t *head = head_freshened(object_head(fill->base), &exchange);
     http_vary_names_t names;
     http_vary_t vary = http_vary(head->fields, &names);
@@ -373,10 +355,10 @@ static fill_action_t freshen(fill_t *fill, const fill_answer_t *answer, int64_t 
     select_variant(fill, &vary);
     unsigned flags =
         (head->storing.shareable ? OBJECT_SHAREABLE : 0u) | (fill->indexed ? OBJECT_ADMITTED : 0u);
-    tell_end(fill);
+    fill_tell_end(fill);
     object_adopt(fill->object, &head, flags, fill->base);
     keep(fill);
-    end(fill);
+    fill_end(fill);
     return FILL_GO_ON;
 }
 
@@ -389,7 +371,8 @@ static fill_action_t not_modified(fill_t *fill, const fill_answer_t *answer, int
     }
     const head_t *stored = object_head(fill->base);
     if (http_304_selects(answer->fields, stored->etag, stored->last_modified))
-        return freshen(fill, answer, now_ms);
+        return object_sparse(fill->base) ? fill_freshen_sparse(fill, answer, now_ms)
+                                         : freshen(fill, answer, now_ms);
     drop_base(fill);
     return FILL_AGAIN;
 }
@@ -412,17 +395,12 @@ static int64_t content_length_of(const fill_answer_t *answer)
 }
 
 /* May it be stored and shared, by its fields and by what this tier takes? */
-static http_storing_t judge(const fill_t *fill, const fill_answer_t *answer, const http_vary_t *vary,
+static http_storing_t judge(fill_t *fill, const fill_answer_t *answer, const http_vary_t *vary,
                             int64_t now_ms)
 {
     if (!is_get(fill))
         return (http_storing_t){.storable = false};
-    http_exchange_t exchange = {request_has(fill, TEXT("authorization")),
-                                answer->status,
-                                answer->fields,
-                                fill->request_time_ms,
-                                now_ms,
-                                &fill->policy};
+    const http_exchange_t exchange = fill_exchange(fill, answer, now_ms);
     http_storing_t storing = http_storing(&exchange);
     if (vary->kind == HTTP_VARY_ANY) {
         storing.storable = storing.shareable = false;
@@ -434,6 +412,7 @@ static http_storing_t judge(const fill_t *fill, const fill_answer_t *answer, con
     else if (fill->content_length > (int64_t)memory_max_object(fill->memory))
         against = "too-large";
     if (storing.storable && against != NULL) {
+        fill->large = fill->content_length > 0;
         storing.storable = false;
         storing.why = against;
     }
@@ -498,11 +477,11 @@ static void judge_error(fill_t *fill, http_storing_t *storing, int status)
     storing->storable = false;
 }
 
-static const object_failure_t no_memory = {503, "memory"};
+const object_failure_t fill_no_memory = {503, "memory"};
 
 /* Memory for the whole body when it is to be stored; else for a beginning, with which it streams through as
  * readers take it. What cannot wait for them needs all of it, too. False: not even a beginning. */
-static bool reserve(fill_t *fill, http_storing_t *storing, size_t *bytes)
+bool fill_reserve(fill_t *fill, http_storing_t *storing, size_t *bytes)
 {
     bool fits = fill->content_length <= (int64_t)WINDOW_BLOCKS * BLOCK_BYTES;
     bool whole = storing->storable || (!fill->can_pause && fits);
@@ -517,10 +496,34 @@ static bool reserve(fill_t *fill, http_storing_t *storing, size_t *bytes)
 }
 
 /* It would have to be paused, and cannot be. */
-static bool must_ask_again(const fill_t *fill, size_t reserved)
+bool fill_must_ask_again(fill_t *fill, size_t reserved)
 {
     bool fits = fill->content_length >= 0 && reserved >= body_cost(fill->content_length, true);
-    return fill->windowed && !fits && !fill->can_pause && is_get(fill) && !fill->needs_pauses;
+    if (!fill->windowed || fits || fill->can_pause || !is_get(fill) || fill->needs_pauses)
+        return false;
+    memory_unpromise(memory_account(fill->memory), reserved);
+    fill->needs_pauses = true;
+    return true;
+}
+
+void fill_open(fill_t *fill, head_t **head, size_t reserved)
+{
+    const http_storing_t *storing = &(*head)->storing;
+    unsigned flags = (storing->shareable ? OBJECT_SHAREABLE : 0u) | (fill->indexed ? OBJECT_ADMITTED : 0u) |
+                     (fill->windowed ? OBJECT_WINDOWED : 0u);
+    fill->has_head = true;
+    if (fill->content_length == 0)
+        fill_tell_end(fill);
+    object_begin(fill->object, head, flags);
+    object_reserve(fill->object, reserved);
+}
+
+/* What is asked of it in parts was of another version, as far as is known: an origin in trouble says nothing
+ * about it, nor does what went upstream for one request alone. */
+static void leave_sparse(fill_t *fill, int status)
+{
+    if (is_get(fill) && !fill->ranged && !fill->large && status < 500)
+        pieces_forget_sparse(fill->memory, &fill->key, (text_t){NULL, 0});
 }
 
 /* When nobody reads it: ends it, so that nobody joins what is about to be cancelled. */
@@ -529,9 +532,9 @@ static bool give_up(fill_t *fill)
     if (!object_fail_if_unread(fill->object, (object_failure_t){503, "abandoned"}))
         return false;
     fill->given_up = true;
-    withdraw(fill, 0);
-    tell_end(fill);
-    end(fill);
+    fill_withdraw(fill, 0);
+    fill_tell_end(fill);
+    fill_end(fill);
     return true;
 }
 
@@ -552,34 +555,29 @@ static fill_action_t begin(fill_t *fill, const fill_answer_t *answer, int64_t no
     http_storing_t storing = judge(fill, answer, &vary, now_ms);
     judge_error(fill, &storing, answer->status);
     size_t reserved;
-    if (!reserve(fill, &storing, &reserved)) {
+    if (!fill_reserve(fill, &storing, &reserved)) {
         invalidate(fill, answer);
-        fill_fail(fill, no_memory);
+        fill_fail(fill, fill_no_memory);
         return FILL_STOP;
     }
-    place(fill, &storing, &vary, now_ms);
+    if (fill->large && fill->indexed)
+        fill_keep_sparse(fill, answer, &storing, &vary, now_ms);
+    else
+        place(fill, &storing, &vary, now_ms);
     leave_base(fill, &storing, answer->status);
+    leave_sparse(fill, answer->status);
     invalidate(fill, answer);
     fill->windowed = !storing.storable;
     if (is_of_no_use(fill) && give_up(fill)) {
         memory_unpromise(memory_account(fill->memory), reserved);
         return FILL_STOP;
     }
-    if (must_ask_again(fill, reserved)) {
-        memory_unpromise(memory_account(fill->memory), reserved);
-        fill->needs_pauses = true;
+    if (fill_must_ask_again(fill, reserved))
         return FILL_AGAIN;
-    }
     select_variant(fill, &vary);
     head_t *head = head_new(memory_account(fill->memory), answer->status, answer->fields,
                             fill->content_length, &storing, now_ms, &fill->policy);
-    unsigned flags = (storing.shareable ? OBJECT_SHAREABLE : 0u) | (fill->indexed ? OBJECT_ADMITTED : 0u) |
-                     (fill->windowed ? OBJECT_WINDOWED : 0u);
-    fill->has_head = true;
-    if (fill->content_length == 0)
-        tell_end(fill);
-    object_begin(fill->object, &head, flags);
-    object_reserve(fill->object, reserved);
+    fill_open(fill, &head, reserved);
     return FILL_GO_ON;
 }
 
@@ -588,6 +586,8 @@ fill_action_t fill_head(fill_t *fill, const fill_answer_t *answer, int64_t now_m
     MUST_BE(fill, FILL_MAGIC);
     MUST(!fill->ended && !fill->has_head);
     fill->told_ms = now_ms;
+    if (fill_is_for_piece(fill))
+        return fill_begin_piece(fill, answer, now_ms);
     if (answer->status == 304 && is_get(fill))
         return not_modified(fill, answer, now_ms);
     return begin(fill, answer, now_ms);
@@ -598,7 +598,7 @@ fill_action_t fill_head(fill_t *fill, const fill_answer_t *answer, int64_t now_m
 /* It has become too large to be kept: from now on it streams through a window and will not be stored. */
 static void stop_keeping(fill_t *fill)
 {
-    withdraw(fill, 0);
+    fill_withdraw(fill, 0);
     fill->windowed = true;
     object_make_windowed(fill->object);
 }
@@ -645,13 +645,13 @@ fill_action_t fill_bytes(fill_t *fill, const char *bytes, size_t length, size_t 
     if (is_of_no_use(fill) && give_up(fill))
         return FILL_STOP;
     if (room < length && !fill->can_pause) {
-        fill_fail(fill, no_memory);
+        fill_fail(fill, fill_no_memory);
         return FILL_STOP;
     }
     *taken = room;
     fill->received += *taken;
     if (fill->content_length >= 0 && fill->received == (uint64_t)fill->content_length)
-        tell_end(fill);
+        fill_tell_end(fill);
     if (*taken > 0)
         object_append(fill->object, bytes, *taken);
     return *taken == length ? FILL_GO_ON : FILL_PAUSE;
@@ -661,6 +661,8 @@ fill_action_t fill_bytes(fill_t *fill, const char *bytes, size_t length, size_t 
 
 static bool worth_finishing(const fill_t *fill)
 {
+    if (fill_is_for_piece(fill))
+        return fill->indexed;
     if (fill->background)
         return !is_of_no_use(fill);
     if (!fill->indexed || !fill->has_head || fill->content_length < 0)
@@ -689,6 +691,6 @@ unsigned fill_stalled(fill_t *fill)
         return 0;
     unsigned cut = object_cut_laggards(fill->object);
     if (cut == 0 && fill->starved)
-        fill_fail(fill, no_memory);
+        fill_fail(fill, fill_no_memory);
     return cut;
 }

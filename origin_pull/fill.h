@@ -7,7 +7,7 @@
 #ifndef SELVEDGE_ORIGIN_PULL_FILL_H
 #define SELVEDGE_ORIGIN_PULL_FILL_H
 
-#include "edge/cache/memory.h"
+#include "edge/cache/pieces.h"
 #include "edge/http/policy.h"
 #include "edge/http/reference.h"
 
@@ -33,6 +33,7 @@ typedef struct {
     bool indexed;           /* the object is in the index (WALK_FILL, or in the background) */
     bool background;        /* worth its end though nobody reads it, as long as it is to be stored */
     bool ranged;            /* the client's Range goes upstream: for a private object only */
+    piece_t piece; /* of a sparse `base`: the object gets those bytes alone; end 0: the whole is asked for */
     /* Called once, on the fill's thread, before readers get the last byte or the failure; or NULL. */
     void (*on_end)(void *context);
     void *on_end_context;
@@ -43,6 +44,10 @@ typedef struct {
      * many as were thrown away of this key before, so that it costs at most twice what it weighs. */
     uint64_t worth_bytes;
 } fill_request_t;
+
+/* How the fill of a piece fails when upstream has another version than the sparse object's: that is forgotten
+ * by then. */
+extern const object_failure_t fill_version_ended;
 
 fill_t *fill_new(const fill_request_t *request);
 /* After it has ended. */

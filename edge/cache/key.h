@@ -34,7 +34,7 @@ static inline cache_key_t cache_key_in(const cache_site_t *site, text_t target)
     return (cache_key_t){site->name, target, ledger_subject_beside(&site->subject, site->name, target)};
 }
 
-/* One variant of a key. */
+/* One variant of a key; or, without a node of variants, a part of what is known of it (pieces.h). */
 typedef struct {
     const variants_t *variants;
     text_t selector;

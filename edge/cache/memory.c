@@ -234,6 +234,49 @@ bool memory_store(memory_t *memory, object_t *object)
     return ours;
 }
 
+/* Under the lock of the home's shard. */
+static void put_stored(memory_t *memory, home_t *home, object_t *object, leavings_t *left)
+{
+    home_ref(home);
+    object_set_home(object, home);
+    object_ref(object);
+    left->objects[0] = home_swap(&home->stored, object);
+    if (left->objects[0] == NULL)
+        atomic_fetch_add_explicit(&memory->objects, 1, memory_order_relaxed);
+    home_settle(memory, home, left);
+}
+
+bool memory_put(memory_t *memory, home_t *home, object_t *object)
+{
+    leavings_t left = {0};
+    MUST(object_end(object) == OBJECT_COMPLETE && object_home(object) == NULL);
+    shard_lock(home->shard);
+    bool possible = !home->removed;
+    if (possible)
+        put_stored(memory, home, object, &left);
+    shard_unlock(home->shard);
+    leavings_release(memory, &left);
+    memory_make_room(memory, 0);
+    return possible;
+}
+
+bool memory_replace(memory_t *memory, object_t *stored, object_t *object)
+{
+    home_t *home = object_home(stored);
+    leavings_t left = {0};
+    MUST(object_end(object) == OBJECT_COMPLETE && object_home(object) == NULL);
+    if (home == NULL) /* it was for one request alone */
+        return false;
+    shard_lock(home->shard);
+    bool possible = atomic_load_explicit(&home->stored, memory_order_relaxed) == stored;
+    if (possible)
+        put_stored(memory, home, object, &left);
+    shard_unlock(home->shard);
+    leavings_release(memory, &left);
+    memory_make_room(memory, 0);
+    return possible;
+}
+
 void memory_forget(memory_t *memory, object_t *stored)
 {
     home_t *home = object_home(stored);

@@ -75,6 +75,12 @@ bool memory_withdraw(memory_t *memory, object_t *object, int64_t bypass_until_ms
 /* The object is complete: it becomes the stored one, in place of what was. Makes room. */
 bool memory_store(memory_t *memory, object_t *object);
 
+/* A complete object that never grew in the index becomes the stored one of this home, in place of what was.
+ * False when the home has left the index. */
+bool memory_put(memory_t *memory, home_t *home, object_t *object);
+/* It takes the place of a stored one, if that is still there. */
+bool memory_replace(memory_t *memory, object_t *stored, object_t *object);
+
 /* Takes a stored object out of the index, if its home still points at it: the ledger says that it is
  * hard-purged, or the origin has an answer instead of it that may not be stored. */
 void memory_forget(memory_t *memory, object_t *stored);

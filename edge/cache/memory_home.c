@@ -52,12 +52,13 @@ void home_unref(home_t **pointer)
     urcu_memb_call_rcu(&home->reclaim, reclaim_home);
 }
 
-/* A variant's name is drawn from its key's, its node's id and its selector. */
+/* A variant's name is drawn from its key's, its node's id and its selector; that of a part of what is known
+ * of a key from its key's and its selector. */
 ledger_hash_t memory_name(const cache_key_t *key, const cache_variant_t *variant)
 {
     if (variant == NULL)
         return key->subject.url;
-    version_id_t id = variants_id(variant->variants);
+    version_id_t id = variant->variants != NULL ? variants_id(variant->variants) : (version_id_t){0, 0};
     uint64_t parts[6] = {key->subject.url.low, key->subject.url.high, id.low, id.high};
     XXH128_hash_t selector = XXH3_128bits(variant->selector.data, variant->selector.length);
     parts[4] = selector.low64;
@@ -101,9 +102,11 @@ static int matches(struct cds_lfht_node *node, const void *wanted)
     if (!text_equal(home->key.target, probe->key->target) || !is_same_site(home->key.site, probe->key->site))
         return 0;
     if (probe->variant == NULL)
-        return home->member_of == NULL;
-    if (home->member_of == NULL)
+        return home->member_of == NULL && home->selector.data == NULL;
+    if ((home->member_of == NULL) != (probe->variant->variants == NULL))
         return 0;
+    if (home->member_of == NULL)
+        return text_equal(home->selector, probe->variant->selector);
     version_id_t a = variants_id(home->member_of), b = variants_id(probe->variant->variants);
     return a.low == b.low && a.high == b.high && text_equal(home->selector, probe->variant->selector);
 }
@@ -133,7 +136,8 @@ static home_t *home_new(memory_t *memory, const probe_t *probe)
             memcpy(home->bytes + target.length, selector.data, selector.length);
         home->selector = (text_t){home->bytes + target.length, selector.length};
         home->member_of = (variants_t *)probe->variant->variants;
-        variants_ref(home->member_of);
+        if (home->member_of != NULL)
+            variants_ref(home->member_of);
     }
     home->shard = &memory->shards[probe->name.high % memory->shard_count];
     home->policy.hash = probe->name.low ^ (probe->name.high << 1);

@@ -1,5 +1,6 @@
 /* Where responses that vary belong, and forgetting all that is known of a key. */
 #include "edge/cache/memory_private.h"
+#include "edge/cache/pieces.h"
 
 /* Notes a variant's home in its primary's list; the oldest beyond the cap is let go of. */
 static home_t *list_variant(memory_t *memory, home_t *primary, home_t *variant)
@@ -266,4 +267,5 @@ void memory_invalidate(memory_t *memory, const cache_key_t *key)
         clear_home(memory, left.list->homes[i], true);
     leavings_release(memory, &left);
     home_unref(&home);
+    pieces_forget_sparse(memory, key, (text_t){NULL, 0}); /* with it, its pieces are out of reach */
 }

@@ -164,6 +164,11 @@ bool object_admitted(const object_t *object)
     return object->flags & OBJECT_ADMITTED;
 }
 
+bool object_sparse(const object_t *object)
+{
+    return object->flags & OBJECT_SPARSE;
+}
+
 bool object_revalidated(const object_t *object)
 {
     return object->revalidated;
@@ -553,6 +558,19 @@ void object_complete(object_t *object)
     CHECKED(object_check(object));
 }
 
+void object_complete_sparse(object_t *object, head_t **head, unsigned flags)
+{
+    MUST(flags & OBJECT_SPARSE);
+    lock(object);
+    MUST(object->body == NULL);
+    object->body = body_new(object->account, object->version, 0);
+    body_seal(object->body);
+    publish_head(object, head, flags);
+    end_with(object, OBJECT_COMPLETE);
+    unlock(object);
+    CHECKED(object_check(object));
+}
+
 void object_adopt(object_t *object, head_t **head, unsigned flags, object_t *base)
 {
     MUST(object_end(base) == OBJECT_COMPLETE && !base->windowed);
@@ -562,7 +580,7 @@ void object_adopt(object_t *object, head_t **head, unsigned flags, object_t *bas
     object->body = base->body;
     body_in_one(object->body, &object->whole);
     object->revalidated = true;
-    publish_head(object, head, flags);
+    publish_head(object, head, flags | (base->flags & OBJECT_SPARSE)); /* a head alone stays that */
     end_with(object, OBJECT_COMPLETE);
     unlock(object);
     CHECKED(object_check(object));
@@ -658,7 +676,7 @@ void object_check(object_t *object)
     MUST(end != OBJECT_COMPLETE || (object_head(object) != NULL && object->body != NULL));
     const head_t *head = object_head(object);
     if (end == OBJECT_COMPLETE && head->content_length >= 0)
-        MUST(body_length(object->body) == (uint64_t)head->content_length);
+        MUST(body_length(object->body) == (object_sparse(object) ? 0 : (uint64_t)head->content_length));
     size_t count = 0;
     for (object_reader_t *reader = object->readers; reader != NULL; reader = reader->next) {
         MUST(reader->object == object && reader->joined && *reader->link == reader);

@@ -75,6 +75,8 @@ const head_t *object_head(const object_t *object);
 bool object_shareable(const object_t *object);
 /* Was it to be stored when its head arrived? Meaningful once there is a head. */
 bool object_admitted(const object_t *object);
+/* Is it a head alone, with the body kept in pieces? Meaningful once there is a head. */
+bool object_sparse(const object_t *object);
 /* Did a 304 make it? Meaningful once there is a head. */
 bool object_revalidated(const object_t *object);
 /* After OBJECT_FAILED. */
@@ -125,7 +127,8 @@ void object_set_variant(object_t *object, variants_t **variants, char **selector
 enum {
     OBJECT_SHAREABLE = 1, /* may answer others than the owner */
     OBJECT_ADMITTED = 2,  /* will be stored if it completes */
-    OBJECT_WINDOWED = 4   /* no more than WINDOW_BLOCKS of the body are kept */
+    OBJECT_WINDOWED = 4,  /* no more than WINDOW_BLOCKS of the body are kept */
+    OBJECT_SPARSE = 8     /* a head alone: the body is kept in pieces (pieces.h) */
 };
 /* Takes over the head. flags: of the above. Its body may be given its reservation from then on. */
 void object_begin(object_t *object, head_t **head, unsigned flags);
@@ -143,7 +146,10 @@ void object_append(object_t *object, const void *bytes, size_t length);
 /* Cuts off the readers for which the filler waits (object_room() gave less than was wanted); how many. */
 unsigned object_cut_laggards(object_t *object);
 void object_complete(object_t *object);
-/* Completes it with another's body and a head made for it: what a 304 does. */
+/* Completes it with a head alone. flags: with OBJECT_SPARSE. */
+void object_complete_sparse(object_t *object, head_t **head, unsigned flags);
+/* Completes it with another's body and a head made for it: what a 304 does. Of a sparse one it is sparse,
+ * too. */
 void object_adopt(object_t *object, head_t **head, unsigned flags, object_t *base);
 void object_fail(object_t *object, object_failure_t failure);
 /* Fails it when nobody reads it, so that nobody joins what is about to be cancelled. */

@@ -1,5 +1,7 @@
 #include "edge/cache/walk.h"
 
+#include "edge/http/range.h"
+
 /* So many times a request may find that what it was about to join has just been replaced; then it goes alone.
  */
 enum { STEPS_MAX = 8 };
@@ -7,9 +9,9 @@ enum { STEPS_MAX = 8 };
 const char *forward_name(forward_t forward)
 {
     static const char *const names[] = {
-        [FORWARD_NOT] = "",         [FORWARD_URI_MISS] = "miss",   [FORWARD_VARY_MISS] = "vary-miss",
-        [FORWARD_STALE] = "stale",  [FORWARD_REQUEST] = "request", [FORWARD_BYPASS] = "bypass",
-        [FORWARD_METHOD] = "method"};
+        [FORWARD_NOT] = "",          [FORWARD_URI_MISS] = "miss",   [FORWARD_VARY_MISS] = "vary-miss",
+        [FORWARD_STALE] = "stale",   [FORWARD_REQUEST] = "request", [FORWARD_PARTIAL] = "partial",
+        [FORWARD_BYPASS] = "bypass", [FORWARD_METHOD] = "method"};
     return names[forward];
 }
 
@@ -20,6 +22,7 @@ typedef struct {
     char *selector;   /* free() */
     cache_variant_t variant;
     bool is_variant;
+    object_t *sparse; /* from which the request can be answered once it is fresh; a reference or NULL */
 } place_t;
 
 static const cache_variant_t *variant_of(const place_t *place)
@@ -47,20 +50,22 @@ static void leave(place_t *place)
     memory_view_drop(&place->view);
     if (place->node != NULL)
         variants_unref(&place->node);
+    if (place->sparse != NULL)
+        object_unref(&place->sparse);
     free(place->selector);
 }
 
-/* How the stored object may be used, and for how long it is fresh. A hard-purged one is forgotten, so that it
- * is not used in any other way either. */
-static http_use_t use_stored(const walk_t *walk, place_t *place, int64_t *ttl_ms, bool *ask)
+/* How an object may be used that is stored, and for how long it is fresh. A hard-purged one is forgotten, so
+ * that it is not used in any other way either. */
+static http_use_t use_stored(const walk_t *walk, object_t **object, int64_t *ttl_ms, bool *ask)
 {
-    object_t *stored = place->view.stored;
+    object_t *stored = *object;
     if (stored == NULL)
         return HTTP_VALIDATE;
     ledger_judgement_t judgement = object_judge(stored, walk->ledger, walk->sequence);
     if (judgement.verdict == LEDGER_HARD) {
         memory_forget(walk->memory, stored);
-        object_unref(&place->view.stored);
+        object_unref(object);
         return HTTP_VALIDATE;
     }
     const head_t *head = object_head(stored);
@@ -106,9 +111,9 @@ static bool is_bypassed(const walk_t *walk, const memory_view_t *view)
 
 /* What a fill with this stamp may ask about by conditional request: never anything that a rule up to the
  * stamp purged. */
-static object_t *base_for(const walk_t *walk, const memory_view_t *view, uint64_t stamp)
+static object_t *base_for(const walk_t *walk, const place_t *place, uint64_t stamp)
 {
-    object_t *stored = view->stored;
+    object_t *stored = place->view.stored != NULL ? place->view.stored : place->sparse;
     if (stored == NULL || !head_has_validator(object_head(stored)))
         return NULL;
     if (object_judge(stored, walk->ledger, stamp).verdict == LEDGER_HARD)
@@ -122,6 +127,8 @@ static forward_t reason_of(const place_t *place, int64_t ttl_ms, bool alone)
     const object_t *stored = place->view.stored;
     if (stored != NULL)
         return ttl_ms > 0 && !object_head(stored)->storing.no_cache ? FORWARD_REQUEST : FORWARD_STALE;
+    if (place->sparse != NULL)
+        return FORWARD_STALE;
     if (alone)
         return FORWARD_BYPASS;
     return place->is_variant ? FORWARD_VARY_MISS : FORWARD_URI_MISS;
@@ -167,13 +174,45 @@ static void hand_over_stale(const place_t *place, int64_t ttl_ms, int64_t now_ms
         step->stale_until_ms = now_ms + ttl_ms + windows->if_error_ms;
 }
 
+/* Can the request be answered from the head of a sparse object and some of its pieces? */
+static bool answers_parts(const walk_t *walk, const object_t *sparse)
+{
+    const head_t *head = object_head(sparse);
+    bool is_coded = http_fields_find(head->fields, TEXT("content-encoding")) != NULL;
+    http_selected_t selected = {head->etag, head->last_modified, head->date, head->content_length, true,
+                                is_coded};
+    http_ranges_t ranges;
+    return http_select(walk->fields, &selected, &ranges) != HTTP_WHOLE;
+}
+
+/* What has to be fetched for it is not to be, or not to be stored. */
+static bool shuns_pieces(const walk_t *walk)
+{
+    return walk->control != NULL && (walk->control->only_if_cached || walk->control->no_store);
+}
+
+/* A sparse object is looked for only where parts are asked for, and nothing whole answers. */
+static bool is_sparse_hit(const walk_t *walk, place_t *place, int64_t *ttl_ms)
+{
+    if (place->is_variant || shuns_pieces(walk) || http_fields_find(walk->fields, TEXT("range")) == NULL)
+        return false;
+    memory_view_t view = pieces_look_sparse(walk->memory, &walk->key);
+    place->sparse = view.stored;
+    view.stored = NULL;
+    memory_view_drop(&view);
+    if (place->sparse != NULL && !answers_parts(walk, place->sparse))
+        object_unref(&place->sparse);
+    bool ask = false; /* only what is fresh is used of it */
+    return use_stored(walk, &place->sparse, ttl_ms, &ask) == HTTP_FRESH;
+}
+
 /* Puts a new growing object where the place was looked at. False: somebody was faster. */
 static bool start(const walk_t *walk, place_t *place, int64_t ttl_ms, object_reader_t *reader,
                   walk_step_t *step)
 {
     /* In this order: the stamp, then what it may be based on, then the object is visible. */
     uint64_t stamp = ledger_sequence(walk->ledger);
-    object_t *base = base_for(walk, &place->view, stamp);
+    object_t *base = base_for(walk, place, stamp);
     bool alone = goes_alone(walk, &place->view);
     object_t *object = memory_new_object(walk->memory, &walk->key.subject, stamp);
     own(walk, object, reader);
@@ -195,7 +234,7 @@ static bool start(const walk_t *walk, place_t *place, int64_t ttl_ms, object_rea
 static void start_background(const walk_t *walk, place_t *place, int64_t ttl_ms, walk_step_t *step)
 {
     uint64_t stamp = ledger_sequence(walk->ledger);
-    step->base = base_for(walk, &place->view, stamp);
+    step->base = base_for(walk, place, stamp);
     step->background = memory_new_object(walk->memory, &walk->key.subject, stamp);
     if (put(walk, place, step->background)) {
         hand_over_stale(place, ttl_ms, walk->now_ms, step);
@@ -210,13 +249,19 @@ static bool try_step(const walk_t *walk, place_t *place, object_reader_t *reader
 {
     int64_t ttl_ms = 0;
     bool ask = false;
-    http_use_t use = use_stored(walk, place, &ttl_ms, &ask);
+    http_use_t use = use_stored(walk, &place->view.stored, &ttl_ms, &ask);
     object_t *growing = place->view.growing;
     if (use != HTTP_VALIDATE) {
         *step = (walk_step_t){.kind = WALK_HIT, .use = use, .ttl_ms = ttl_ms};
         if (ask && !is_asked_for(walk, growing))
             start_background(walk, place, ttl_ms, step);
         object_open(&place->view.stored, reader);
+        return true;
+    }
+    int64_t sparse_ttl_ms = 0;
+    if (is_sparse_hit(walk, place, &sparse_ttl_ms)) {
+        *step = (walk_step_t){.kind = WALK_HIT, .use = HTTP_FRESH, .ttl_ms = sparse_ttl_ms};
+        object_open(&place->sparse, reader);
         return true;
     }
     if (walk->control != NULL && walk->control->only_if_cached) {
@@ -263,7 +308,7 @@ bool walk_on_error(const walk_t *walk, object_reader_t *reader, walk_step_t *ste
     look(walk, &place);
     int64_t ttl_ms = 0;
     bool ask = false;
-    bool fresh = use_stored(walk, &place, &ttl_ms, &ask) == HTTP_FRESH, usable = fresh;
+    bool fresh = use_stored(walk, &place.view.stored, &ttl_ms, &ask) == HTTP_FRESH, usable = fresh;
     if (place.view.stored != NULL && !fresh)
         usable = use_on_error(walk, object_head(place.view.stored), ttl_ms);
     if (usable) {
@@ -281,6 +326,78 @@ walk_step_t walk_private(const walk_t *walk, object_reader_t *reader, forward_t 
     own(walk, object, reader);
     object_unref(&object);
     return (walk_step_t){.kind = WALK_PASS, .forward = forward};
+}
+
+/* Is there one that a rule known to the request did not purge? A soft purge is the sparse object's matter:
+ * what upstream confirms of that is as good as new, and so are its pieces. */
+static bool is_piece_hit(const walk_t *walk, memory_view_t *view)
+{
+    if (view->stored == NULL)
+        return false;
+    if (object_judge(view->stored, walk->ledger, walk->sequence).verdict != LEDGER_HARD)
+        return true;
+    memory_forget(walk->memory, view->stored);
+    object_unref(&view->stored);
+    return false;
+}
+
+typedef enum { PIECE_FOUND, PIECE_AGAIN, PIECE_PURGED } piece_step_t;
+
+/* Nothing is asked about what a rule up to the stamp hard-purged, here as in base_for(). PIECE_AGAIN:
+ * somebody was faster. */
+static piece_step_t start_piece(const walk_t *walk, object_t *sparse, piece_t piece,
+                                const memory_view_t *view, object_reader_t *reader)
+{
+    uint64_t stamp = ledger_sequence(walk->ledger);
+    if (object_judge(sparse, walk->ledger, stamp).verdict == LEDGER_HARD)
+        return PIECE_PURGED;
+    object_t *object = memory_new_object(walk->memory, &walk->key.subject, stamp);
+    own(walk, object, reader);
+    home_t *home = pieces_home(walk->memory, &walk->key, sparse, piece);
+    bool started = memory_begin(walk->memory, home, object, view);
+    home_unref(&home);
+    if (!started)
+        object_leave(reader);
+    object_unref(&object);
+    return started ? PIECE_FOUND : PIECE_AGAIN;
+}
+
+static piece_step_t try_piece(const walk_t *walk, object_t *sparse, piece_t piece, memory_view_t *view,
+                              object_reader_t *reader, walk_kind_t *kind)
+{
+    if (is_piece_hit(walk, view)) {
+        object_open(&view->stored, reader);
+        *kind = WALK_HIT;
+        return PIECE_FOUND;
+    }
+    *kind = WALK_JOIN;
+    if (view->growing != NULL &&
+        object_judge(view->growing, walk->ledger, walk->sequence).verdict == LEDGER_VALID &&
+        object_join(view->growing, reader, walk->sequence, false, walk->wake))
+        return PIECE_FOUND;
+    *kind = WALK_FILL;
+    return start_piece(walk, sparse, piece, view, reader);
+}
+
+bool walk_piece(const walk_t *walk, object_t *sparse, piece_t piece, object_reader_t *reader,
+                walk_step_t *step)
+{
+    *step = (walk_step_t){.forward = FORWARD_PARTIAL};
+    piece_step_t found = PIECE_AGAIN;
+    while (found == PIECE_AGAIN) { /* each time somebody else got on */
+        memory_view_t view = pieces_look(walk->memory, &walk->key, sparse, piece);
+        found = try_piece(walk, sparse, piece, &view, reader, &step->kind);
+        memory_view_drop(&view);
+    }
+    if (found == PIECE_PURGED) {
+        pieces_forget_sparse(walk->memory, &walk->key, object_head(sparse)->etag);
+        return false;
+    }
+    if (step->kind == WALK_FILL) {
+        object_ref(sparse);
+        step->base = sparse;
+    }
+    return true;
 }
 
 /* Does this request select the variant that the object turned out to be? */
@@ -303,6 +420,8 @@ walk_head_t walk_at_head(const walk_t *walk, const object_reader_t *reader)
         MUST(object_end(object) == OBJECT_FAILED);
         return HEAD_FAILED;
     }
+    if (object_sparse(object) && !answers_parts(walk, object))
+        return HEAD_AGAIN;
     if (reader->owner)
         return HEAD_SERVE;
     if (!object_shareable(object))

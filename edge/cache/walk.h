@@ -5,7 +5,7 @@
 #ifndef SELVEDGE_EDGE_CACHE_WALK_H
 #define SELVEDGE_EDGE_CACHE_WALK_H
 
-#include "edge/cache/memory.h"
+#include "edge/cache/pieces.h"
 #include "edge/http/request_control.h"
 
 /* What a request asks with. All of it is the caller's. */
@@ -21,7 +21,8 @@ typedef struct {
 } walk_t;
 
 typedef enum {
-    WALK_HIT,  /* the reader has a complete object that may be used as it is: `use` says why */
+    WALK_HIT, /* the reader has a complete object that may be used as it is: `use` says why; a sparse one when
+                 the request asks for parts */
     WALK_JOIN, /* the reader reads along with somebody else's fill */
     WALK_FILL, /* the reader owns a new object in the index: a fill must be started for it */
     WALK_PASS, /* the same, but the object is in no index: the response is for this request alone, until its
@@ -36,6 +37,7 @@ typedef enum {
     FORWARD_VARY_MISS,
     FORWARD_STALE,
     FORWARD_REQUEST, /* what is stored is fresh, and not taken */
+    FORWARD_PARTIAL, /* of what was asked for, not all is stored */
     FORWARD_BYPASS,
     FORWARD_METHOD
 } forward_t;
@@ -65,6 +67,12 @@ bool walk_on_error(const walk_t *walk, object_reader_t *reader, walk_step_t *ste
 
 /* A new private object for this request alone, as for methods that are not cached. */
 walk_step_t walk_private(const walk_t *walk, object_reader_t *reader, forward_t forward);
+
+/* To a piece of a sparse object: WALK_HIT, WALK_JOIN or WALK_FILL, with that for its base. The reader's
+ * object holds the piece's bytes alone, and fails when upstream has another version. False, and the reader
+ * reads nothing: it would have to be fetched, and the sparse object has been hard-purged. */
+bool walk_piece(const walk_t *walk, object_t *sparse, piece_t piece, object_reader_t *reader,
+                walk_step_t *step);
 
 typedef enum {
     HEAD_SERVE, /* answer with it */

@@ -1,7 +1,8 @@
 /* The client's side: a request does here what edge/request.c and edge/respond.c do. */
+#include "edge/http/range.h"
 #include "tests/sim/world.h"
 
-enum { STEPS_MAX = 4 };
+enum { STEPS_MAX = 4, RANGE_SKIP_BYTES = 1 << 20 };
 
 static random_t *chance(void)
 {
@@ -10,22 +11,30 @@ static random_t *chance(void)
 
 static void on_wake(void *context);
 
-/* Any thread, under the object's lock. */
-static void wake(object_reader_t *reader)
+static void wake_up(exchange_t *exchange)
 {
-    exchange_t *exchange = CONTAINER_OF(reader, exchange_t, reader);
     if (exchange->on_its_way)
         return;
     exchange->on_its_way = true;
     schedule_for_node(exchange->worker, random_between(chance(), 0, 500), on_wake, exchange);
 }
 
-static walk_t walk_of(exchange_t *exchange)
+/* Any thread, under the object's lock. */
+static void wake(object_reader_t *reader)
 {
-    exchange->walk_ms = schedule_now_ms();
+    wake_up(CONTAINER_OF(reader, exchange_t, reader));
+}
+
+static void wake_for_piece(object_reader_t *reader)
+{
+    wake_up(CONTAINER_OF(reader, exchange_t, piece));
+}
+
+static walk_t walk_of(exchange_t *exchange, void (*waker)(object_reader_t *reader))
+{
     return (walk_t){
         world.node.memory,  world.node.ledger, exchange->key, {exchange->fields, exchange->field_count},
-        exchange->sequence, exchange->walk_ms, NULL,          wake};
+        exchange->sequence, schedule_now_ms(), NULL,          waker};
 }
 
 /* --- The body --- */
@@ -41,12 +50,15 @@ static void end(exchange_t *exchange)
 {
     exchange->finished = true;
     give_back(exchange);
+    object_leave(&exchange->piece);
     object_leave(&exchange->reader);
 }
 
 /* As the client has the whole answer, or believes so. */
 static void complete(exchange_t *exchange)
 {
+    if (exchange->in_pieces)
+        note_count(NOTE_PARTS_COMPLETE);
     referee_end(exchange);
     end(exchange);
 }
@@ -70,18 +82,112 @@ static void on_sent(void *context)
 
 static void send_span(exchange_t *exchange)
 {
-    exchange->span_offset = exchange->reader.offset - exchange->span.length;
+    uint64_t at = exchange->in_pieces ? exchange->at : exchange->reader.offset;
+    exchange->span_offset = at - exchange->span.length;
     exchange->sending = true;
-    int64_t length = object_head(exchange->reader.object)->content_length;
-    exchange->last = length >= 0 && exchange->reader.offset == (uint64_t)length;
+    exchange->last = at == exchange->end;
     schedule_for_node(exchange->worker, random_between(chance(), 0, exchange->pace_us), on_sent, exchange);
+}
+
+/* --- Pieces --- */
+
+static fill_request_t request_of(const exchange_t *exchange, const object_reader_t *reader,
+                                 const walk_step_t *step)
+{
+    return (fill_request_t){.memory = world.node.memory,
+                            .method = exchange->is_get ? TEXT("GET") : exchange->method,
+                            .key = exchange->key,
+                            .policy = &world.policies[world.urls[exchange->url].site],
+                            .fields = {exchange->fields, exchange->field_count},
+                            .object = step->background != NULL ? step->background : reader->object,
+                            .base = step->base,
+                            .stale = step->stale,
+                            .stale_until_ms = step->stale_until_ms,
+                            .indexed = step->background != NULL || step->kind == WALK_FILL,
+                            .background = step->background != NULL};
+}
+
+static bool walk_to_piece(exchange_t *exchange, piece_t piece, object_reader_t *reader)
+{
+    uint64_t walk_began = schedule_moment();
+    walk_t walk = walk_of(exchange, wake_for_piece);
+    walk_step_t step;
+    if (!walk_piece(&walk, exchange->reader.object, piece, reader, &step)) {
+        note_count(NOTE_PIECES_PURGED);
+        return false;
+    }
+    note_event("piece", (uint64_t)exchange->id, piece.first, step.kind);
+    if (step.kind == WALK_FILL) {
+        fill_request_t request = request_of(exchange, reader, &step);
+        request.piece = piece;
+        transfer_submit(exchange, &request, walk_began);
+    }
+    if (step.kind == WALK_JOIN)
+        referee_joined(exchange, reader->object);
+    note_count(step.kind == WALK_HIT    ? NOTE_PIECE_HITS
+               : step.kind == WALK_JOIN ? NOTE_PIECE_JOINS
+                                        : NOTE_PIECE_FILLS);
+    return true;
+}
+
+static void ask_ahead(exchange_t *exchange, piece_t piece)
+{
+    object_reader_t reader;
+    if (piece.end < exchange->end &&
+        walk_to_piece(exchange, piece_at(exchange->reader.object, piece.end), &reader))
+        object_leave(&reader);
+}
+
+static bool open_piece(exchange_t *exchange)
+{
+    piece_t piece = piece_at(exchange->reader.object, exchange->at);
+    uint64_t end = exchange->end < piece.end ? exchange->end : piece.end;
+    exchange->content = NULL;
+    if (!walk_to_piece(exchange, piece, &exchange->piece))
+        return false;
+    object_seek(&exchange->piece, exchange->at - piece.first, end - piece.first);
+    ask_ahead(exchange, piece);
+    return true;
+}
+
+static object_read_t read_piece(exchange_t *exchange)
+{
+    for (;;) {
+        if (exchange->piece.object == NULL && !open_piece(exchange))
+            return READ_FAILED;
+        if (object_wait_head(&exchange->piece))
+            return READ_WAIT;
+        if (object_head(exchange->piece.object) == NULL)
+            return READ_FAILED;
+        object_read_t said = object_read(&exchange->piece, exchange->read_most, &exchange->span);
+        exchange->at += exchange->span.length;
+        if (said != READ_END)
+            return said;
+        object_leave(&exchange->piece);
+        if (exchange->at == exchange->end)
+            return READ_END;
+    }
+}
+
+static void note_failed_body(const exchange_t *exchange)
+{
+    const object_t *object = exchange->in_pieces ? exchange->piece.object : exchange->reader.object;
+    note_count(NOTE_FAILED_BODIES);
+    if (object != NULL) /* else it was purged, which is counted */
+        referee_failed(exchange, object);
+}
+
+static object_read_t read_next(exchange_t *exchange)
+{
+    return exchange->in_pieces ? read_piece(exchange)
+                               : object_read(&exchange->reader, exchange->read_most, &exchange->span);
 }
 
 static void read_more(exchange_t *exchange)
 {
     if (exchange->sending || exchange->finished)
         return;
-    switch (object_read(&exchange->reader, exchange->read_most, &exchange->span)) {
+    switch (read_next(exchange)) {
     case READ_BYTES:
         send_span(exchange);
         return;
@@ -91,8 +197,7 @@ static void read_more(exchange_t *exchange)
         complete(exchange);
         return;
     case READ_FAILED:
-        note_count(NOTE_FAILED_BODIES);
-        referee_failed(exchange);
+        note_failed_body(exchange);
         end(exchange);
         return;
     case READ_BEHIND:
@@ -102,16 +207,120 @@ static void read_more(exchange_t *exchange)
     }
 }
 
+static http_selection_t select_part(const exchange_t *exchange, http_ranges_t *ranges)
+{
+    const head_t *head = object_head(exchange->reader.object);
+    if (!exchange->is_get || exchange->is_head || head->status != 200)
+        return HTTP_WHOLE;
+    http_selected_t selected = {head->etag, head->last_modified, head->date, head->content_length, true,
+                                false};
+    return http_select((http_fields_t){exchange->fields, exchange->field_count}, &selected, ranges);
+}
+
+/* False: it has no body. */
+static bool choose_part(exchange_t *exchange)
+{
+    http_ranges_t ranges;
+    int64_t length = object_head(exchange->reader.object)->content_length;
+    http_selection_t selection = select_part(exchange, &ranges);
+    exchange->end = length >= 0 ? (uint64_t)length : UINT64_MAX;
+    if (selection == HTTP_WHOLE)
+        return true;
+    if (selection != HTTP_PART)
+        return false;
+    exchange->end = ranges.at[0].end;
+    if (!exchange->in_pieces)
+        object_seek(&exchange->reader, ranges.at[0].first, ranges.at[0].end);
+    return true;
+}
+
 static void respond(exchange_t *exchange)
 {
     referee_head(exchange);
     exchange->started = true;
     int status = object_head(exchange->reader.object)->status;
     note_event("answer", (uint64_t)exchange->id, exchange->answer->id, exchange->kind);
-    if (exchange->is_head || status == 204 || status == 304)
+    if (exchange->is_head || status == 204 || status == 304 || !choose_part(exchange))
         end(exchange);
     else
         read_more(exchange);
+}
+
+static void begin_again(exchange_t *exchange, bool alone);
+
+/* Nothing has been sent of it yet. */
+static void look_elsewhere(exchange_t *exchange)
+{
+    exchange->in_pieces = false;
+    object_leave(&exchange->piece);
+    begin_again(exchange, false);
+}
+
+static void at_piece_failure(exchange_t *exchange)
+{
+    object_failure_t failure = object_failure(exchange->piece.object);
+    if (text_equal(text_of(failure.detail), text_of(fill_version_ended.detail))) {
+        exchange->shuns_pieces = true;
+        look_elsewhere(exchange);
+        return;
+    }
+    note_count(NOTE_FAILED_HEADS);
+    referee_failed(exchange, exchange->piece.object);
+    end(exchange);
+}
+
+static void await_piece(exchange_t *exchange)
+{
+    if (object_wait_head(&exchange->piece))
+        return;
+    if (object_head(exchange->piece.object) == NULL)
+        at_piece_failure(exchange);
+    else
+        respond(exchange);
+}
+
+static void answer_in_pieces(exchange_t *exchange)
+{
+    object_t *sparse = exchange->reader.object;
+    object_ref(sparse);
+    object_leave(&exchange->reader);
+    object_open(&sparse, &exchange->reader);
+    http_ranges_t ranges;
+    if (select_part(exchange, &ranges) != HTTP_PART) {
+        respond(exchange);
+        return;
+    }
+    exchange->in_pieces = true;
+    exchange->at = ranges.at[0].first;
+    exchange->end = ranges.at[0].end;
+    if (open_piece(exchange))
+        await_piece(exchange);
+    else
+        look_elsewhere(exchange);
+}
+
+static bool goes_for_pieces(const exchange_t *exchange)
+{
+    object_t *object = exchange->reader.object;
+    http_ranges_t ranges;
+    if (exchange->shuns_pieces || exchange->steps >= STEPS_MAX || object_admitted(object) ||
+        object_end(object) != OBJECT_OPEN || select_part(exchange, &ranges) != HTTP_PART ||
+        ranges.at[0].first <= RANGE_SKIP_BYTES)
+        return false;
+    memory_view_t view = pieces_look_sparse(world.node.memory, &exchange->key);
+    bool has = view.stored != NULL;
+    memory_view_drop(&view);
+    return has;
+}
+
+static void serve(exchange_t *exchange)
+{
+    if (object_sparse(exchange->reader.object))
+        answer_in_pieces(exchange);
+    else if (goes_for_pieces(exchange))
+        begin_again(exchange, false);
+    else
+        respond(exchange);
 }
 
 /* --- The walk --- */
@@ -141,20 +350,9 @@ static void count_step(const exchange_t *exchange)
 
 static void start_fill(exchange_t *exchange, walk_step_t *step, uint64_t walk_began)
 {
-    bool background = step->background != NULL;
-    fill_request_t request = {.memory = world.node.memory,
-                              .method = exchange->is_get ? TEXT("GET") : exchange->method,
-                              .key = exchange->key,
-                              .policy = &world.policies[world.urls[exchange->url].site],
-                              .fields = {exchange->fields, exchange->field_count},
-                              .object = background ? step->background : exchange->reader.object,
-                              .base = step->base,
-                              .stale = step->stale,
-                              .stale_until_ms = step->stale_until_ms,
-                              .indexed = background || step->kind == WALK_FILL,
-                              .background = background};
+    fill_request_t request = request_of(exchange, &exchange->reader, step);
     transfer_submit(exchange, &request, walk_began);
-    if (background)
+    if (step->background != NULL)
         object_unref(&step->background);
 }
 
@@ -167,9 +365,13 @@ static void take_step(exchange_t *exchange, walk_step_t *step, uint64_t walk_beg
     exchange->use = step->use;
     if (step->kind == WALK_FILL || step->kind == WALK_PASS || step->background != NULL)
         start_fill(exchange, step, walk_began);
-    referee_walked(exchange, walk_began);
+    if (step->kind == WALK_JOIN)
+        referee_joined(exchange, object);
     count_step(exchange);
-    if (step->kind == WALK_HIT)
+    if (step->kind == WALK_HIT && object_sparse(object)) {
+        note_count(NOTE_SPARSE_HITS);
+        answer_in_pieces(exchange);
+    } else if (step->kind == WALK_HIT)
         respond(exchange);
     else
         await_head(exchange);
@@ -178,7 +380,8 @@ static void take_step(exchange_t *exchange, walk_step_t *step, uint64_t walk_beg
 static void begin_walk(exchange_t *exchange, bool alone, forward_t why)
 {
     uint64_t walk_began = schedule_moment();
-    walk_t walk = walk_of(exchange);
+    walk_t walk = walk_of(exchange, wake);
+    exchange->walk_ms = walk.now_ms;
     walk_step_t step =
         alone ? walk_private(&walk, &exchange->reader, why) : walk_begin(&walk, &exchange->reader);
     exchange->had_head = step.kind == WALK_JOIN && transfer_of(exchange->reader.object)->head_given;
@@ -213,12 +416,13 @@ static bool answer_stale(exchange_t *exchange, const walk_t *walk)
 
 static void at_head(exchange_t *exchange)
 {
-    walk_t walk = walk_of(exchange);
+    walk_t walk = walk_of(exchange, wake);
+    exchange->walk_ms = walk.now_ms;
     if (answer_stale(exchange, &walk))
         return;
     switch (walk_at_head(&walk, &exchange->reader)) {
     case HEAD_SERVE:
-        respond(exchange);
+        serve(exchange);
         return;
     case HEAD_AGAIN:
         begin_again(exchange, false);
@@ -228,7 +432,7 @@ static void at_head(exchange_t *exchange)
         return;
     case HEAD_FAILED:
         note_count(NOTE_FAILED_HEADS);
-        referee_failed(exchange);
+        referee_failed(exchange, exchange->reader.object);
         end(exchange);
         return;
     }
@@ -248,6 +452,8 @@ static void on_wake(void *context)
         return;
     if (exchange->started)
         read_more(exchange);
+    else if (exchange->in_pieces)
+        await_piece(exchange);
     else
         await_head(exchange);
 }
@@ -266,6 +472,7 @@ static void on_abort(void *context)
     exchange->finished = true;
     if (exchange->span.block == NULL)
         exchange->sending = false;
+    object_leave(&exchange->piece);
     object_leave(&exchange->reader);
 }
 
@@ -311,6 +518,20 @@ static void choose_method(exchange_t *exchange)
     exchange->is_get = text_equal(exchange->method, TEXT("GET"));
 }
 
+/* Of a body that may have any length: near its start, far into it, its end, several pieces, or nothing at
+ * all. */
+static void choose_range(exchange_t *exchange)
+{
+    uint64_t length = world.urls[exchange->url].length;
+    unsigned first = random_below(chance(), (unsigned)length + 1), kind = random_below(chance(), 10);
+    unsigned more = kind < 5   ? random_below(chance(), 100000)
+                    : kind < 8 ? random_below(chance(), 3 << 20)
+                               : (unsigned)length;
+    snprintf(exchange->range, sizeof exchange->range, "bytes=%u-%u", first / 2 * 2, first + 16 + more);
+    add_field(exchange, TEXT("range"), text_of(exchange->range));
+    note_count(NOTE_RANGES);
+}
+
 void exchange_begin(void)
 {
     static const unsigned reads[] = {16, 1000, 20000, 131072, 131072};
@@ -321,6 +542,8 @@ void exchange_begin(void)
     exchange->url = random_below(chance(), random_chance(chance(), 500) ? 2 : world.url_count);
     choose_fields(exchange);
     choose_method(exchange);
+    if (world.in_pieces && random_chance(chance(), 800))
+        choose_range(exchange);
     exchange->read_most = RANDOM_PICK(chance(), reads);
     if (exchange->read_most < world.urls[exchange->url].length / 30)
         exchange->read_most = 131072;

@@ -41,6 +41,16 @@
     X(RESUMES, "resumes")                                                                                    \
     X(STALLED, "pauses over their time")                                                                     \
     X(NO_MEMORY, "refused, as there was no memory")                                                          \
+    X(RANGES, "ranges asked for")                                                                            \
+    X(SPARSE_HITS, "hits on what is kept in pieces")                                                         \
+    X(SPARSE_RENEWED, "304s about what is kept in pieces")                                                   \
+    X(PIECE_HITS, "pieces from the store")                                                                   \
+    X(PIECE_JOINS, "pieces read along")                                                                      \
+    X(PIECE_FILLS, "pieces fetched")                                                                         \
+    X(PIECES_STORED_UNREAD, "pieces finished though nobody reads")                                           \
+    X(VERSION_ENDED, "pieces of another version refused")                                                    \
+    X(PIECES_PURGED, "pieces not fetched, what they are of being purged")                                    \
+    X(PARTS_COMPLETE, "parts complete, from pieces")                                                         \
     X(BEHIND, "readers cut off")                                                                             \
     X(ASKED_FOR_PAUSES, "asked again on a connection that can pause")                                        \
     X(INVALIDATED, "unsafe methods that invalidate")                                                         \

@@ -31,6 +31,8 @@ enum { CONTROLS = sizeof controls / sizeof controls[0], STORED_CONTROLS = CONTRO
 static uint64_t choose_length(random_t *random)
 {
     unsigned kind = random_below(random, 100);
+    if (world.in_pieces && kind < 60)
+        return (4u << 20) + random_below(random, 3u << 20);
     if (kind < 6)
         return 0;
     if (kind < 70)
@@ -61,6 +63,15 @@ static void choose_policy(url_t *url)
     url->age_s = random_chance(random, 100) ? (int64_t)random_below(random, 4) : -1;
     url->set_cookie = random_chance(random, 20);
     url->dated = random_chance(random, 700);
+    if (!world.in_pieces)
+        return;
+    url->takes_ranges = random_chance(random, 900);
+    if (random_chance(random, 800)) { /* what can be kept in pieces at all */
+        url->status = 200;
+        url->vary = 0;
+        url->validators = VALIDATOR_ETAG;
+        url->framing = FRAMING_LENGTH;
+    }
 }
 
 void origin_begin(void)
@@ -92,8 +103,8 @@ void origin_change(unsigned index, bool content, bool policy)
 typedef struct {
     unsigned language, from;
     bool authorized;
-    text_t none_match, modified_since;
-    char bytes[2][64];
+    text_t none_match, modified_since, range, if_range;
+    char bytes[4][64];
 } asked_t;
 
 static unsigned digit_of(text_t value)
@@ -122,6 +133,10 @@ static void take_field(void *context, text_t name, text_t value)
         asked->none_match = keep(asked->bytes[0], value);
     else if (text_equal_nocase(name, TEXT("if-modified-since")))
         asked->modified_since = keep(asked->bytes[1], value);
+    else if (text_equal_nocase(name, TEXT("range")))
+        asked->range = keep(asked->bytes[2], value);
+    else if (text_equal_nocase(name, TEXT("if-range")))
+        asked->if_range = keep(asked->bytes[3], value);
 }
 
 static void read_request(const fill_t *fill, asked_t *asked)
@@ -205,6 +220,14 @@ static void put_vary(writer_t *writer, unsigned vary)
         put(writer, TEXT("vary"), TEXT("origin"));
 }
 
+static void put_content_range(writer_t *writer, const answer_t *answer)
+{
+    char value[80];
+    snprintf(value, sizeof value, "bytes %llu-%llu/%llu", (unsigned long long)answer->first,
+             (unsigned long long)(answer->first + answer->length - 1), (unsigned long long)answer->whole);
+    put(writer, TEXT("content-range"), text_of(value));
+}
+
 static void put_fields(answer_t *answer, const url_t *url)
 {
     writer_t writer = {answer, 0};
@@ -222,6 +245,10 @@ static void put_fields(answer_t *answer, const url_t *url)
     if (url->set_cookie)
         put(&writer, TEXT("set-cookie"), TEXT("a=b"));
     put_vary(&writer, url->vary);
+    if (url->takes_ranges)
+        put(&writer, TEXT("accept-ranges"), TEXT("bytes"));
+    if (answer->partial)
+        put_content_range(&writer, answer);
     if (!answer->not_modified && answer->framing == FRAMING_LENGTH)
         put_number(&writer, TEXT("content-length"), answer->length);
 }
@@ -268,6 +295,29 @@ static void judge(answer_t *answer, const url_t *url, bool authorized, const ans
     answer->never_hit |= answer->owner_only;
 }
 
+/* A part, if one is asked for that it has, of the version that is named; some origins do not look at that.
+ * The node asks for one at a time. */
+static void make_partial(answer_t *answer, const url_t *url, const asked_t *asked)
+{
+    unsigned long long first, last;
+    char value[65] = "";
+    bool tagged = url->validators & VALIDATOR_ETAG;
+    bool same =
+        asked->if_range.data == NULL || (tagged && text_equal(asked->if_range, text_of(answer->etag)));
+    if (asked->range.data == NULL || !url->takes_ranges || url->status != 200 || answer->not_modified)
+        return;
+    if (!same && !random_chance(&world.random, 200))
+        return;
+    memcpy(value, asked->range.data, asked->range.length);
+    MUST(sscanf(value, "bytes=%llu-%llu", &first, &last) == 2);
+    if (first >= url->length)
+        return;
+    answer->partial = true;
+    answer->status = 206;
+    answer->first = first;
+    answer->length = (last < url->length ? last + 1 : url->length) - first;
+}
+
 /* An unsafe method: what is there changes, most of the time. */
 static void answer_unsafe(answer_t *answer)
 {
@@ -277,7 +327,7 @@ static void answer_unsafe(answer_t *answer)
         origin_change(answer->url, true, false);
     answer->status = RANDOM_PICK(&world.random, statuses);
     answer->generation = world.urls[answer->url].generation;
-    answer->length = answer->status == 204 ? 0 : 64;
+    answer->length = answer->whole = answer->status == 204 ? 0 : 64;
     answer->framing = FRAMING_LENGTH;
     url_t shown = {.control = &no_store, .age_s = -1};
     judge(answer, &shown, false, NULL);
@@ -307,10 +357,12 @@ answer_t *origin_answer(const transfer_t *transfer)
     answer->vary = url->vary;
     answer->status = url->status;
     answer->framing = url->framing;
-    answer->length = url->status == 204 ? 0 : url->length;
+    answer->length = answer->whole = url->status == 204 ? 0 : url->length;
     name_content(answer, url);
     answer->not_modified = is_unchanged(answer, url, &asked);
-    judge(answer, url, asked.authorized, answer->not_modified ? transfer->base_answer : NULL);
+    make_partial(answer, url, &asked);
+    bool about_base = answer->not_modified || answer->partial;
+    judge(answer, url, asked.authorized, about_base ? transfer->base_answer : NULL);
     put_fields(answer, url);
     return answer;
 }
@@ -356,13 +408,14 @@ size_t content_check(const answer_t *content, uint64_t offset, const char *bytes
     return length;
 }
 
-const answer_t *content_of(unsigned url, const char *bytes, size_t length)
+const answer_t *content_of(unsigned url, uint64_t offset, const char *bytes, size_t length)
 {
-    size_t part = length < 8 ? length : 8;
+    size_t part = length < 16 ? length : 16;
     for (size_t i = world.answers.count; i-- > 0;) {
         const answer_t *answer = world.answers.at[i];
-        uint64_t word = word_at(answer, 0);
-        if (answer->url == url && !answer->not_modified && memcmp(bytes, &word, part) == 0)
+        bool has = offset >= answer->first && offset - answer->first + part <= answer->length;
+        if (answer->url == url && !answer->not_modified && has &&
+            content_check(answer, offset, bytes, part) == part)
             return answer;
     }
     return NULL;

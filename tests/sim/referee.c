@@ -32,12 +32,9 @@ static const purge_t *purged_since(const exchange_t *exchange, uint64_t moment, 
 
 /* --- The walk --- */
 
-void referee_walked(const exchange_t *exchange, uint64_t walk_began)
+void referee_joined(const exchange_t *exchange, const object_t *object)
 {
-    (void)walk_began;
-    if (exchange->kind != WALK_JOIN)
-        return;
-    const transfer_t *transfer = transfer_of(exchange->reader.object);
+    const transfer_t *transfer = transfer_of(object);
     const purge_t *purge = purged_since(exchange, transfer->created, false);
     if (purge != NULL)
         note_violation(
@@ -113,7 +110,7 @@ void referee_on_error(const exchange_t *exchange)
 
 /* --- The head --- */
 
-static const answer_t *answer_of(const head_t *head)
+const answer_t *referee_answer_of(const head_t *head)
 {
     const http_field_t *field = http_fields_find(head->fields, TEXT("x-answer"));
     if (field == NULL)
@@ -239,17 +236,18 @@ static void check_rules(const exchange_t *exchange, const answer_t *answer)
 void referee_head(exchange_t *exchange)
 {
     const head_t *head = object_head(exchange->reader.object);
-    const answer_t *answer = answer_of(head);
+    const answer_t *answer = referee_answer_of(head);
     exchange->answer = answer;
     check_variant(exchange, answer);
     check_sharing(exchange, answer);
     check_fresh(exchange, answer);
     check_rules(exchange, answer);
-    if (head->status != answer->status)
-        note_violation("request %d got status %d instead of %d", exchange->id, head->status, answer->status);
-    if (head->content_length >= 0 && (uint64_t)head->content_length != answer->length)
+    int status = answer->partial ? 200 : answer->status; /* a 206 speaks of a 200 */
+    if (head->status != status)
+        note_violation("request %d got status %d instead of %d", exchange->id, head->status, status);
+    if (head->content_length >= 0 && (uint64_t)head->content_length != answer->whole)
         note_violation("request %d got length %lld instead of %llu", exchange->id,
-                       (long long)head->content_length, (number_t)answer->length);
+                       (long long)head->content_length, (number_t)answer->whole);
 }
 
 /* --- The body --- */
@@ -258,7 +256,8 @@ void referee_head(exchange_t *exchange)
 static void check_confirmed(const exchange_t *exchange, const answer_t *content)
 {
     const answer_t *answer = exchange->answer;
-    if (!answer->not_modified)
+    bool same = exchange->in_pieces && strcmp(content->etag, answer->etag) == 0;
+    if (!answer->not_modified && !same)
         note_violation("request %d got the head of answer %u and bytes of answer %u", exchange->id,
                        answer->id, content->id);
     if (content->generation != answer->generation ||
@@ -275,7 +274,8 @@ static void check_confirmed(const exchange_t *exchange, const answer_t *content)
 
 static void find_content(exchange_t *exchange)
 {
-    exchange->content = content_of(exchange->url, exchange->span.bytes, exchange->span.length);
+    const body_span_t *span = &exchange->span;
+    exchange->content = content_of(exchange->url, exchange->span_offset, span->bytes, span->length);
     if (exchange->content == NULL)
         note_violation("request %d got bytes that the origin never sent for this URL", exchange->id);
     if (exchange->content != exchange->answer) {
@@ -287,32 +287,57 @@ static void find_content(exchange_t *exchange)
 void referee_bytes(exchange_t *exchange)
 {
     const body_span_t *span = &exchange->span;
-    if (exchange->span_offset == 0)
+    if (span->length < 8 && exchange->in_pieces)
+        return; /* too few to tell whose they are */
+    if (exchange->content == NULL)
         find_content(exchange);
     size_t right = content_check(exchange->content, exchange->span_offset, span->bytes, span->length);
     if (right != span->length)
         note_violation("request %d: byte %llu is not that of answer %u", exchange->id,
                        (number_t)(exchange->span_offset + right), exchange->content->id);
-    if (exchange->span_offset + span->length > exchange->answer->length)
+    if (exchange->span_offset + span->length > exchange->answer->whole)
         note_violation("request %d got more bytes than answer %u has", exchange->id, exchange->answer->id);
 }
 
 void referee_end(const exchange_t *exchange)
 {
     note_count(NOTE_COMPLETE);
-    if (exchange->reader.offset != exchange->answer->length)
-        note_violation("request %d: %llu of %llu bytes passed as complete", exchange->id,
-                       (number_t)exchange->reader.offset, (number_t)exchange->answer->length);
+    uint64_t at = exchange->in_pieces ? exchange->at : exchange->reader.offset;
+    uint64_t end = exchange->end != UINT64_MAX ? exchange->end : exchange->answer->whole;
+    if (at != end)
+        note_violation("request %d: %llu of %llu bytes passed as complete", exchange->id, (number_t)at,
+                       (number_t)end);
 }
 
-void referee_failed(const exchange_t *exchange)
+/* A part of the very version was sent: then there is something that forbids to store it by now. */
+void referee_refused(const transfer_t *transfer)
 {
-    const transfer_t *transfer = transfer_of(exchange->reader.object);
-    object_failure_t failure = object_failure(exchange->reader.object);
+    const answer_t *answer = transfer->answer;
+    note_count(NOTE_VERSION_ENDED);
+    const http_field_t *etag =
+        http_fields_find((http_fields_t){answer->fields, answer->field_count}, TEXT("etag"));
+    bool same = etag != NULL && text_equal(etag->value, text_of(transfer->base_answer->etag));
+    bool may = !answer->partial || !same || answer->owner_only || answer->never_hit || answer->vary != 0;
+    for (size_t i = 0; i < world.answers.count && !may; i++) {
+        const answer_t *unsafe = world.answers.at[i];
+        may = unsafe->url == answer->url && unsafe->invalidated >= transfer->created;
+    }
+    object_failure_t failure = object_failure(fill_object(transfer->fill));
+    if (!may && !text_equal(text_of(failure.detail), TEXT("memory")))
+        note_violation("fill %d refused a piece for no reason", transfer->id);
+}
+
+void referee_failed(const exchange_t *exchange, const object_t *object)
+{
+    const transfer_t *transfer = transfer_of(object);
+    object_failure_t failure = object_failure(object);
     bool no_memory = text_equal(text_of(failure.detail), TEXT("memory"));
     if (no_memory)
         note_count(NOTE_NO_MEMORY);
-    if (!transfer->faulted && !no_memory)
+    bool refused =
+        transfer->for_piece && text_equal(text_of(failure.detail), text_of(fill_version_ended.detail));
+    bool in_trouble = transfer->for_piece && transfer->answer != NULL && transfer->answer->status >= 500;
+    if (!transfer->faulted && !no_memory && !refused && !in_trouble)
         note_violation("request %d failed with fill %d, which had no cause to", exchange->id, transfer->id);
 }
 
@@ -324,8 +349,11 @@ void referee_memory(void)
     uint64_t under_way = 1;
     for (size_t i = 0; i < world.transfers.count; i++)
         under_way += ((const transfer_t *)world.transfers.at[i])->fill != NULL;
-    for (size_t i = 0; i < world.exchanges.count; i++)
-        under_way += ((const exchange_t *)world.exchanges.at[i])->reader.object != NULL;
+    for (size_t i = 0; i < world.exchanges.count; i++) {
+        const exchange_t *exchange = world.exchanges.at[i];
+        under_way += exchange->reader.object != NULL;
+        under_way += exchange->piece.object != NULL;
+    }
     uint64_t bytes = memory_bytes(world.node.memory), most = world.memory_limit + under_way * OF_EACH;
     if (bytes > most)
         note_violation("%llu bytes are held, and %llu allowed", (number_t)bytes, (number_t)most);

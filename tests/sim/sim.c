@@ -54,7 +54,16 @@ static unsigned choose_kind(void)
         world.policies[i].stale = (http_stale_t){RANDOM_PICK(chance(), stale), RANDOM_PICK(chance(), stale)};
     world.url_count = 2 + random_below(chance(), URLS_MAX - 1);
     world.actions_left = 60 + random_below(chance(), world.large_bodies ? 60 : 240);
-    return RANDOM_PICK(chance(), preempt);
+    unsigned preempted = RANDOM_PICK(chance(), preempt);
+    if (world.in_pieces) { /* drawn last: the other seeds tell what they told before there were pieces */
+        static const uint64_t sizes[] = {16 << 20, 32 << 20, 32 << 20};
+        world.memory_limit = RANDOM_PICK(chance(), sizes);
+        world.max_object = world.memory_limit / 8;
+        world.url_count = 2 + random_below(chance(), 2);
+        world.large_bodies = false;
+        world.actions_left = 40 + random_below(chance(), 60);
+    }
+    return preempted;
 }
 
 static void act(void *context);
@@ -119,7 +128,8 @@ static void check_ended(void)
 /* The story's hash. */
 static uint64_t tell(const char *program, uint64_t seed, bool trace)
 {
-    world = (world_t){.random = {seed * 2 + 1}};
+    enum { PIECES_EVERY = 8 };
+    world = (world_t){.random = {seed * 2 + 1}, .in_pieces = seed % PIECES_EVERY == 0};
     note_begin(program, seed, trace);
     schedule_begin(chance(), choose_kind());
     world.disk = disk_new(random_next(chance()));

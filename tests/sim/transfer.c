@@ -59,7 +59,10 @@ void transfer_submit(exchange_t *exchange, const fill_request_t *request, uint64
     if (transfer->background)
         note_count(NOTE_BACKGROUND);
     transfer->pace_us = random_chance(chance(), 100) ? 20000 : random_between(chance(), 0, 3000);
-    if (request->base != NULL) {
+    transfer->for_piece = request->piece.end > 0;
+    if (request->base != NULL && object_sparse(request->base)) {
+        transfer->base = transfer->base_answer = referee_answer_of(object_head(request->base));
+    } else if (request->base != NULL) {
         transfer->base = transfer_of(request->base)->content;
         transfer->base_answer = transfer_of(request->base)->answer;
     }
@@ -236,8 +239,9 @@ static void on_bytes(transfer_t *transfer)
             on_end(transfer);
         return;
     }
-    size_t before = (size_t)(transfer->offset % 8);
-    content_write(transfer->answer, transfer->offset - before, bytes, before + length);
+    uint64_t place = transfer->answer->first + transfer->offset;
+    size_t before = (size_t)(place % 8);
+    content_write(transfer->answer, place - before, bytes, before + length);
     int64_t failed_ms = transfer->failed_ms;
     transfer->failed_ms = schedule_now_ms();
     fill_action_t action = fill_bytes(transfer->fill, bytes + before, length, &taken);
@@ -259,7 +263,7 @@ static void make_nonsense(transfer_t *transfer)
 {
     static const http_field_t other[] = {{{"etag", 4}, {"\"nobody's\"", 10}}, {{"x-answer", 8}, {"0", 1}}};
     http_field_t conditions[2];
-    if (fill_conditions(transfer->fill, conditions) == 0) {
+    if (fill_conditions(transfer->fill, conditions) == 0 || transfer->for_piece) {
         transfer->faulted = true;
         transfer->failed_ms = schedule_now_ms();
     }
@@ -305,6 +309,10 @@ static void on_head(transfer_t *transfer)
     if (action != FILL_STOP && said.status < 500)
         transfer->failed_ms = 0;
     transfer->head_given = action == FILL_GO_ON;
+    if (transfer->for_piece && action == FILL_STOP)
+        referee_refused(transfer);
+    if (answer->not_modified && action == FILL_GO_ON && object_sparse(fill_object(transfer->fill)))
+        note_count(NOTE_SPARSE_RENEWED);
     if (!obey(transfer, action))
         return;
     if (!answer->not_modified)
@@ -378,7 +386,7 @@ static void handle_events(void *context)
         return;
     }
     if ((events & FILLER_ABANDONED) && transfer->begun && object_unread(fill_object(transfer->fill)))
-        note_count(NOTE_FINISHED_UNREAD);
+        note_count(transfer->for_piece ? NOTE_PIECES_STORED_UNREAD : NOTE_FINISHED_UNREAD);
     if (!transfer->begun)
         begin(transfer);
     else if (action == FILL_RESUME)

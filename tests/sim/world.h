@@ -39,7 +39,7 @@ typedef struct {
     framing_t framing;
     uint64_t length;
     int64_t age_s; /* -1: no Age field */
-    bool set_cookie, dated;
+    bool set_cookie, dated, takes_ranges;
 } url_t;
 
 /* One message of the origin, as it was when it was made. */
@@ -58,11 +58,13 @@ typedef struct {
     bool dated_on_receipt; /* its heuristic lifetime counts from when the node has it */
     uint64_t invalidated;  /* an unsafe method's: when the node had its head; 0: none of that */
     framing_t framing;
-    uint64_t length;
+    bool partial;          /* a 206 */
+    uint64_t first, whole; /* where its body begins in the whole, and how long that is */
+    uint64_t length;       /* of its body */
     char etag[40];
     size_t field_count;
-    http_field_t fields[10];
-    char bytes[256];
+    http_field_t fields[12];
+    char bytes[384];
 } answer_t;
 
 /* --- The node's parts --- */
@@ -70,13 +72,18 @@ typedef struct {
 /* A request and its answer, as edge/request.c and edge/respond.c see it. */
 typedef struct {
     object_reader_t reader;
+    object_reader_t piece; /* of a sparse object, whose pieces are read one after the other */
+    bool in_pieces, shuns_pieces;
+    uint64_t at,
+        end; /* which byte of a sparse object is read next; where the answer ends, if that is known */
     int id;
     thread_t *worker;
     unsigned url, language, from;
     bool authorized, is_get, is_head;
     text_t method;
     size_t field_count;
-    http_field_t fields[3];
+    http_field_t fields[4];
+    char range[48];
     cache_key_t key;
     uint64_t arrived, walked; /* moments: before its sequence was loaded; after its last walk */
     uint64_t sequence;
@@ -91,7 +98,7 @@ typedef struct {
     body_span_t span;
     uint64_t span_offset;
     const answer_t *answer;  /* what its head says */
-    const answer_t *content; /* what its bytes say; NULL before the first */
+    const answer_t *content; /* what its bytes say; NULL before the first, of each piece */
 } exchange_t;
 
 /* A fill and what carries events to it, as origin_pull/puller.c does. */
@@ -104,7 +111,7 @@ typedef struct {
     const answer_t *base_answer;  /* and what was said of it last */
     const answer_t *content;      /* what it brought, once known */
     unsigned events, epoch;
-    bool queued, begun, paused, indexed, background;
+    bool queued, begun, paused, indexed, background, for_piece;
     int64_t failed_ms; /* when the origin failed in it; 0: it did not */
     bool faulted;      /* the origin, the network or the node's end gave cause to fail */
     bool answered;     /* the origin has; the fill knows, or is being told */
@@ -159,7 +166,7 @@ typedef struct {
     unsigned purge_rate, change_rate, fault_rate, crash_rate, abort_rate, disk_fault_rate, sweep_rate;
     uint64_t memory_limit, max_object;
     size_t compact_bytes;
-    bool large_bodies;
+    bool large_bodies, in_pieces; /* in_pieces: the origin takes ranges, and clients ask for them */
     int64_t gap_us;
 } world_t;
 
@@ -202,8 +209,8 @@ answer_t *origin_answer(const transfer_t *transfer);
 void content_write(const answer_t *content, uint64_t offset, char *bytes, size_t length);
 /* Compares; returns how many bytes from the start are right. */
 size_t content_check(const answer_t *content, uint64_t offset, const char *bytes, size_t length);
-/* Whose content begins with these bytes; NULL: nobody's. */
-const answer_t *content_of(unsigned url, const char *bytes, size_t length);
+/* Whose content has these bytes there; NULL: nobody's. */
+const answer_t *content_of(unsigned url, uint64_t offset, const char *bytes, size_t length);
 
 /* exchange.c */
 void exchange_begin(void);
@@ -224,14 +231,17 @@ void node_purge(void);
 void node_sweep(void);
 
 /* referee.c: each ends the run when what it is shown may not be. */
-void referee_walked(const exchange_t *exchange, uint64_t walk_began);
+void referee_joined(const exchange_t *exchange, const object_t *object);
+const answer_t *referee_answer_of(const head_t *head);
+/* A piece is refused, as of another version or not to be stored any more. */
+void referee_refused(const transfer_t *transfer);
 void referee_base(const transfer_t *transfer);
 void referee_begun(const transfer_t *transfer);
 void referee_on_error(const exchange_t *exchange);
 void referee_head(exchange_t *exchange);
 void referee_bytes(exchange_t *exchange);
 void referee_end(const exchange_t *exchange);
-void referee_failed(const exchange_t *exchange);
+void referee_failed(const exchange_t *exchange, const object_t *object);
 void referee_memory(void);
 void referee_handed_out(uint64_t sequence);
 void referee_acknowledged(purge_t *purge);

@@ -441,7 +441,8 @@ static void a_sweep_takes_what_was_purged(void **state)
 static void names_for_cache_status(void **state)
 {
     (void)state;
-    static const char *const names[] = {"", "miss", "vary-miss", "stale", "request", "bypass", "method"};
+    static const char *const names[] = {"",        "miss",    "vary-miss", "stale",
+                                        "request", "partial", "bypass",    "method"};
     for (int i = FORWARD_NOT; i <= FORWARD_METHOD; i++)
         assert_string_equal(forward_name((forward_t)i), names[i]);
 }

@@ -1,0 +1,44 @@
+/* A response too large to be stored whole is kept in pieces, as ranges of it are asked for: what RFC 9111
+ * sections 3.3 and 3.4 call an incomplete response, and its parts.
+ *
+ * Beside the home of a key there is one for its sparse object, a head without a body, which alone decides
+ * whether any of it may be served; and one for each piece, named by the strong validator and the length that
+ * the head has. So pieces of different versions cannot meet: a piece is stored under the validator that
+ * upstream confirmed as it sent it, and looked for under that of the head. What grows is a piece like any
+ * other object. A piece has a stamp of its own, and is judged by it.
+ *
+ * Only what does not vary is kept so, has a strong ETag, and comes from an upstream that says it takes
+ * ranges. */
+#ifndef SELVEDGE_EDGE_CACHE_PIECES_H
+#define SELVEDGE_EDGE_CACHE_PIECES_H
+
+#include "edge/cache/memory.h"
+
+/* In which rows of blocks they are asked for, evicted and kept. */
+enum { PIECE_BYTES = 2 * BLOCK_BYTES };
+
+typedef struct {
+    uint64_t first, end; /* of its bytes in the whole; end: the one behind the last */
+} piece_t;
+
+/* The piece that has this byte of a sparse object. */
+piece_t piece_at(const object_t *sparse, uint64_t offset);
+
+/* May a 200 with this head be kept so, where it is too large to be stored whole? */
+bool pieces_possible(const memory_t *memory, const head_t *head);
+
+/* What is known of a piece; the same for the sparse object. References as in memory_look(). */
+memory_view_t pieces_look(memory_t *memory, const cache_key_t *key, const object_t *sparse, piece_t piece);
+memory_view_t pieces_look_sparse(memory_t *memory, const cache_key_t *key);
+/* The home of a piece, made when there is none; a reference. */
+home_t *pieces_home(memory_t *memory, const cache_key_t *key, const object_t *sparse, piece_t piece);
+
+/* Stores a sparse object with this head, which it takes over, as the one of its key. A reference; NULL: it
+ * could not be stored. */
+object_t *pieces_store_sparse(memory_t *memory, const cache_key_t *key, uint64_t stamp, head_t **head);
+/* The same in place of another of the same validator, if that is still there. */
+void pieces_renew_sparse(memory_t *memory, object_t *sparse, uint64_t stamp, head_t **head);
+/* The key's sparse object is no longer used; with an ETag, if it has that. */
+void pieces_forget_sparse(memory_t *memory, const cache_key_t *key, text_t etag);
+
+#endif

@@ -1,0 +1,160 @@
+/* An answer from a sparse object: its head, and its pieces one after the other, each from the store, read
+ * along with the fill of another, or fetched. */
+#include "edge/exchange.h"
+
+#include "origin_pull/fill.h"
+
+/* False: what the request found was purged since, so that no more can be fetched of it. */
+static bool walk_to(exchange_t *exchange, http_fields_t fields, piece_t piece, object_reader_t *reader,
+                    walk_kind_t *kind)
+{
+    walk_t walk = request_walk(exchange, fields, exchange_now_us());
+    walk_step_t step;
+    if (!walk_piece(&walk, exchange->reader->object, piece, reader, &step))
+        return false;
+    if (step.kind == WALK_FILL)
+        request_start_fill(exchange, reader, &step, fields, piece);
+    *kind = step.kind;
+    return true;
+}
+
+/* The next one is asked for while this one is read, and is finished even if nobody comes for it. */
+static void ask_ahead(exchange_t *exchange, http_fields_t fields, piece_t piece)
+{
+    if (piece.end >= (uint64_t)exchange->end)
+        return;
+    object_reader_t reader;
+    walk_kind_t kind;
+    if (walk_to(exchange, fields, piece_at(exchange->reader->object, piece.end), &reader, &kind))
+        object_leave(&reader);
+}
+
+/* The one that has the next byte. */
+static bool open_piece(exchange_t *exchange, http_fields_t fields, walk_kind_t *kind)
+{
+    piece_t piece = piece_at(exchange->reader->object, exchange->at);
+    uint64_t end = (uint64_t)exchange->end < piece.end ? (uint64_t)exchange->end : piece.end;
+    if (!walk_to(exchange, fields, piece, exchange->piece, kind))
+        return false;
+    object_seek(exchange->piece, exchange->at - piece.first, end - piece.first);
+    ask_ahead(exchange, fields, piece);
+    return true;
+}
+
+/* The answer's head is the sparse object's, which stays; the waiter's reader is for the pieces. */
+static void keep_sparse(exchange_t *exchange)
+{
+    object_t *sparse = exchange->reader->object;
+    object_ref(sparse);
+    object_leave(exchange->reader);
+    object_open(&sparse, &exchange->hit);
+    exchange->reader = &exchange->hit;
+    exchange->piece = &exchange->waiter->reader;
+}
+
+/* Nothing has been sent of it yet. */
+static void look_elsewhere(exchange_t *exchange)
+{
+    object_leave(exchange->piece);
+    object_leave(exchange->reader);
+    exchange->reader = &exchange->waiter->reader;
+    exchange->piece = NULL;
+    request_begin_again(exchange, false);
+}
+
+/* What has to be fetched or waited for first says what the answer is. */
+static void note_first(exchange_t *exchange, walk_kind_t kind)
+{
+    if (kind == WALK_HIT || exchange->kind != WALK_HIT)
+        return;
+    exchange->kind = kind;
+    exchange->forward = FORWARD_PARTIAL;
+    exchange->outcome = OUTCOME_MISS;
+}
+
+void pieces_answer(exchange_t *exchange, http_fields_t fields)
+{
+    keep_sparse(exchange);
+    http_ranges_t ranges;
+    http_selection_t selection = respond_select(exchange, fields, &ranges);
+    if (selection != HTTP_PART && selection != HTTP_PARTS) {
+        respond_object(exchange, fields);
+        return;
+    }
+    pieces_seek(exchange, &ranges.at[0]);
+    walk_kind_t kind;
+    if (!open_piece(exchange, fields, &kind)) {
+        look_elsewhere(exchange);
+        return;
+    }
+    note_first(exchange, kind);
+    pieces_await(exchange);
+}
+
+/* Nothing has been sent yet. */
+static void at_failure(exchange_t *exchange, const object_t *object)
+{
+    object_failure_t failure = object_failure(object);
+    bool has_ended = text_equal(text_of(failure.detail), text_of(fill_version_ended.detail));
+    bool is_of_another = !exchange->piece->owner && failure.status == 429;
+    if (!has_ended && !is_of_another) {
+        request_answer_failure(exchange, object);
+        return;
+    }
+    exchange->shuns_pieces |= has_ended;
+    look_elsewhere(exchange);
+}
+
+void pieces_await(exchange_t *exchange)
+{
+    if (object_wait_head(exchange->piece))
+        return;
+    const object_t *object = exchange->piece->object;
+    if (object_head(object) == NULL) {
+        at_failure(exchange, object);
+        return;
+    }
+    http_field_t list[EXCHANGE_FIELDS_MAX];
+    if (exchange->kind != WALK_HIT && exchange->origin_status == 0)
+        exchange->origin_status = object_head(object)->status;
+    respond_object(exchange, exchange_fields(exchange, list));
+}
+
+void pieces_seek(exchange_t *exchange, const http_range_t *range)
+{
+    exchange->end = (int64_t)range->end;
+    if (exchange->piece->object != NULL && exchange->at == range->first)
+        return; /* it was opened before the answer began */
+    object_leave(exchange->piece);
+    exchange->at = range->first;
+}
+
+object_failure_t pieces_failure(const exchange_t *exchange)
+{
+    const object_t *object = exchange->piece->object;
+    return object != NULL ? object_failure(object) : fill_version_ended;
+}
+
+object_read_t pieces_read(exchange_t *exchange, size_t most)
+{
+    object_reader_t *piece = exchange->piece;
+    for (;;) {
+        if (piece->object == NULL) {
+            http_field_t list[EXCHANGE_FIELDS_MAX];
+            walk_kind_t kind;
+            if (!open_piece(exchange, exchange_fields(exchange, list), &kind))
+                return READ_FAILED;
+        }
+        if (object_wait_head(piece))
+            return READ_WAIT;
+        if (object_head(piece->object) == NULL)
+            return READ_FAILED;
+        object_read_t said = object_read(piece, most, &exchange->span);
+        exchange->at += exchange->span.length;
+        if (said != READ_END)
+            return said;
+        object_leave(piece);
+        if (exchange->at == (uint64_t)exchange->end)
+            return READ_END;
+    }
+}

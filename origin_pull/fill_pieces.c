@@ -1,0 +1,115 @@
+/* What becomes of responses that are too large to be stored whole (edge/cache/pieces.h). */
+#include "edge/http/conditional.h"
+#include "edge/http/range.h"
+#include "edge/http/vary.h"
+#include "origin_pull/fill_private.h"
+
+void fill_keep_sparse(fill_t *fill, const fill_answer_t *answer, const http_storing_t *storing,
+                      const http_vary_t *vary, int64_t now_ms)
+{
+    http_storing_t kept = *storing;
+    kept.storable = true;
+    kept.why = NULL;
+    head_t *head = head_new(memory_account(fill->memory), answer->status, answer->fields,
+                            fill->content_length, &kept, now_ms, &fill->policy);
+    bool possible = vary->kind == HTTP_VARY_NONE && !memory_has_variants(fill->memory, &fill->key) &&
+                    pieces_possible(fill->memory, head);
+    object_t *sparse = NULL;
+    if (possible)
+        sparse = pieces_store_sparse(fill->memory, &fill->key, object_stamp(fill->object), &head);
+    else
+        pieces_forget_sparse(fill->memory, &fill->key, (text_t){NULL, 0});
+    head_free(&head);
+    /* It was stored while the index still pointed here: as long as that is so, no newer answer is known. */
+    bool newest = fill_withdraw(fill, 0) && !fill_is_overtaken(fill);
+    if (sparse == NULL)
+        return;
+    if (!newest)
+        memory_forget(fill->memory, sparse);
+    object_unref(&sparse);
+}
+
+/* The sparse object's head, brought up to date by an answer about it. */
+static head_t *freshened_head(const fill_t *fill, const fill_answer_t *answer, int64_t now_ms)
+{
+    const http_exchange_t exchange = fill_exchange(fill, answer, now_ms);
+    return head_freshened(object_head(fill->base), &exchange);
+}
+
+/* Stores a sparse object with such a head. False: it is not to be stored any more. */
+static bool renew(fill_t *fill, const fill_answer_t *answer, int64_t now_ms)
+{
+    head_t *head = freshened_head(fill, answer, now_ms);
+    http_vary_names_t names;
+    http_vary_t vary = http_vary(head->fields, &names);
+    bool may = head->storing.storable && vary.kind == HTTP_VARY_NONE && pieces_possible(fill->memory, head) &&
+               !fill_is_overtaken(fill);
+    if (may)
+        pieces_renew_sparse(fill->memory, fill->base, object_stamp(fill->object), &head);
+    else
+        pieces_forget_sparse(fill->memory, &fill->key, object_head(fill->base)->etag);
+    head_free(&head);
+    return may;
+}
+
+fill_action_t fill_freshen_sparse(fill_t *fill, const fill_answer_t *answer, int64_t now_ms)
+{
+    bool stored = renew(fill, answer, now_ms);
+    head_t *head = freshened_head(fill, answer, now_ms);
+    unsigned flags =
+        OBJECT_SPARSE | (head->storing.shareable ? OBJECT_SHAREABLE : 0u) | (stored ? OBJECT_ADMITTED : 0u);
+    fill_withdraw(fill, 0);
+    fill_tell_end(fill);
+    object_adopt(fill->object, &head, flags, fill->base);
+    fill_end(fill);
+    return FILL_GO_ON;
+}
+
+/* Is it the very piece that was asked for, of the very version (RFC 9110 section 15.3.7.1)? */
+static bool is_piece(const fill_t *fill, const fill_answer_t *answer)
+{
+    const head_t *head = object_head(fill->base);
+    const http_field_t *range = http_fields_find(answer->fields, TEXT("content-range"));
+    const http_field_t *etag = http_fields_find(answer->fields, TEXT("etag"));
+    http_range_t found;
+    uint64_t length;
+    return answer->status == 206 && range != NULL && etag != NULL &&
+           http_same_strong_etag(etag->value, head->etag) &&
+           http_content_range_parse(range->value, &found, &length) && found.first == fill->piece.first &&
+           found.end == fill->piece.end && length == (uint64_t)head->content_length;
+}
+
+/* An origin in trouble says nothing about what it had; any other answer says that it has something else, or
+ * takes no ranges. */
+static fill_action_t refuse(fill_t *fill, int status)
+{
+    bool in_trouble = status >= 500 || status == 429;
+    if (!in_trouble)
+        pieces_forget_sparse(fill->memory, &fill->key, object_head(fill->base)->etag);
+    fill_fail(fill, in_trouble ? (object_failure_t){502, "piece_refused"} : fill_version_ended);
+    return FILL_STOP;
+}
+
+const object_failure_t fill_version_ended = {502, "version_ended"};
+
+fill_action_t fill_begin_piece(fill_t *fill, const fill_answer_t *answer, int64_t now_ms)
+{
+    if (!is_piece(fill, answer) || !renew(fill, answer, now_ms))
+        return refuse(fill, answer->status);
+    fill->can_pause = answer->can_pause;
+    http_storing_t storing = object_head(fill->base)->storing;
+    size_t reserved;
+    if (!fill_reserve(fill, &storing, &reserved)) {
+        fill_fail(fill, fill_no_memory);
+        return FILL_STOP;
+    }
+    if (!storing.storable)
+        fill_withdraw(fill, 0);
+    fill->windowed = !storing.storable;
+    if (fill_must_ask_again(fill, reserved))
+        return FILL_AGAIN;
+    head_t *head = head_new(memory_account(fill->memory), answer->status, (http_fields_t){NULL, 0},
+                            fill->content_length, &storing, now_ms, &fill->policy);
+    fill_open(fill, &head, reserved);
+    return FILL_GO_ON;
+}

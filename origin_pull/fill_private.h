@@ -1,0 +1,76 @@
+/* The insides of a fill, shared by its files: fill.c, and fill_pieces.c (what becomes of large responses).
+ * Nobody else includes this. */
+#ifndef SELVEDGE_ORIGIN_PULL_FILL_PRIVATE_H
+#define SELVEDGE_ORIGIN_PULL_FILL_PRIVATE_H
+
+#include "origin_pull/fill.h"
+
+enum { FILL_MAGIC = 0x5e1f111 };
+
+struct fill {
+    uint32_t magic;
+    memory_t *memory;
+    object_t *object; /* references */
+    object_t *base;
+    object_t *stale;
+    int64_t stale_until_ms;
+    piece_t piece; /* of `base`, a sparse object, which it fetches; end 0: it fetches a whole response */
+    cache_key_t key;
+    text_t target;
+    text_t (*key_target)(const void *context, text_t target, char *room);
+    const void *key_context;
+    http_origin_t origin;
+    unsigned site;
+    http_policy_t policy;
+    text_t method;
+    http_fields_t fields;
+    text_t body;
+    bool ranged, background; /* fixed after creation */
+    bool indexed, needs_pauses, has_head, windowed, can_pause, starved, ended;
+    bool kept, given_up, in_vain, large; /* large: it could be stored but for its size */
+    uint64_t invalidations;              /* of all keys, when it began */
+    int64_t request_time_ms;
+    int64_t told_ms;        /* by the last event that had the time; 0: it was not sent */
+    int64_t content_length; /* -1: not known */
+    uint64_t received;
+    void (*on_end)(void *context); /* NULL: none, or called */
+    void *on_end_context;
+    void (*on_over)(void *context, uint64_t wasted); /* NULL: none */
+    void *on_over_context;
+    uint64_t worth_bytes;
+    char range[48];                      /* of a piece, as it is asked for */
+    _Alignas(http_field_t) char bytes[]; /* what the texts above point into */
+};
+
+static inline bool fill_is_for_piece(const fill_t *fill)
+{
+    return fill->piece.end > 0;
+}
+
+/* Takes it out of the index. True: it was there. */
+bool fill_withdraw(fill_t *fill, int64_t bypass_until_ms);
+bool fill_is_overtaken(const fill_t *fill);
+/* The exchange with upstream, as the rules of storing see it. */
+http_exchange_t fill_exchange(const fill_t *fill, const fill_answer_t *answer, int64_t now_ms);
+extern const object_failure_t fill_no_memory;
+/* The steps of a beginning: memory for what the object may hold at once; whether to ask again on a connection
+ * that can be paused, for what has none; the head. */
+bool fill_reserve(fill_t *fill, http_storing_t *storing, size_t *bytes);
+bool fill_must_ask_again(fill_t *fill, size_t reserved);
+void fill_open(fill_t *fill, head_t **head, size_t reserved);
+/* Readers are about to get all that they will. */
+void fill_tell_end(fill_t *fill);
+/* It is over: its object has ended. */
+void fill_end(fill_t *fill);
+
+/* --- fill_pieces.c --- */
+/* A whole response that is too large: it leaves the index, and its head is kept for what is asked of it in
+ * parts. */
+void fill_keep_sparse(fill_t *fill, const fill_answer_t *answer, const http_storing_t *storing,
+                      const http_vary_t *vary, int64_t now_ms);
+/* A 304 about a sparse object. */
+fill_action_t fill_freshen_sparse(fill_t *fill, const fill_answer_t *answer, int64_t now_ms);
+/* The head of what was asked for as a piece. */
+fill_action_t fill_begin_piece(fill_t *fill, const fill_answer_t *answer, int64_t now_ms);
+
+#endif

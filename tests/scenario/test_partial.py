@@ -1,0 +1,285 @@
+"""What is too large to be stored whole is kept in pieces of 1 MiB, as ranges of it are asked for (RFC 9111 sections 3.3, 3.4)."""
+import pytest
+from test_multipart_ranges import parts
+
+from harness.message import noise
+
+MIB = 1 << 20
+
+
+class Large:
+    """At the origin: a version of a body, which is named by its ETag, and how the origin answers for it."""
+
+    def __init__(self, origin, path="/a", length=20 * MIB + 77, **fields):
+        self.origin, self.path = origin, path
+        self.fields = {"Cache-Control": "max-age=60", "Accept-Ranges": "bytes", **fields}
+        self.change('"one"', length)
+        self.takes_ranges, self.gate, self.alter, self.answered = True, None, lambda request, answer: None, []
+        origin.on(path, self.handle)
+
+    def change(self, etag, length=20 * MIB + 77):
+        self.versions = getattr(self, "versions", 0) + 1
+        self.etag, self.body = etag, noise(length, seed=self.versions)
+
+    def handle(self, request, response):
+        fields = {**self.fields, "ETag": self.etag}
+        asked = request.get("range") if self.takes_ranges else None
+        if asked and request.get("if-range") in (None, self.etag):
+            first, last = map(int, asked.removeprefix("bytes=").split("-"))
+            body = self.body[first:last + 1]
+            answer = [206, {**fields, "Content-Range": f"bytes {first}-{first + len(body) - 1}/{len(self.body)}"}, body]
+            if self.gate:
+                self.gate.wait()
+        elif request.get("if-none-match") == self.etag:
+            answer = [304, fields, b""]
+        else:
+            answer = [200, fields, self.body]
+        self.alter(request, answer)
+        self.answered.append(answer[0])
+        response.send(*answer)
+
+    def asked(self):
+        """The ranges that were asked for; None for the whole."""
+        return [request.get("range") for request in self.origin.asked(self.path)]
+
+
+def pieces(*numbers, length=20 * MIB + 77):
+    return [f"bytes={number * MIB}-{min((number + 1) * MIB, length) - 1}" for number in numbers]
+
+
+@pytest.fixture
+def small(start_node, origin):
+    return start_node(origin, max_object="1M")
+
+
+@pytest.fixture
+def large(origin):
+    return Large(origin)
+
+
+def get(node, large, first, end, client=None, **fields):
+    answer = (client or node.h1()).request(large.path, {"Range": f"bytes={first}-{end - 1}", **fields})
+    node.wait_metric("selvedge_fills", 0)
+    assert (answer.status, answer.get("content-range")) == (206, f"bytes {first}-{end - 1}/{len(large.body)}")
+    assert answer.get("content-length") == str(end - first) and answer.body == large.body[first:end]
+    return answer
+
+
+@pytest.mark.parametrize("protocol", ["h1", "h2"])
+def test_a_piece_is_fetched_once(small, origin, large, protocol):
+    client = small.h1() if protocol == "h1" else small.h2()
+    answer = get(small, large, 5 * MIB + 10, 5 * MIB + 5000, client)
+    assert answer.cache == {"fwd": "partial", "stored": True} and answer.get("etag") == '"one"' and answer.age == 0
+    assert large.asked() == [None] + pieces(5), "first the whole, which turned out to be too large"
+    assert origin.asked("/a")[1].get("if-range") == '"one"'
+    for first, end in [(5 * MIB, 6 * MIB), (5 * MIB + 10, 5 * MIB + 11), (6 * MIB - 1, 6 * MIB)]:
+        answer = get(small, large, first, end, client)
+        assert answer.cache["hit"] and answer.age is not None and answer.get("accept-ranges") == "bytes"
+    assert large.asked() == [None] + pieces(5)
+    small.saw(miss=1, hit=3)
+    small.wait_metric("selvedge_objects", 2)
+
+
+def test_what_is_beyond_the_pieces_is_fetched_and_joined_to_them(small, large):
+    get(small, large, 5 * MIB, 5 * MIB + 10)
+    answer = get(small, large, 4 * MIB + 5, 7 * MIB + 5)
+    assert answer.cache["fwd"] == "partial"
+    assert sorted(large.asked()[2:]) == sorted(pieces(4, 6, 7)), "all but the one that is here"
+    assert get(small, large, 4 * MIB, 8 * MIB).cache["hit"]
+    assert len(large.asked()) == 5
+
+
+@pytest.mark.parametrize("asked, first, end", [("bytes=-100", 20 * MIB - 23, 20 * MIB + 77),
+                                               (f"bytes={20 * MIB}-", 20 * MIB, 20 * MIB + 77),
+                                               (f"bytes={19 * MIB}-99999999999", 19 * MIB, 20 * MIB + 77)])
+def test_the_last_piece_is_as_long_as_it_is(small, large, asked, first, end):
+    for hit in (False, True):
+        answer = small.request("/a", {"Range": asked})
+        small.wait_metric("selvedge_fills", 0)
+        assert (answer.status, answer.get("content-range")) == (206, f"bytes {first}-{end - 1}/{20 * MIB + 77}")
+        assert answer.body == large.body[first:end] and bool(answer.cache.get("hit")) == hit
+
+
+def test_several_parts_come_from_pieces(small, large):
+    asked = [(5 * MIB - 10, 5 * MIB + 10), (20 * MIB, 20 * MIB + 77), (100, 200), (3 * MIB, 5 * MIB - 100)]
+    value = "bytes=" + ",".join(f"{first}-{end - 1}" for first, end in asked)
+    for _ in range(2):
+        ranges, bodies = parts(small.request("/a", {"Range": value}), len(large.body), None)
+        assert ranges == asked and bodies == [large.body[first:end] for first, end in asked]
+    assert sorted(large.asked()[1:]) == sorted(pieces(0, 3, 4, 5, 20))
+
+
+def test_of_a_sparse_response_conditions_and_416_are_answered(small, large):
+    get(small, large, 5 * MIB, 5 * MIB + 10)
+    client, far = small.h1(), f"bytes={5 * MIB}-{5 * MIB + 9}"
+    assert client.request("/a", {"Range": far, "If-None-Match": '"one"'}).status == 304
+    assert client.request("/a", {"Range": far, "If-Match": '"two"'}).status == 412
+    answer = client.request("/a", {"Range": f"bytes={21 * MIB}-"})
+    assert (answer.status, answer.get("content-range")) == (416, f"bytes */{len(large.body)}")
+    assert get(small, large, 5 * MIB, 5 * MIB + 10, **{"If-Range": '"one"'}).cache["hit"]
+    assert large.asked() == [None] + pieces(5)
+
+
+def test_who_asks_for_the_whole_gets_it_from_the_origin(small, large):
+    get(small, large, 5 * MIB, 5 * MIB + 10)
+    answer = small.h1().request("/a")
+    assert answer.body == large.body and answer.cache["fwd"] == "miss" and answer.cache["detail"] == "too-large"
+    answer = small.h1().request("/a", {"Range": "bytes=0-9", "If-Range": '"other"'})
+    assert (answer.status, len(answer.body)) == (200, len(large.body))
+    assert get(small, large, 5 * MIB, 5 * MIB + 10).cache["hit"], "and what is here is still good"
+
+
+def test_many_who_ask_for_a_piece_wait_for_one_fill(small, origin, large):
+    get(small, large, 0, 10)  # from the stream; now it is known
+    large.gate = origin.gate("piece")
+    client = small.h2(window=1 << 24)
+    asking = [client.ask("/a", {"Range": f"bytes={9 * MIB + at}-{9 * MIB + at + 99}"}) for at in range(0, 1000, 100)]
+    client.ping()
+    large.gate.open()
+    answers = [stream.rest() for stream in asking]
+    assert [answer.body for answer in answers] == [large.body[9 * MIB + at:9 * MIB + at + 100] for at in range(0, 1000, 100)]
+    assert large.asked()[1:] == pieces(9) and sum(bool(answer.cache.get("collapsed")) for answer in answers) == 9
+
+
+def test_a_new_version_at_the_origin_ends_the_old_one(small, large):
+    get(small, large, 5 * MIB, 5 * MIB + 10)
+    old = large.body
+    large.change('"two"')
+    answer = small.h1().request("/a", {"Range": f"bytes={5 * MIB}-{5 * MIB + 9}"})
+    assert answer.body == old[5 * MIB:5 * MIB + 10] and answer.cache["hit"], "it is fresh"
+    get(small, large, 8 * MIB, 8 * MIB + 10)  # not here: the origin has another version, of which all is
+    assert get(small, large, 5 * MIB, 5 * MIB + 10).get("etag") == '"two"', "nothing of the old one is left"
+    assert not get(small, large, 5 * MIB, 5 * MIB + 10).body == old[5 * MIB:5 * MIB + 10]
+
+
+def test_never_bytes_of_two_versions_in_one_answer(small, origin, large):
+    """It changes while an answer is under way: that is cut off."""
+    get(small, large, 5 * MIB, 6 * MIB)
+    get(small, large, 6 * MIB, 6 * MIB + 10)
+    large.change('"two"')
+    stream = small.h2(window=1 << 24).ask("/a", {"Range": f"bytes={5 * MIB}-{12 * MIB}"})
+    with pytest.raises(Exception, match="RST_STREAM"):
+        stream.rest()
+    assert get(small, large, 5 * MIB, 12 * MIB).get("etag") == '"two"'
+
+
+@pytest.mark.parametrize("change", [
+    {"ETag": '"two"'}, {"ETag": 'W/"one"'}, {"Content-Range": f"bytes {9 * MIB}-{10 * MIB - 1}/{20 * MIB + 78}"},
+    {"Content-Range": f"bytes {9 * MIB + 1}-{10 * MIB}/{20 * MIB + 77}"}, {"Content-Range": "bytes x"},
+    {"Cache-Control": "no-store"}, {"Vary": "Accept-Language"},
+], ids=repr)
+def test_a_piece_that_is_not_what_was_asked_for_is_not_taken(small, large, change):
+    get(small, large, 0, 10)
+
+    def alter(request, answer):
+        if request.get("range") == pieces(9)[0]:
+            answer[1] |= change
+    large.alter = alter
+    answer = small.h1().request("/a", {"Range": f"bytes={9 * MIB}-{9 * MIB + 9}"})
+    assert answer.status == 206 and answer.body == large.body[9 * MIB:9 * MIB + 10] and "stored" not in answer.cache
+    assert not answer.cache.get("hit")
+
+
+@pytest.mark.parametrize("status", [500, 503, 429])
+def test_an_origin_in_trouble_ends_no_version(small, large, status):
+    get(small, large, 5 * MIB, 5 * MIB + 10)
+    large.alter = lambda request, answer: answer.__setitem__(slice(None), [status, {}, b"no"])
+    answer = small.h1().request("/a", {"Range": f"bytes={9 * MIB}-{9 * MIB + 9}"})
+    assert answer.status == 502 and answer.cache == {"fwd": "partial", "detail": "piece_refused"}
+    assert get(small, large, 5 * MIB, 5 * MIB + 10).cache["hit"]
+
+
+def test_an_origin_that_takes_no_ranges_after_all(small, large):
+    large.takes_ranges = False
+    answer = small.h1().request("/a", {"Range": f"bytes={5 * MIB}-{5 * MIB + 9}"})
+    assert answer.status == 206 and answer.body == large.body[5 * MIB:5 * MIB + 10]
+    assert large.asked() == [None] + pieces(5) + [None, f"bytes={5 * MIB}-{5 * MIB + 9}"], "no more than these"
+
+
+@pytest.mark.parametrize("fields", [{"Accept-Ranges": "none"}, {"ETag": 'W/"one"'}, {"Vary": "Accept-Language"},
+                                    {"Cache-Control": "no-store"}, {"Cache-Control": "no-cache"}], ids=repr)
+def test_what_cannot_be_kept_in_pieces_is_not(small, origin, fields):
+    large = Large(origin)
+    large.alter = lambda request, answer: answer[1].update(fields)
+    for _ in range(2):
+        answer = small.h1().request("/a", {"Range": f"bytes={5 * MIB}-{5 * MIB + 9}"})
+        assert answer.body == large.body[5 * MIB:5 * MIB + 10] and not answer.cache.get("hit")
+    assert pieces(5)[0] not in large.asked()
+    small.wait_metric("selvedge_objects", 0)
+
+
+def test_without_room_for_a_piece_there_are_none(start_node, origin, large):
+    node = start_node(origin, max_object="1023K")
+    get(node, large, 5 * MIB, 5 * MIB + 10)
+    assert large.asked() == [None, f"bytes={5 * MIB}-{5 * MIB + 9}"]
+
+
+def test_a_hard_purge_takes_the_pieces_too(small, large):
+    """The ETag stays the same, the bytes do not: only a purge can tell."""
+    get(small, large, 5 * MIB, 5 * MIB + 10)
+    large.change('"one"')
+    small.purge(urls=[small.url("/a")])
+    get(small, large, 5 * MIB, 5 * MIB + 10)
+    small.wait_metric("selvedge_objects", 2)
+    small.purge(urls=[small.url("/a")])
+    small.wait_metric("selvedge_objects", 0)
+
+
+def test_after_a_soft_purge_the_origin_is_asked_and_the_pieces_stay(small, origin, large):
+    get(small, large, 5 * MIB, 5 * MIB + 10)
+    small.purge(urls=[small.url("/a")], soft=True)
+    answer = get(small, large, 5 * MIB, 5 * MIB + 10)
+    assert large.answered[-1] == 304 and answer.cache["fwd"] == "stale" and origin.asked("/a")[-1].get("if-none-match") == '"one"'
+    assert get(small, large, 5 * MIB, 5 * MIB + 10).cache["hit"]
+    assert large.asked() == [None] + pieces(5) + [None]
+    small.saw(miss=1, revalidated=1, hit=1)
+
+
+def test_an_unsafe_method_invalidates_what_is_kept_in_pieces(small, large):
+    get(small, large, 5 * MIB, 5 * MIB + 10)
+    large.change('"two"')
+    large.alter = lambda request, answer: request.method == "POST" and answer.__setitem__(slice(None), [200, {}, b"done"])
+    assert small.h1().request("/a", method="POST").body == b"done"
+    assert get(small, large, 5 * MIB, 5 * MIB + 10).get("etag") == '"two"'
+
+
+def test_a_stale_one_is_confirmed_by_its_next_piece(start_node, origin):
+    large = Large(origin, **{"X-Version": "1"})
+    node = start_node(origin, max_object="1M")
+    get(node, large, 5 * MIB, 5 * MIB + 10)
+    large.fields["X-Version"] = "2"
+    get(node, large, 6 * MIB, 6 * MIB + 10)
+    assert get(node, large, 5 * MIB, 5 * MIB + 10).get("x-version") == "2", "a 206 brings the head up to date"
+
+
+def test_what_may_be_stored_whole_in_the_meantime_answers_instead(small, large):
+    get(small, large, 5 * MIB, 5 * MIB + 10)
+    large.change('"two"', MIB)
+    assert small.get("/a").body == large.body
+    answer = get(small, large, 10, 20)
+    assert answer.cache["hit"] and answer.get("etag") == '"two"'
+
+
+def test_a_client_that_leaves_leaves_a_piece_behind(small, origin, large):
+    get(small, large, 0, 10)
+    large.gate = origin.gate("piece")
+    client = small.h2()
+    stream = client.ask("/a", {"Range": f"bytes={5 * MIB}-{5 * MIB + 9}"})
+    client.ping()
+    origin.wait_for("/a", 2)
+    stream.cancel()
+    client.ping()
+    large.gate.open()
+    small.wait_metric("selvedge_objects", 2)
+    assert get(small, large, 5 * MIB, 6 * MIB).cache["hit"] and large.asked() == [None] + pieces(5)
+
+
+@pytest.mark.parametrize("protocol", ["h1", "h2"])
+def test_a_long_part_through_many_pieces(start_node, origin, protocol):
+    large = Large(origin)
+    node = start_node(origin, max_object="1M", memory="16M")
+    client = node.h1() if protocol == "h1" else node.h2(window=1 << 24)
+    get(node, large, 2 * MIB + 1, 20 * MIB + 70, client)
+    assert sorted(large.asked()[1:]) == sorted(pieces(*range(2, 21)))
+    assert node.metric("selvedge_memory_bytes") <= 16 * MIB
+    assert get(node, large, 20 * MIB, 20 * MIB + 10).cache["hit"], "the latest are still here"

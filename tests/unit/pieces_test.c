@@ -1,0 +1,583 @@
+/* What is too large to be stored whole, kept in pieces: RFC 9111 sections 3.3 and 3.4. */
+#include "tests/unit/cache_world.h"
+
+#include <inttypes.h>
+
+#define FRESH "cache-control: max-age=60"
+#define TAKES "accept-ranges: bytes"
+#define LENGTH "content-length: 3145733" /* three pieces and five bytes */
+#define FAR "range: bytes=2000000-2000009"
+
+enum { WHOLE = 3 * PIECE_BYTES + 5 };
+
+static world_t world;
+
+static int begin(void **state)
+{
+    (void)state;
+    world_begin(&world, 64 * (uint64_t)MIB, PIECE_BYTES);
+    return 0;
+}
+
+static int end(void **state)
+{
+    (void)state;
+    world_end(&world);
+    return 0;
+}
+
+/* The head of a whole answer comes, and everybody leaves. */
+static void come_whole(const char *target, const char *const *lines)
+{
+    client_t client;
+    client_ask(&world, &client, target, NULL);
+    assert_int_equal(client.step.kind, WALK_FILL);
+    assert_int_equal(client_head(&world, &client, 200, lines), FILL_GO_ON);
+    fill_fail(client.fill, (object_failure_t){503, "abandoned"});
+    client_leave(&client);
+}
+
+static void keep_sparse(void)
+{
+    come_whole("/a", LINES(FRESH, TAKES, LENGTH, "etag: \"a\"", "x: 1"));
+}
+
+/* With nobody left who reads it. */
+static walk_kind_t kind_of(const char *target, const char *const *lines)
+{
+    client_t client;
+    client_ask(&world, &client, target, lines);
+    walk_kind_t kind = client.step.kind;
+    if (kind == WALK_HIT)
+        assert_true(object_sparse(client.reader.object));
+    if (client.fill != NULL)
+        fill_fail(client.fill, (object_failure_t){502, "test"});
+    client_leave(&client);
+    return kind;
+}
+
+static void what_is_kept_in_pieces(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *rfc;
+        int status;
+        const char *lines[6];
+        bool kept;
+    } rows[] = {
+        {"RFC 9111 3.3", 200, {FRESH, TAKES, LENGTH, "etag: \"a\""}, true},
+        {"RFC 9110 14.3: in any case", 200, {FRESH, "accept-ranges: Bytes", LENGTH, "etag: \"a\""}, true},
+        {"RFC 9110 14.3: it takes none", 200, {FRESH, "accept-ranges: none", LENGTH, "etag: \"a\""}, false},
+        {"RFC 9110 14.3: it does not say so", 200, {FRESH, LENGTH, "etag: \"a\""}, false},
+        {"RFC 9111 3.4: a weak validator", 200, {FRESH, TAKES, LENGTH, "etag: W/\"a\""}, false},
+        {"RFC 9111 3.4: a malformed one", 200, {FRESH, TAKES, LENGTH, "etag: a"}, false},
+        {"RFC 9111 3.4: none", 200, {FRESH, TAKES, LENGTH}, false},
+        {"RFC 9111 3.4: a date is none",
+         200,
+         {FRESH, TAKES, LENGTH, "last-modified: Sat, 29 Oct 1994 19:43:31 GMT"},
+         false},
+        {"RFC 9111 3.3: no length", 200, {FRESH, TAKES, "etag: \"a\""}, false},
+        {"RFC 9111 3.3: another status", 404, {FRESH, TAKES, LENGTH, "etag: \"a\""}, false},
+        {"RFC 9111 3: no-store", 200, {"cache-control: no-store", TAKES, LENGTH, "etag: \"a\""}, false},
+        {"RFC 9111 3: private", 200, {"cache-control: private", TAKES, LENGTH, "etag: \"a\""}, false},
+        {"RFC 9111 5.2.2.4: no-cache", 200, {"cache-control: no-cache", TAKES, LENGTH, "etag: \"a\""}, false},
+        {"RFC 9111 4.1: it varies", 200, {FRESH, TAKES, LENGTH, "etag: \"a\"", "vary: accept"}, false},
+        {"RFC 9111 4.1: by what upstream always gets the same of",
+         200,
+         {FRESH, TAKES, LENGTH, "etag: \"a\"", "vary: accept-encoding"},
+         true},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        char target[16];
+        snprintf(target, sizeof target, "/%zu", i);
+        client_t client;
+        client_ask(&world, &client, target, NULL);
+        assert_int_equal(client_head(&world, &client, rows[i].status, rows[i].lines), FILL_GO_ON);
+        fill_fail(client.fill, (object_failure_t){503, "abandoned"});
+        client_leave(&client);
+        if ((kind_of(target, LINES(FAR)) == WALK_HIT) != rows[i].kept)
+            fail_msg("%s", rows[i].rfc);
+    }
+}
+
+static void what_may_be_stored_whole_is(void **state)
+{
+    (void)state;
+    come_whole("/a", LINES(FRESH, TAKES, "content-length: 1048576", "etag: \"a\""));
+    assert_int_equal(kind_of("/a", LINES("range: bytes=5-6")), WALK_FILL);
+    assert_int_equal(memory_objects(world.memory), 0);
+}
+
+static void which_requests_it_answers(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *rfc;
+        const char *lines[3];
+        bool hit;
+    } rows[] = {
+        {"RFC 9111 3.3: a part", {"range: bytes=0-9"}, true},
+        {"RFC 9111 3.3: several", {"range: bytes=0-9,20-29"}, true},
+        {"RFC 9111 3.3: all of it", {"range: bytes=0-"}, true},
+        {"RFC 9110 15.5.17: 416", {"range: bytes=9999999-"}, true},
+        {"RFC 9110 13.2.2: 304", {"range: bytes=0-9", "if-none-match: \"a\""}, true},
+        {"RFC 9110 13.1.5: the same", {"range: bytes=0-9", "if-range: \"a\""}, true},
+        {"RFC 9110 13.1.5: another", {"range: bytes=0-9", "if-range: \"b\""}, false},
+        {"RFC 9110 14.2: malformed", {"range: bytes=9-0"}, false},
+        {"RFC 9110 14.1: another unit", {"range: lines=0-9"}, false},
+        {"RFC 9111 3.3: the whole", {"accept: */*"}, false},
+        {"RFC 9111 3.3: the whole, if it has changed", {"if-none-match: \"b\""}, false},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        keep_sparse();
+        client_t client;
+        client_ask(&world, &client, "/a", rows[i].lines);
+        if ((client.step.kind == WALK_HIT) != rows[i].hit)
+            fail_msg("%s", rows[i].rfc);
+        http_field_t conditions[2];
+        if (client.fill != NULL) /* a 304 would be no answer */
+            assert_int_equal(fill_conditions(client.fill, conditions), 0);
+        if (client.fill != NULL)
+            fill_fail(client.fill, (object_failure_t){502, "test"});
+        client_leave(&client);
+        world_evict_all(&world);
+    }
+}
+
+/* --- Pieces --- */
+
+/* The client has the sparse object, and walks to the piece with this byte. */
+static bool ask_piece(client_t *client, client_t *sparse, uint64_t offset)
+{
+    client_ask(&world, sparse, "/a", LINES(FAR));
+    assert_int_equal(sparse->step.kind, WALK_HIT);
+    memset(client, 0, sizeof *client);
+    client->walk = sparse->walk;
+    piece_t piece = piece_at(sparse->reader.object, offset);
+    if (!walk_piece(&client->walk, sparse->reader.object, piece, &client->reader, &client->step))
+        return false;
+    if (client->step.kind != WALK_FILL)
+        return true;
+    fill_request_t request = {.memory = world.memory,
+                              .method = TEXT("GET"),
+                              .key = client->walk.key,
+                              .fields = client->walk.fields,
+                              .object = client->reader.object,
+                              .base = client->step.base,
+                              .indexed = true,
+                              .on_over = client_fill_over,
+                              .on_over_context = &world,
+                              .piece = piece};
+    client->fill = fill_new(&request);
+    client->filler.notify = client_notified;
+    object_set_filler(client->reader.object, &client->filler);
+    fill_sent(client->fill, world.now_ms);
+    return true;
+}
+
+static void leave_both(client_t *client, client_t *sparse)
+{
+    client_leave(client);
+    client_leave(sparse);
+}
+
+/* So many bytes come. */
+static void give(client_t *client, size_t length)
+{
+    char *bytes = must_calloc(1, length);
+    size_t taken;
+    assert_int_equal(fill_bytes(client->fill, bytes, length, &taken), FILL_GO_ON);
+    assert_int_equal(taken, length);
+    free(bytes);
+}
+
+static walk_kind_t piece_kind(uint64_t offset)
+{
+    client_t client, sparse;
+    assert_true(ask_piece(&client, &sparse, offset));
+    walk_kind_t kind = client.step.kind;
+    if (client.fill != NULL)
+        fill_fail(client.fill, (object_failure_t){502, "test"});
+    leave_both(&client, &sparse);
+    return kind;
+}
+
+#define LAST "content-range: bytes 3145728-3145732/3145733"
+
+static void store_last_piece(void)
+{
+    client_t client, sparse;
+    assert_true(ask_piece(&client, &sparse, WHOLE - 1));
+    assert_int_equal(client.step.kind, WALK_FILL);
+    client_answer(&world, &client, 206, LINES(FRESH, LAST, "etag: \"a\""), "bytes");
+    leave_both(&client, &sparse);
+}
+
+static void pieces_are_rows_of_the_whole(void **state)
+{
+    (void)state;
+    keep_sparse();
+    client_t sparse;
+    client_ask(&world, &sparse, "/a", LINES(FAR));
+    static const struct {
+        uint64_t offset;
+        piece_t piece;
+    } rows[] = {
+        {0, {0, PIECE_BYTES}},
+        {PIECE_BYTES - 1, {0, PIECE_BYTES}},
+        {PIECE_BYTES, {PIECE_BYTES, 2 * PIECE_BYTES}},
+        {WHOLE - 1, {3 * PIECE_BYTES, WHOLE}},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        piece_t piece = piece_at(sparse.reader.object, rows[i].offset);
+        assert_int_equal(piece.first, rows[i].piece.first);
+        assert_int_equal(piece.end, rows[i].piece.end);
+    }
+    client_leave(&sparse);
+}
+
+static void a_piece_is_asked_for_read_along_and_stored(void **state)
+{
+    (void)state;
+    keep_sparse();
+    client_t first, second, third, sparse[3];
+    assert_true(ask_piece(&first, &sparse[0], PIECE_BYTES + 7));
+    assert_int_equal(first.step.kind, WALK_FILL);
+    http_field_t conditions[2];
+    assert_int_equal(fill_conditions(first.fill, conditions), 2);
+    assert_true(text_equal(conditions[0].name, TEXT("range")));
+    assert_true(text_equal(conditions[0].value, TEXT("bytes=1048576-2097151")));
+    assert_true(text_equal(conditions[1].name, TEXT("if-range")));
+    assert_true(text_equal(conditions[1].value, TEXT("\"a\"")));
+    assert_true(ask_piece(&second, &sparse[1], PIECE_BYTES));
+    assert_int_equal(second.step.kind, WALK_JOIN);
+    object_seek(&second.reader, 1, 3);
+    assert_int_equal(client_head(&world, &first, 206,
+                                 LINES(FRESH, "etag: \"a\"", "content-range: bytes 1048576-2097151/3145733")),
+                     FILL_GO_ON);
+    client_body(&first, "abcde");
+    assert_reads(&second, "bc", READ_END);
+    give(&first, PIECE_BYTES - 5);
+    fill_complete(first.fill);
+    assert_true(ask_piece(&third, &sparse[2], 2 * PIECE_BYTES - 1));
+    assert_int_equal(third.step.kind, WALK_HIT);
+    assert_int_equal(object_length(third.reader.object), PIECE_BYTES);
+    assert_int_equal(piece_kind(0), WALK_FILL);
+    assert_int_equal(memory_objects(world.memory), 2);
+    leave_both(&first, &sparse[0]);
+    leave_both(&second, &sparse[1]);
+    leave_both(&third, &sparse[2]);
+}
+
+static void which_answers_are_the_piece(void **state)
+{
+    (void)state;
+    enum { NO, ENDED, TROUBLE, YES };
+    static const struct {
+        const char *rfc;
+        int status;
+        const char *lines[5];
+        int taken;
+    } rows[] = {
+        {"RFC 9110 15.3.7.1", 206, {FRESH, LAST, "etag: \"a\""}, YES},
+        {"RFC 9110 15.3.7.1: with its length", 206, {LAST, "etag: \"a\"", "content-length: 5"}, YES},
+        {"RFC 9111 3.4: another validator", 206, {FRESH, LAST, "etag: \"b\""}, ENDED},
+        {"RFC 9111 3.4: a weak one", 206, {FRESH, LAST, "etag: W/\"a\""}, ENDED},
+        {"RFC 9111 3.4: none", 206, {FRESH, LAST}, ENDED},
+        {"RFC 9110 14.4: no Content-Range", 206, {FRESH, "etag: \"a\""}, ENDED},
+        {"RFC 9110 14.4: of another length",
+         206,
+         {FRESH, "etag: \"a\"", "content-range: bytes 3145728-3145732/3145734"},
+         ENDED},
+        {"RFC 9110 14.4: of an unknown one",
+         206,
+         {FRESH, "etag: \"a\"", "content-range: bytes 3145728-3145732/*"},
+         ENDED},
+        {"RFC 9110 14.4: less",
+         206,
+         {FRESH, "etag: \"a\"", "content-range: bytes 3145728-3145731/3145733"},
+         ENDED},
+        {"RFC 9110 14.4: more",
+         206,
+         {FRESH, "etag: \"a\"", "content-range: bytes 3145727-3145732/3145733"},
+         ENDED},
+        {"RFC 9110 15.3.7.2: a multipart",
+         206,
+         {FRESH, "etag: \"a\"", "content-type: multipart/byteranges; boundary=x"},
+         ENDED},
+        {"RFC 9110 13.1.5: the whole, as it has changed", 200, {FRESH, LENGTH, "etag: \"b\""}, ENDED},
+        {"RFC 9110 14.2: the whole, of the same", 200, {FRESH, LENGTH, "etag: \"a\""}, ENDED},
+        {"RFC 9110 15.5.17: 416", 416, {"content-range: bytes */5"}, ENDED},
+        {"RFC 9110 15.5.5: 404", 404, {FRESH}, ENDED},
+        {"RFC 9110 15.4.5: a 304 that nobody asked for", 304, {"etag: \"a\""}, ENDED},
+        {"RFC 9110 15.6.4: 503", 503, {FRESH}, TROUBLE},
+        {"RFC 6585 4: 429", 429, {FRESH}, TROUBLE},
+        {"RFC 9111 3: no-store by now", 206, {"cache-control: no-store", LAST, "etag: \"a\""}, ENDED},
+        {"RFC 9111 3: private by now", 206, {"cache-control: private", LAST, "etag: \"a\""}, ENDED},
+        {"RFC 9111 4.1: it varies by now", 206, {FRESH, LAST, "etag: \"a\"", "vary: accept"}, ENDED},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        keep_sparse();
+        client_t client, sparse;
+        assert_true(ask_piece(&client, &sparse, WHOLE - 1));
+        fill_action_t action = client_head(&world, &client, rows[i].status, rows[i].lines);
+        if ((action == FILL_GO_ON) != (rows[i].taken == YES))
+            fail_msg("%s", rows[i].rfc);
+        if (action == FILL_GO_ON) {
+            client_body(&client, "bytes");
+            fill_complete(client.fill);
+            assert_reads(&client, "bytes", READ_END);
+        } else {
+            bool ended = text_equal(text_of(object_failure(client.reader.object).detail),
+                                    text_of(fill_version_ended.detail));
+            if (ended != (rows[i].taken == ENDED))
+                fail_msg("%s: %s", rows[i].rfc, object_failure(client.reader.object).detail);
+        }
+        leave_both(&client, &sparse);
+        walk_kind_t then = kind_of("/a", LINES(FAR));
+        if ((then == WALK_HIT) != (rows[i].taken != ENDED))
+            fail_msg("%s: what is known is %s", rows[i].rfc, then == WALK_HIT ? "kept" : "forgotten");
+        world_evict_all(&world);
+    }
+}
+
+/* RFC 9111 section 3.4: the stored head is updated as by a 304. */
+static void a_206_brings_the_head_up_to_date(void **state)
+{
+    (void)state;
+    keep_sparse();
+    world.now_ms += 50000;
+    client_t client, sparse;
+    assert_true(ask_piece(&client, &sparse, WHOLE - 1));
+    client_answer(&world, &client, 206, LINES(FRESH, LAST, "etag: \"a\"", "x: 2", "content-md5: part"),
+                  "bytes");
+    leave_both(&client, &sparse);
+    world.now_ms += 50000;
+    client_ask(&world, &client, "/a", LINES(FAR));
+    assert_int_equal(client.step.kind, WALK_HIT);
+    assert_int_equal(client.step.ttl_ms, 10000);
+    const head_t *head = object_head(client.reader.object);
+    assert_true(text_equal(http_fields_find(head->fields, TEXT("x"))->value, TEXT("2")));
+    assert_null(http_fields_find(head->fields, TEXT("content-range")));
+    assert_null(http_fields_find(head->fields, TEXT("content-md5")));
+    assert_int_equal(head->status, 200);
+    assert_int_equal(head->content_length, WHOLE);
+    client_leave(&client);
+}
+
+static void a_304_confirms_it_and_the_pieces_stay(void **state)
+{
+    (void)state;
+    keep_sparse();
+    store_last_piece();
+    world.now_ms += 60000;
+    client_t client, whole;
+    client_ask(&world, &client, "/a", LINES(FAR));
+    assert_int_equal(client.step.kind, WALK_FILL);
+    assert_int_equal(client.step.forward, FORWARD_STALE);
+    http_field_t conditions[2];
+    assert_int_equal(fill_conditions(client.fill, conditions), 1);
+    assert_true(text_equal(conditions[0].name, TEXT("if-none-match")));
+    client_ask(&world, &whole, "/a", NULL);
+    assert_int_equal(whole.step.kind, WALK_JOIN);
+    assert_int_equal(client_head(&world, &client, 304, LINES(FRESH, "etag: \"a\"")), FILL_GO_ON);
+    assert_int_equal(walk_at_head(&client.walk, &client.reader), HEAD_SERVE);
+    assert_true(object_sparse(client.reader.object));
+    assert_int_equal(walk_at_head(&whole.walk, &whole.reader), HEAD_AGAIN); /* it is not all there */
+    client_leave(&client);
+    client_again(&world, &whole);
+    assert_int_equal(whole.step.kind, WALK_FILL);
+    assert_int_equal(fill_conditions(whole.fill, conditions), 0);
+    assert_int_equal(kind_of("/a", LINES(FAR)), WALK_HIT);
+    assert_int_equal(piece_kind(WHOLE - 1), WALK_HIT);
+    fill_fail(whole.fill, (object_failure_t){502, "test"});
+    client_leave(&whole);
+}
+
+static void purges_of_pieces(void **state)
+{
+    (void)state;
+    static const struct {
+        rule_kind_t kind;
+        const char *target;
+        bool soft;
+    } rows[] = {{RULE_URL, "/a", false},
+                {RULE_SITE, "", false},
+                {RULE_EVERYTHING, "", false},
+                {RULE_URL, "/a", true}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        keep_sparse();
+        store_last_piece();
+        world_purge(&world, rows[i].kind, rows[i].target, rows[i].soft);
+        client_t client;
+        client_ask(&world, &client, "/a", LINES(FAR));
+        assert_int_equal(client.step.kind, WALK_FILL);
+        http_field_t conditions[2];
+        assert_int_equal(fill_conditions(client.fill, conditions), rows[i].soft);
+        /* The origin has it under the same validator: of a hard purge no byte comes back by that. */
+        if (rows[i].soft)
+            assert_int_equal(client_head(&world, &client, 304, LINES(FRESH, "etag: \"a\"")), FILL_GO_ON);
+        else
+            assert_int_equal(client_head(&world, &client, 200, LINES(FRESH, TAKES, LENGTH, "etag: \"a\"")),
+                             FILL_GO_ON);
+        if (!fill_ended(client.fill))
+            fill_fail(client.fill, (object_failure_t){503, "abandoned"});
+        client_leave(&client);
+        assert_int_equal(piece_kind(WHOLE - 1), rows[i].soft ? WALK_HIT : WALK_FILL);
+        world_evict_all(&world);
+    }
+}
+
+/* Its answer is under way: nothing may be asked about what is hard-purged, not even for its next piece. */
+static void a_purge_while_pieces_are_read(void **state)
+{
+    (void)state;
+    keep_sparse();
+    store_last_piece();
+    client_t client, sparse;
+    client_ask(&world, &sparse, "/a", LINES(FAR));
+    world_purge(&world, RULE_URL, "/a", false);
+    walk_step_t step;
+    memset(&client, 0, sizeof client);
+    assert_false(walk_piece(&sparse.walk, sparse.reader.object, piece_at(sparse.reader.object, 0),
+                            &client.reader, &step));
+    assert_true(walk_piece(&sparse.walk, sparse.reader.object, piece_at(sparse.reader.object, WHOLE - 1),
+                           &client.reader, &step));
+    assert_int_equal(step.kind, WALK_HIT); /* it asked before the purge */
+    client_leave(&client);
+    client_leave(&sparse);
+    assert_int_equal(kind_of("/a", LINES(FAR)), WALK_FILL);
+}
+
+/* A piece in flight when the purge comes is not joined later, and not used when it is complete. */
+static void a_purge_during_the_fill_of_a_piece(void **state)
+{
+    (void)state;
+    keep_sparse();
+    client_t client, sparse;
+    assert_true(ask_piece(&client, &sparse, WHOLE - 1));
+    world_purge(&world, RULE_URL, "/a", false);
+    client_answer(&world, &client, 206, LINES(FRESH, LAST, "etag: \"a\""), "bytes");
+    leave_both(&client, &sparse);
+    assert_int_equal(kind_of("/a", LINES(FAR)), WALK_FILL);
+    keep_sparse();
+    assert_int_equal(piece_kind(WHOLE - 1), WALK_FILL);
+}
+
+static void what_an_unsafe_method_invalidates(void **state)
+{
+    (void)state;
+    keep_sparse();
+    client_t client, sparse;
+    assert_true(ask_piece(&client, &sparse, WHOLE - 1));
+    memory_invalidate(world.memory, &sparse.walk.key);
+    assert_int_equal(client_head(&world, &client, 206, LINES(FRESH, LAST, "etag: \"a\"")), FILL_STOP);
+    leave_both(&client, &sparse);
+    assert_int_equal(kind_of("/a", LINES(FAR)), WALK_FILL);
+    assert_int_equal(memory_objects(world.memory), 0);
+}
+
+/* The head of a whole answer that was asked for before does not bring it back. */
+static void a_whole_answer_that_was_overtaken(void **state)
+{
+    (void)state;
+    client_t client;
+    client_ask(&world, &client, "/a", NULL);
+    memory_invalidate(world.memory, &client.walk.key);
+    assert_int_equal(client_head(&world, &client, 200, LINES(FRESH, TAKES, LENGTH, "etag: \"a\"")),
+                     FILL_GO_ON);
+    fill_fail(client.fill, (object_failure_t){503, "abandoned"});
+    client_leave(&client);
+    assert_int_equal(kind_of("/a", LINES(FAR)), WALK_FILL);
+}
+
+static void another_version_takes_its_place(void **state)
+{
+    (void)state;
+    static const struct {
+        int status;
+        const char *lines[5];
+        walk_kind_t then;
+    } rows[] = {
+        {200, {FRESH, TAKES, LENGTH, "etag: \"b\""}, WALK_HIT},
+        {200, {FRESH, LENGTH, "etag: \"b\""}, WALK_FILL},
+        {200, {"cache-control: no-store"}, WALK_PASS},
+        {404, {FRESH}, WALK_FILL},
+        {503, {FRESH}, WALK_HIT}, /* in trouble, it says nothing about it */
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        keep_sparse();
+        store_last_piece();
+        client_t client;
+        client_ask(&world, &client, "/a", NULL);
+        assert_int_equal(client_head(&world, &client, rows[i].status, rows[i].lines), FILL_GO_ON);
+        fill_fail(client.fill, (object_failure_t){503, "abandoned"});
+        client_leave(&client);
+        assert_int_equal(kind_of("/a", LINES(FAR)), rows[i].then);
+        if (i == 0)
+            assert_int_equal(piece_kind(WHOLE - 1), WALK_FILL); /* the piece is of the other */
+        world_evict_all(&world);
+    }
+}
+
+static void a_piece_that_nobody_reads_is_finished(void **state)
+{
+    (void)state;
+    keep_sparse();
+    client_t client, sparse;
+    assert_true(ask_piece(&client, &sparse, WHOLE - 1));
+    object_leave(&client.reader);
+    assert_int_equal(client.notified, FILLER_ABANDONED);
+    assert_int_equal(fill_notified(client.fill, client.notified), FILL_GO_ON);
+    client_answer(&world, &client, 206, LINES(FRESH, LAST, "etag: \"a\""), "bytes");
+    leave_both(&client, &sparse);
+    assert_int_equal(piece_kind(WHOLE - 1), WALK_HIT);
+    assert_int_equal(world.wasted, 0);
+}
+
+static void a_piece_that_ends_short_is_not_stored(void **state)
+{
+    (void)state;
+    keep_sparse();
+    client_t client, sparse;
+    assert_true(ask_piece(&client, &sparse, WHOLE - 1));
+    assert_int_equal(client_head(&world, &client, 206, LINES(FRESH, LAST, "etag: \"a\"")), FILL_GO_ON);
+    client_body(&client, "byte");
+    fill_complete(client.fill);
+    assert_int_equal(object_end(client.reader.object), OBJECT_FAILED);
+    leave_both(&client, &sparse);
+    assert_int_equal(piece_kind(WHOLE - 1), WALK_FILL);
+}
+
+static void pieces_need_room(void **state)
+{
+    (void)state;
+    memory_set_max_object(world.memory, PIECE_BYTES - 1);
+    keep_sparse();
+    assert_int_equal(kind_of("/a", LINES(FAR)), WALK_FILL);
+}
+
+int main(void)
+{
+#define STORY(name) cmocka_unit_test_setup_teardown(name, begin, end)
+    const struct CMUnitTest tests[] = {
+        STORY(what_is_kept_in_pieces),
+        STORY(what_may_be_stored_whole_is),
+        STORY(which_requests_it_answers),
+        STORY(pieces_are_rows_of_the_whole),
+        STORY(a_piece_is_asked_for_read_along_and_stored),
+        STORY(which_answers_are_the_piece),
+        STORY(a_206_brings_the_head_up_to_date),
+        STORY(a_304_confirms_it_and_the_pieces_stay),
+        STORY(purges_of_pieces),
+        STORY(a_purge_while_pieces_are_read),
+        STORY(a_purge_during_the_fill_of_a_piece),
+        STORY(what_an_unsafe_method_invalidates),
+        STORY(a_whole_answer_that_was_overtaken),
+        STORY(another_version_takes_its_place),
+        STORY(a_piece_that_nobody_reads_is_finished),
+        STORY(a_piece_that_ends_short_is_not_stored),
+        STORY(pieces_need_room),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
