@@ -257,6 +257,13 @@ static uint8_t *put_coded(uint8_t *out, h2o_iovec_t code)
     return out + code.len;
 }
 
+uint8_t *hpack_encode_continue(h2o_hpack_header_table_t *table, uint8_t *out)
+{
+    if (table->size_to_say)
+        out = put_table_size(table, out);
+    return put_status(out, 100);
+}
+
 uint8_t *hpack_encode(h2o_hpack_header_table_t *table, const hpack_response_t *response, uint8_t *out)
 {
     const h2o_headers_t *headers = &response->res->headers;

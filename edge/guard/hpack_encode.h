@@ -29,6 +29,10 @@ size_t hpack_field_bound(const h2o_iovec_t *name, h2o_iovec_t value);
 /* Codes a field of which hpack_codes_beforehand() is true, as short as it gets. Returns the code's end. */
 uint8_t *hpack_encode_beforehand(uint8_t *out, const h2o_iovec_t *name, h2o_iovec_t value);
 
+/* The block of 100 (Continue), of so many bytes at most. Returns its end. */
+enum { HPACK_CONTINUE_BOUND = 24 };
+uint8_t *hpack_encode_continue(h2o_hpack_header_table_t *table, uint8_t *out);
+
 /* What a block is made of. */
 typedef struct {
     const h2o_res_t *res;

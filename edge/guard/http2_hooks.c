@@ -122,6 +122,28 @@ static bool is_too_large(const h2o_http2_stream_t *stream, size_t content_length
            content_length > stream->req.conn->ctx->globalconf->max_request_entity_size;
 }
 
+/* RFC 9110 section 10.1.1. */
+static bool waits_to_go_on(const h2o_http2_stream_t *stream)
+{
+    const h2o_headers_t *headers = &stream->req.headers;
+    ssize_t at = stream->request_body != NULL ? h2o_find_header(headers, H2O_TOKEN_EXPECT, -1) : -1;
+    return at >= 0 && text_equal_nocase(text_of_iovec(headers->entries[at].value), TEXT("100-continue"));
+}
+
+/* The client sends its body when it has been told to, which the library does over HTTP/1 alone. */
+static void send_continue(const h2o_http2_stream_t *stream)
+{
+    h2o_http2_conn_t *conn = (h2o_http2_conn_t *)stream->req.conn;
+    size_t most = H2O_HTTP2_FRAME_HEADER_SIZE + HPACK_CONTINUE_BOUND;
+    uint8_t *start = (uint8_t *)h2o_buffer_reserve(&conn->write.buffer, most).base;
+    uint8_t *block = start + H2O_HTTP2_FRAME_HEADER_SIZE;
+    size_t length = (size_t)(hpack_encode_continue(&conn->output_header_table, block) - block);
+    h2o_http2_encode_frame_header(start, length, H2O_HTTP2_FRAME_TYPE_HEADERS,
+                                  H2O_HTTP2_FRAME_FLAG_END_HEADERS, (int32_t)stream->stream_id);
+    conn->write.buffer->size += H2O_HTTP2_FRAME_HEADER_SIZE + length;
+    h2o_http2_conn_request_write(conn);
+}
+
 /* Decoded without a hard error; `broken`: names or values have bytes that they must not hold, or there are
  * two hosts. To say that no pseudo-field was there makes the caller answer with RST_STREAM(PROTOCOL_ERROR)
  * (connection.c:354), which is what RFC 9113 section 8.1.1 wants for a malformed request. One that is well
@@ -143,6 +165,8 @@ static void judge_request(h2o_http2_stream_t *stream, bool broken, int *pseudo_f
     else if (is_too_large(stream, *content_length))
         answer_early(stream, content_length,
                      (guard_verdict_t){.status = 413, .why = "The request body is too large.\n"});
+    else if (waits_to_go_on(stream))
+        send_continue(stream);
 }
 
 /* Trailers (pseudo_fields NULL) are read, for the decoder's table must follow the client's, and dropped:

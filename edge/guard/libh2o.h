@@ -211,6 +211,7 @@ void h2o_http2_conn_unregister_stream(h2o_http2_conn_t *conn, h2o_http2_stream_t
 
 /* The library's, as they are. */
 size_t h2o_hpack_encode_string(uint8_t *out, const char *bytes, size_t length);
+void h2o_http2_conn_request_write(h2o_http2_conn_t *conn);
 void h2o_http2_encode_frame_header(uint8_t *out, size_t length, uint8_t type, uint8_t flags,
                                    int32_t stream_id);
 

@@ -28,6 +28,8 @@ static void check(const h2o_req_t *req)
         MUST((unsigned char)req->path.base[i] > ' ');
     MUST(req->headers.size <= GUARD_FIELDS_MAX);
     MUST(h2o_find_header(&req->headers, H2O_TOKEN_UPGRADE, -1) == -1);
+    MUST(h2o_find_header(&req->headers, H2O_TOKEN_HOST, -1) == -1); /* it is the authority */
+    MUST(req->version < 0x200 || req->authority.len > 0);
     for (size_t i = 0; i < req->headers.size; i++)
         MUST(req->headers.entries[i].name->len > 0);
 }

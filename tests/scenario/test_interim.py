@@ -111,6 +111,18 @@ def test_a_client_who_waits_for_100_gets_it_before_its_body(node, origin):
     node.saw(**{"pass": 1})
 
 
+def test_so_does_one_over_http_2(node, origin):
+    origin.on("/a", lambda request, response: response.send(200, {}, request.body))
+    client = node.h2()
+    stream = client.ask("/a", {"Expect": "100-continue"}, method="POST", end=False)
+    client.wait(lambda: stream.interim == [100])
+    assert origin.count() == 0
+    client.send_body(stream, b"body")
+    assert stream.rest().body == b"body"
+    assert stream.interim == [100] and "expect" not in origin.asked("/a")[0].fields
+    node.saw(**{"pass": 1})
+
+
 def test_what_else_a_client_may_expect_is_417(node, origin):
     client = node.h1()
     client.send(b"POST /a HTTP/1.1\r\nHost: localhost\r\nExpect: more\r\nContent-Length: 4\r\n\r\n")

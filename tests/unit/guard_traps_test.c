@@ -688,6 +688,43 @@ static void connect_is_answered(void **state)
     client_free(client);
 }
 
+/* RFC 9110 section 10.1.1: who waits for 100 before the body gets it, within the table that the client
+ * allows; who does not wait, or has no body, does not. */
+static void a_client_that_waits_to_go_on_is_told(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *expect;
+        bool ends, told;
+    } cases[] = {{"100-continue", false, true},
+                 {"100-Continue", false, true},
+                 {"100-continue", true, false},
+                 {"more", false, false}};
+    for (size_t i = 0; i != sizeof(cases) / sizeof(cases[0]); ++i) {
+        const uint8_t small_table[6] = {0, 1, 0, 0, 0, 0};
+        client_t *client = client_http2(65535);
+        send_frame(client, SETTINGS, 0, 0, small_table, sizeof(small_table));
+        block_t block;
+        block_request(&block, "POST", "/small");
+        block_add(&block, "expect", text_of(cases[i].expect));
+        send_block(client, 1, (cases[i].ends ? END_STREAM : 0) | END_HEADERS, &block);
+        client_drain(client);
+        const uint8_t *frame = find_frame(client, HEADERS, 1);
+        assert_int_equal(frame != NULL && frame[2] == 6, cases[i].told);
+        if (cases[i].told) /* the table's size, then :status with its value */
+            assert_memory_equal(frame + 9,
+                                "\x20\x08\x03"
+                                "100",
+                                6);
+        if (!cases[i].ends)
+            send_frame(client, DATA, END_STREAM, 1, "body", 4);
+        client_drain(client);
+        assert_true(has_whole_body(client, 1, 2));
+        assert_int_equal(seen.entity, cases[i].ends ? 0 : 4);
+        client_free(client);
+    }
+}
+
 static void in_force(void **state)
 {
     (void)state;
@@ -719,6 +756,7 @@ int main(void)
         cmocka_unit_test(trailers_are_dropped),
         cmocka_unit_test(body_shorter_than_its_length),
         cmocka_unit_test(connect_is_answered),
+        cmocka_unit_test(a_client_that_waits_to_go_on_is_told),
         cmocka_unit_test(continuation_after_goaway),
     };
     return cmocka_run_group_tests(tests, start, NULL);

@@ -31,6 +31,7 @@ class Stream:
         self.client, self.number = client, number
         self.answer = Answer(0, [])
         self.has_head = self.ended = False
+        self.interim = []  # statuses before the answer's
         self.reset_code = None
         self.paused = False  # True: the window is not given back, so the node may send only what it still has
         self.owed = 0
@@ -203,6 +204,8 @@ class H2:
             stream.answer.status = int(dict(event.headers)[":status"])
             stream.answer.fields.extend(fields)
             stream.has_head = True
+        elif isinstance(event, h2.events.InformationalResponseReceived):
+            stream.interim.append(int(dict(event.headers)[":status"]))
         elif isinstance(event, h2.events.DataReceived):
             stream.answer.body += event.data
             self.give_back(stream, event.flow_controlled_length)
