@@ -114,9 +114,11 @@ def test_what_is_bypassed_is_asked_for_by_each_request_alone(start, origin):
         assert answer.cache["fwd"] == "bypass" and "stored" not in answer.cache and answer.cache["detail"] == "bypass"
     assert node.request("/cart/1", method="HEAD").status == 200
     assert node.request("/cart/1", {"If-None-Match": '"1"'}).status == 304
+    part = node.request("/cart/1", {"Range": "bytes=1-2"})
+    assert (part.status, part.body) == (206, b"ar")
     assert node.get("/a").cache["stored"] and node.get("/a").cache["hit"]
     assert node.metric("selvedge_objects") == 1
-    node.saw(**{"pass": 4}, miss=1, hit=1)
+    node.saw(**{"pass": 5}, miss=1, hit=1)
     start.again()
     assert node.get("/a").cache["hit"]
     start.again(bypass="on", rules=[{"path": "/cart/1", "bypass": "off"}])
