@@ -144,6 +144,35 @@ static void which_requests_it_answers(void **state)
     }
 }
 
+/* Where a site honours what requests say: for a part, too, nothing is fetched or stored against that. */
+static void what_requests_forbid(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *rfc;
+        http_request_control_t control;
+        walk_kind_t kind;
+    } rows[] = {
+        {"RFC 9111 5.2.1.7: only-if-cached", {.only_if_cached = true}, WALK_NONE},
+        {"RFC 9111 5.2.1.5: no-store", {.no_store = true}, WALK_PASS},
+    };
+    keep_sparse();
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        client_t client;
+        client_ask(&world, &client, "/a", LINES(FAR));
+        assert_int_equal(client.step.kind, WALK_HIT);
+        http_request_control_t control = http_request_control(client.walk.fields);
+        control.only_if_cached = rows[i].control.only_if_cached;
+        control.no_store = rows[i].control.no_store;
+        client.walk.control = &control;
+        object_leave(&client.reader);
+        walk_step_t step = walk_begin(&client.walk, &client.reader);
+        if (step.kind != rows[i].kind)
+            fail_msg("%s: %d", rows[i].rfc, step.kind);
+        client_leave(&client);
+    }
+}
+
 /* --- Pieces --- */
 
 /* The client has the sparse object, and walks to the piece with this byte. */
@@ -564,6 +593,7 @@ int main(void)
         STORY(what_is_kept_in_pieces),
         STORY(what_may_be_stored_whole_is),
         STORY(which_requests_it_answers),
+        STORY(what_requests_forbid),
         STORY(pieces_are_rows_of_the_whole),
         STORY(a_piece_is_asked_for_read_along_and_stored),
         STORY(which_answers_are_the_piece),
