@@ -179,8 +179,7 @@ static bool belongs_in(const exchange_t *exchange, int status, text_t name)
         return false;
     if (status == 206)
         return !text_equal(name, TEXT("content-md5")) && !text_equal(name, TEXT("content-digest"));
-    return status != 304 || !(name.length > 8 && memcmp(name.data, "content-", 8) == 0) ||
-           text_equal(name, TEXT("content-location"));
+    return status != 304 || http_field_in_304(name);
 }
 
 static void add_front(exchange_t *exchange, const front_t *front, int status)

@@ -179,6 +179,18 @@ bool http_field_kept_on_304(text_t name, const http_policy_t *policy)
     return http_field_is_hop_by_hop(name, (text_t){NULL, 0});
 }
 
+/* By name: not all that begins with `content-` is about the body, such as Content-Security-Policy. */
+bool http_field_in_304(text_t name)
+{
+    static const char *const of_the_body[] = {"content-type",  "content-length", "content-encoding",
+                                              "content-range", "content-md5",    "content-language",
+                                              "content-digest"};
+    for (size_t i = 0; i < sizeof of_the_body / sizeof *of_the_body; i++)
+        if (text_equal(name, text_of(of_the_body[i])))
+            return false;
+    return true;
+}
+
 static bool same_date(text_t a, text_t b)
 {
     int64_t a_ms, b_ms;

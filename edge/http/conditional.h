@@ -36,6 +36,10 @@ bool http_not_modified(http_fields_t request, text_t etag, text_t last_modified)
  * are the caller's to leave out. */
 bool http_field_kept_on_304(text_t name, const http_policy_t *policy);
 
+/* Does the 304 that answers a client have this field, if a 200 would? All but those that describe the body
+ * (RFC 9110 section 15.4.5: metadata of the representation, without those it demands). Lower-case name. */
+bool http_field_in_304(text_t name);
+
 /* Does a 304 with these fields speak of the stored response (RFC 9111 section 4.3.4)? A strong ETag in it
  * must equal the stored one strongly, a weak one weakly, else a Last-Modified must be the same time; without
  * any validator in it, it does. False: the stored response is not to be freshened, and a full answer has to

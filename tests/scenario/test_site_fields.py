@@ -52,6 +52,21 @@ def test_fields_are_set_added_and_removed(start, origin, protocol):
             assert answer.get("etag") == '"1"' and answer.get("cache-control") == "max-age=600"
 
 
+@pytest.mark.parametrize("protocol", ["h1", "h2"])
+def test_a_304_renews_a_policy_of_the_content(start, origin, protocol):
+    """RFC 9110 section 15.4.5: what a 304 leaves out describes the representation; whoever has a copy takes the rest anew."""
+    origin.serve("/b", b"0123456789", cache_control="max-age=600", etag='"1"', content_type="text/html", content_language="de",
+                 content_disposition="inline", content_security_policy_report_only="img-src *")
+    client = getattr(start(response_fields={"set": {"Content-Security-Policy": "default-src 'self'"}}), protocol)()
+    whole, answer = client.get("/b"), client.get("/b", {"If-None-Match": '"1"'})
+    assert (whole.status, answer.status, answer.body) == (200, 304, b"")
+    for name in "content-security-policy", "content-security-policy-report-only", "content-disposition":
+        assert answer.get(name) is not None and answer.get(name) == whole.get(name)
+    for name in "content-type", "content-language", "content-length":
+        assert name in whole.fields and name not in answer.fields
+    assert origin.count("/b") == 1
+
+
 def test_what_clients_are_told_changes_nothing_of_what_is_stored(start, origin):
     origin.on("/b", lambda request, response: response.send(
         304 if request.get("if-none-match") else 200, {"ETag": '"1"', "Cache-Control": "max-age=0"}, b"" if request.get("if-none-match") else b"b"))

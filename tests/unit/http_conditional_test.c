@@ -93,6 +93,39 @@ static void answers_304(void **state)
     assert_int_equal(failures, 0);
 }
 
+static void leaves_out_of_a_304_what_describes_the_body(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *rfc, *name;
+        bool has;
+    } rows[] = {
+        {"RFC 9110 8.3: Content-Type", "content-type", false},
+        {"RFC 9110 8.4: Content-Encoding", "content-encoding", false},
+        {"RFC 9110 8.5: Content-Language", "content-language", false},
+        {"RFC 9110 8.6: Content-Length", "content-length", false},
+        {"RFC 9110 14.4: Content-Range", "content-range", false},
+        {"RFC 2616 14.15: Content-MD5", "content-md5", false},
+        {"RFC 9530 2: Content-Digest", "content-digest", false},
+        {"RFC 9110 15.4.5: Content-Location", "content-location", true},
+        {"RFC 9110 15.4.5: Cache-Control", "cache-control", true},
+        {"RFC 9110 15.4.5: ETag", "etag", true},
+        {"RFC 9110 15.4.5: Vary", "vary", true},
+        {"CSP 3: a policy of who reads it", "content-security-policy", true},
+        {"CSP 3: one that is only reported", "content-security-policy-report-only", true},
+        {"RFC 6266 4: what is to be done with it, not what it is", "content-disposition", true},
+        {"RFC 9110 15.4.5: a name that begins like one", "content-typex", true},
+    };
+    int failures = 0;
+    for (size_t i = 0; i < LENGTH_OF(rows); i++) {
+        text_t name = exact(rows[i].name);
+        if (http_field_in_304(name) != rows[i].has)
+            FAIL_ROW(i, rows[i].rfc, "%s", rows[i].name);
+        text_free(name);
+    }
+    assert_int_equal(failures, 0);
+}
+
 static void keeps_what_describes_the_bytes(void **state)
 {
     (void)state;
@@ -237,6 +270,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(answers_304),
+        cmocka_unit_test(leaves_out_of_a_304_what_describes_the_body),
         cmocka_unit_test(keeps_what_describes_the_bytes),
         cmocka_unit_test(selects_the_stored_response),
         cmocka_unit_test(matches_like_a_model),
