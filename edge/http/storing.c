@@ -211,7 +211,8 @@ static const char *why_not_stored(const http_exchange_t *exchange, const http_ca
                                   freshness_t fresh, const http_storing_t *storing)
 {
     int64_t usable = usable_ms(control, fresh, storing->stale);
-    if (control->bad_value)
+    /* A lifetime that cannot be read may be any; the site's is said in its place. */
+    if (control->bad_value && !http_policy_always(exchange->policy, exchange->status).said)
         return "bad-cache-control";
     /* Section 4.2.2: public marks a response of any status as cacheable. */
     bool heuristic_status = is_heuristically_cacheable(exchange->status) || control->is_public;

@@ -64,6 +64,16 @@ def test_a_lifetime_whatever_the_origin_says(start, origin):
     node.saw(miss=4, hit=3)
 
 
+def test_a_lifetime_in_place_of_one_that_is_none(start, origin):
+    for target, said in ("/a", "max-age=abc"), ("/b", "max-age=1, max-age=2"), ("/c", "max-age = 1"), ("/d", "max-age=abc, private"):
+        origin.serve(target, b"a", cache_control=said)
+    node = start(lifetime=100)
+    for target, stored in ("/a", True), ("/b", True), ("/c", False), ("/d", False):
+        node.get(target)
+        assert ("hit" in node.get(target).cache) == stored, target
+        assert origin.count(target) == (1 if stored else 2)
+
+
 @pytest.mark.setting("sites[].rules[].lifetime")
 def test_a_lifetime_of_nothing_asks_the_origin_each_time(start, origin):
     origin.on("/a", lambda request, response: response.send(
