@@ -98,15 +98,18 @@ static bool put_line(const setting_t *setting, const char *value, settings_t *se
     return put_behind((text_t){line, length}, '\n', settings, lines, reason, capacity);
 }
 
+/* What `off` makes of a list: as empty as one that has only begun, told apart by its address. */
+static const char off_said[] = "";
+
 /* `off` and `*` go with no other. */
 static bool put_origin(const setting_t *setting, const char *value, settings_t *settings, text_t *origins,
                        char *reason, size_t capacity)
 {
     bool off = strcmp(value, "off") == 0, alone = off || strcmp(value, "*") == 0;
-    if ((alone && origins->length > 0) || http_cors_is_all(*origins))
+    if ((alone && origins->length > 0) || http_cors_is_all(*origins) || origins->data == off_said)
         return refuse(setting, "goes with no other", reason, capacity);
     if (off) {
-        *origins = TEXT("");
+        *origins = (text_t){off_said, 0};
         return true;
     }
     if (!alone && !http_cors_is_origin(text_of(value)))

@@ -101,6 +101,11 @@ def test_other_methods_still_tell_the_origin_server_who_asks(start, origin):
     ("[https://a/]", "3:10: sites[].cors https://a/: not an origin; "),
     ("[https://a, '*']", "3:21: sites[].cors *: goes with no other; "),
     ("['*', https://a]", "3:15: sites[].cors https://a: goes with no other; "),
+    ("[off, https://a]", "3:15: sites[].cors https://a: goes with no other; off, * for all, or origins as browsers write them, such as "
+                         "https://www.example.com or https://*.example.com"),
+    ("[https://a, off]", "3:21: sites[].cors off: goes with no other; "),
+    ("[off, '*']", "3:15: sites[].cors *: goes with no other; "),
+    ("[off, off]", "3:15: sites[].cors off: goes with no other; "),
     ("{a: b}", "3:9: sites[].cors is no list; allowed is a list: off, * for all")])
 def test_what_cannot_be_is_told(tmp_path, cors, said):
     path = tmp_path / "node.yaml"
