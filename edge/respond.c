@@ -592,9 +592,9 @@ static void answer_parts(exchange_t *exchange, const head_t *head, const http_ra
         answer_whole(exchange, head);
         return;
     }
-    const http_field_t *type = http_fields_find(head->fields, TEXT("content-type"));
-    exchange->parts = parts_new(&exchange->req->pool, ranges, (uint64_t)exchange->end,
-                                type != NULL ? type->value : (text_t){NULL, 0});
+    const front_t *front = front_of(head, &exchange->policy->response);
+    exchange->parts =
+        parts_new(&exchange->req->pool, ranges, (uint64_t)exchange->end, front_content_type(front));
     add_head(exchange, head, 206);
     add(exchange->req, &H2O_TOKEN_CONTENT_TYPE->buf, parts_type(exchange->parts));
     exchange->is_part = true;

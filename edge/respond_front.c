@@ -122,3 +122,11 @@ const front_t *front_make(const head_t *head, const http_response_fields_t *said
 {
     return (const front_t *)head_keep_front(head, &make_front(head, said)->super);
 }
+
+text_t front_content_type(const front_t *front)
+{
+    for (uint32_t i = 0; i < front->count; i++)
+        if (front->headers[i].name == &H2O_TOKEN_CONTENT_TYPE->buf)
+            return (text_t){front->headers[i].value.base, front->headers[i].value.len};
+    return (text_t){NULL, 0};
+}

@@ -41,4 +41,7 @@ static inline const front_t *front_of(const head_t *head, const http_response_fi
     return front != NULL ? (const front_t *)front : front_make(head, said);
 }
 
+/* The Content-Type that is sent: the site may have set one, or removed it. Absent: none. */
+text_t front_content_type(const front_t *front);
+
 #endif
