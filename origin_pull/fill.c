@@ -33,6 +33,27 @@ static bool is_get(const fill_t *fill)
     return text_equal(fill->method, TEXT("GET"));
 }
 
+static bool is_credentials(text_t name)
+{
+    return text_equal(name, TEXT("authorization"));
+}
+
+/* What nobody waits for is asked for with nobody's credentials. */
+static void copy_fields(fill_t *fill, http_field_t *fields, const fill_request_t *request, char **at)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < request->fields.count; i++) {
+        const http_field_t *field = &request->fields.at[i];
+        if (request->background && is_credentials(field->name)) {
+            fill->without_credentials = true;
+            continue;
+        }
+        fields[count].name = copy_text(at, field->name);
+        fields[count++].value = copy_text(at, field->value);
+    }
+    fill->fields = (http_fields_t){fields, count};
+}
+
 fill_t *fill_new(const fill_request_t *request)
 {
     size_t fields_size = request->fields.count * sizeof(http_field_t);
@@ -53,11 +74,7 @@ fill_t *fill_new(const fill_request_t *request)
     fill->invalidations = memory_invalidations(fill->memory);
     http_field_t *fields = (http_field_t *)(void *)fill->bytes;
     char *at = fill->bytes + fields_size;
-    for (size_t i = 0; i < request->fields.count; i++) {
-        fields[i].name = copy_text(&at, request->fields.at[i].name);
-        fields[i].value = copy_text(&at, request->fields.at[i].value);
-    }
-    fill->fields = (http_fields_t){fields, request->fields.count};
+    copy_fields(fill, fields, request, &at);
     fill->key = request->key;
     fill->site = request->site;
     if (request->policy != NULL)
@@ -302,6 +319,28 @@ http_exchange_t fill_exchange(const fill_t *fill, const fill_answer_t *answer, i
                              &fill->policy};
 }
 
+static bool refuses_credentials(int status)
+{
+    return status == 401 || status == 403 || status == 407;
+}
+
+bool fill_is_of_client(const fill_t *fill, int status)
+{
+    return request_has(fill, TEXT("authorization")) ||
+           (fill->without_credentials && refuses_credentials(status));
+}
+
+/* Does it forbid others to wait for each other's answers? */
+static bool is_marked(const fill_t *fill, const http_storing_t *storing, int status)
+{
+    if (storing->shareable || storing->no_cache)
+        return false;
+    bool is_for_credentials =
+        refuses_credentials(status) ||
+        (storing->why != NULL && text_equal(text_of(storing->why), TEXT("authorization")));
+    return !(is_for_credentials && fill_is_of_client(fill, status));
+}
+
 /* Puts a private object into the index after all, if nothing is growing there. */
 static void index_private(fill_t *fill)
 {
@@ -311,11 +350,11 @@ static void index_private(fill_t *fill)
 }
 
 /* Where the object belongs in the index, now that its head is known. */
-static void place(fill_t *fill, const http_storing_t *storing, const http_vary_t *vary, int64_t now_ms)
+static void place(fill_t *fill, int status, const http_storing_t *storing, const http_vary_t *vary,
+                  int64_t now_ms)
 {
     if (!storing->storable) {
-        bool mark = !storing->shareable && !storing->no_cache;
-        fill_withdraw(fill, mark ? now_ms + FILL_BYPASS_MS : 0);
+        fill_withdraw(fill, is_marked(fill, storing, status) ? now_ms + FILL_BYPASS_MS : 0);
         return;
     }
     if (fill_is_overtaken(fill)) {
@@ -349,8 +388,8 @@ static fill_action_t freshen(fill_t *fill, const fill_answer_t *answer, int64_t 
     head_t *head = head_freshened(object_head(fill->base), &exchange);
     http_vary_names_t names;
     http_vary_t vary = http_vary(head->fields, &names);
-    place(fill, &head->storing, &vary, now_ms);
-    if (!head->storing.storable)
+    place(fill, answer->status, &head->storing, &vary, now_ms);
+    if (!head->storing.storable && !fill_is_of_client(fill, answer->status))
         memory_forget(fill->memory, fill->base);
     select_variant(fill, &vary);
     unsigned flags =
@@ -452,11 +491,11 @@ static void invalidate(fill_t *fill, const fill_answer_t *answer)
 }
 
 /* It was not modified no longer. When its successor may not be stored it goes at once, else when that is
- * complete; an origin in trouble says nothing about it. */
+ * complete; an origin in trouble says nothing about it, nor does what is of one client alone. */
 static void leave_base(fill_t *fill, const http_storing_t *storing, int status)
 {
     object_t *stored = fill->base != NULL ? fill->base : fill->stale;
-    bool goes = stored != NULL && !storing->storable && status < 500;
+    bool goes = stored != NULL && !storing->storable && status < 500 && !fill_is_of_client(fill, status);
     if (goes)
         memory_forget(fill->memory, stored);
     if (goes && fill->stale != NULL)
@@ -519,10 +558,11 @@ void fill_open(fill_t *fill, head_t **head, size_t reserved)
 }
 
 /* What is asked of it in parts was of another version, as far as is known: an origin in trouble says nothing
- * about it, nor does what went upstream for one request alone. */
-static void leave_sparse(fill_t *fill, int status)
+ * about it, nor does what went upstream for one request alone, or is of one client alone. */
+static void leave_sparse(fill_t *fill, const http_storing_t *storing, int status)
 {
-    if (is_get(fill) && !fill->ranged && !fill->large && status < 500)
+    bool says = storing->storable || !fill_is_of_client(fill, status);
+    if (is_get(fill) && !fill->ranged && !fill->large && status < 500 && says)
         pieces_forget_sparse(fill->memory, &fill->key, (text_t){NULL, 0});
 }
 
@@ -563,9 +603,9 @@ static fill_action_t begin(fill_t *fill, const fill_answer_t *answer, int64_t no
     if (fill->large && fill->indexed)
         fill_keep_sparse(fill, answer, &storing, &vary, now_ms);
     else
-        place(fill, &storing, &vary, now_ms);
+        place(fill, answer->status, &storing, &vary, now_ms);
     leave_base(fill, &storing, answer->status);
-    leave_sparse(fill, answer->status);
+    leave_sparse(fill, &storing, answer->status);
     invalidate(fill, answer);
     fill->windowed = !storing.storable;
     if (is_of_no_use(fill) && give_up(fill)) {

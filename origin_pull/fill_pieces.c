@@ -46,7 +46,7 @@ static bool renew(fill_t *fill, const fill_answer_t *answer, int64_t now_ms)
                !fill_is_overtaken(fill);
     if (may)
         pieces_renew_sparse(fill->memory, fill->base, object_stamp(fill->object), &head);
-    else
+    else if (!fill_is_of_client(fill, answer->status))
         pieces_forget_sparse(fill->memory, &fill->key, object_head(fill->base)->etag);
     head_free(&head);
     return may;
@@ -79,12 +79,12 @@ static bool is_piece(const fill_t *fill, const fill_answer_t *answer)
            found.end == fill->piece.end && length == (uint64_t)head->content_length;
 }
 
-/* An origin in trouble says nothing about what it had; any other answer says that it has something else, or
- * takes no ranges. */
+/* An origin in trouble says nothing about what it had, nor does what is of one client alone; any other answer
+ * says that it has something else, or takes no ranges. */
 static fill_action_t refuse(fill_t *fill, int status)
 {
     bool in_trouble = status >= 500 || status == 429;
-    if (!in_trouble)
+    if (!in_trouble && !fill_is_of_client(fill, status))
         pieces_forget_sparse(fill->memory, &fill->key, object_head(fill->base)->etag);
     fill_fail(fill, in_trouble ? (object_failure_t){502, "piece_refused"} : fill_version_ended);
     return FILL_STOP;

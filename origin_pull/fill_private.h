@@ -25,7 +25,7 @@ struct fill {
     text_t method;
     http_fields_t fields;
     text_t body;
-    bool ranged, background; /* fixed after creation */
+    bool ranged, background, without_credentials; /* fixed after creation; the last: the client showed some */
     bool indexed, needs_pauses, has_head, windowed, can_pause, starved, ended;
     bool kept, given_up, in_vain, large; /* large: it could be stored but for its size */
     uint64_t invalidations;              /* of all keys, when it began */
@@ -50,6 +50,9 @@ static inline bool fill_is_for_piece(const fill_t *fill)
 /* Takes it out of the index. True: it was there. */
 bool fill_withdraw(fill_t *fill, int64_t bypass_until_ms);
 bool fill_is_overtaken(const fill_t *fill);
+/* Does an answer with this status that may not be stored say something of who asked, and nothing of what
+ * others get? So it is where the client showed credentials (RFC 9111 section 3.5). */
+bool fill_is_of_client(const fill_t *fill, int status);
 /* The exchange with upstream, as the rules of storing see it. */
 http_exchange_t fill_exchange(const fill_t *fill, const fill_answer_t *answer, int64_t now_ms);
 extern const object_failure_t fill_no_memory;

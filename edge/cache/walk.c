@@ -245,15 +245,28 @@ static void start_background(const walk_t *walk, place_t *place, int64_t ttl_ms,
         object_unref(&step->base);
 }
 
+/* Selected by the request's credentials, without which the origin would have to be asked in the background:
+ * that would bring something else. */
+static bool is_of_credentials(const walk_t *walk, const place_t *place)
+{
+    const text_t name = TEXT("authorization");
+    const http_vary_t by_them = {HTTP_VARY_NAMES, 1, &name};
+    return place->node != NULL && variants_cover(place->node, &by_them) &&
+           http_fields_find(walk->fields, name) != NULL;
+}
+
 static bool try_step(const walk_t *walk, place_t *place, object_reader_t *reader, walk_step_t *step)
 {
     int64_t ttl_ms = 0;
     bool ask = false;
     http_use_t use = use_stored(walk, &place->view.stored, &ttl_ms, &ask);
     object_t *growing = place->view.growing;
+    ask = ask && !is_asked_for(walk, growing);
+    if (ask && is_of_credentials(walk, place))
+        use = HTTP_VALIDATE;
     if (use != HTTP_VALIDATE) {
         *step = (walk_step_t){.kind = WALK_HIT, .use = use, .ttl_ms = ttl_ms};
-        if (ask && !is_asked_for(walk, growing))
+        if (ask)
             start_background(walk, place, ttl_ms, step);
         object_open(&place->view.stored, reader);
         return true;

@@ -176,9 +176,9 @@ static void what_requests_forbid(void **state)
 /* --- Pieces --- */
 
 /* The client has the sparse object, and walks to the piece with this byte. */
-static bool ask_piece(client_t *client, client_t *sparse, uint64_t offset)
+static bool ask_piece_with(client_t *client, client_t *sparse, uint64_t offset, const char *const *lines)
 {
-    client_ask(&world, sparse, "/a", LINES(FAR));
+    client_ask(&world, sparse, "/a", lines);
     assert_int_equal(sparse->step.kind, WALK_HIT);
     memset(client, 0, sizeof *client);
     client->walk = sparse->walk;
@@ -202,6 +202,11 @@ static bool ask_piece(client_t *client, client_t *sparse, uint64_t offset)
     object_set_filler(client->reader.object, &client->filler);
     fill_sent(client->fill, world.now_ms);
     return true;
+}
+
+static bool ask_piece(client_t *client, client_t *sparse, uint64_t offset)
+{
+    return ask_piece_with(client, sparse, offset, LINES(FAR));
 }
 
 static void leave_both(client_t *client, client_t *sparse)
@@ -527,24 +532,48 @@ static void another_version_takes_its_place(void **state)
         int status;
         const char *lines[5];
         walk_kind_t then;
+        const char *field; /* of the request */
     } rows[] = {
-        {200, {FRESH, TAKES, LENGTH, "etag: \"b\""}, WALK_HIT},
-        {200, {FRESH, LENGTH, "etag: \"b\""}, WALK_FILL},
-        {200, {"cache-control: no-store"}, WALK_PASS},
-        {404, {FRESH}, WALK_FILL},
-        {503, {FRESH}, WALK_HIT}, /* in trouble, it says nothing about it */
+        {200, {FRESH, TAKES, LENGTH, "etag: \"b\""}, WALK_HIT, NULL},
+        {200, {FRESH, LENGTH, "etag: \"b\""}, WALK_FILL, NULL},
+        {200, {"cache-control: no-store"}, WALK_PASS, NULL},
+        {404, {FRESH}, WALK_FILL, NULL},
+        {503, {FRESH}, WALK_HIT, NULL}, /* in trouble, it says nothing about it */
+        /* RFC 9111 section 3.5: what credentials bring says nothing about it either. */
+        {200, {FRESH, TAKES, LENGTH, "etag: \"b\""}, WALK_HIT, "authorization: x"},
+        {401, {"cache-control: no-store"}, WALK_HIT, "authorization: x"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         keep_sparse();
         store_last_piece();
         client_t client;
-        client_ask(&world, &client, "/a", NULL);
+        client_ask(&world, &client, "/a", LINES(rows[i].field));
         assert_int_equal(client_head(&world, &client, rows[i].status, rows[i].lines), FILL_GO_ON);
         fill_fail(client.fill, (object_failure_t){503, "abandoned"});
         client_leave(&client);
         assert_int_equal(kind_of("/a", LINES(FAR)), rows[i].then);
         if (i == 0)
             assert_int_equal(piece_kind(WHOLE - 1), WALK_FILL); /* the piece is of the other */
+        world_evict_all(&world);
+    }
+}
+
+/* RFC 9111 section 3.5. */
+static void credentials_end_no_version(void **state)
+{
+    (void)state;
+    static const struct {
+        int status;
+        const char *lines[4];
+    } rows[] = {{206, {FRESH, LAST, "etag: \"a\""}}, {401, {"cache-control: no-store"}}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        keep_sparse();
+        client_t client, sparse;
+        assert_true(ask_piece_with(&client, &sparse, WHOLE - 1, LINES(FAR, "authorization: x")));
+        assert_int_equal(client_head(&world, &client, rows[i].status, rows[i].lines), FILL_STOP);
+        assert_string_equal(object_failure(client.reader.object).detail, fill_version_ended.detail);
+        leave_both(&client, &sparse);
+        assert_int_equal(kind_of("/a", LINES(FAR)), WALK_HIT);
         world_evict_all(&world);
     }
 }
@@ -605,6 +634,7 @@ int main(void)
         STORY(what_an_unsafe_method_invalidates),
         STORY(a_whole_answer_that_was_overtaken),
         STORY(another_version_takes_its_place),
+        STORY(credentials_end_no_version),
         STORY(a_piece_that_nobody_reads_is_finished),
         STORY(a_piece_that_ends_short_is_not_stored),
         STORY(pieces_need_room),

@@ -337,6 +337,121 @@ static void what_may_not_be_stored_replaces_it_all_the_same(void **state)
     leave_broken(&later);
 }
 
+/* RFC 9111 section 3.5: what one client's credentials bring may not be stored, and that is all. What is
+ * stored for others stays, and they may still wait for each other. */
+static void what_credentials_bring_ends_nothing(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *authorization, *response;
+        int status;
+        bool stays, marked;
+    } rows[] = {
+        {"authorization: x", "cache-control: max-age=60", 200, true, false},
+        {"authorization: x", "cache-control: max-age=60", 304, true, false},
+        {"authorization: x", "cache-control: no-store", 401, true, false},
+        {"authorization: x", "cache-control: no-store", 403, true, false},
+        {"authorization: x", "cache-control: no-store", 407, true, false},
+        {"authorization: x", "cache-control: private", 200, true, true}, /* it says so to everybody */
+        {"authorization: x", "cache-control: public, max-age=60", 200, false, false},
+        {"a: b", "cache-control: no-store", 401, false, true},
+        {"a: b", "cache-control: no-store", 200, false, true},
+        {"a: b", "cache-control: no-store", 304, false, true},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        store("/x", LINES(ERROR, TAG));
+        world.now_ms += 60000;
+        client_t client, later;
+        client_ask(&world, &client, "/x", LINES(rows[i].authorization));
+        assert_int_equal(client.step.kind, WALK_FILL);
+        if (rows[i].status == 304)
+            assert_int_equal(client_head(&world, &client, 304, LINES(rows[i].response, TAG)), FILL_GO_ON);
+        else
+            client_answer(&world, &client, rows[i].status, LINES(rows[i].response, "content-length: 3"),
+                          "new");
+        client_leave(&client);
+        client_ask(&world, &later, "/x", NULL);
+        if (rows[i].stays) {
+            assert_int_equal(later.step.kind, WALK_FILL);
+            assert_int_equal(later.step.forward, FORWARD_STALE);
+        } else
+            assert_int_equal(later.step.kind, rows[i].marked ? WALK_PASS : WALK_HIT);
+        leave_broken(&later);
+        world_evict_all(&world);
+        /* With nothing stored: is the key marked? */
+        client_ask(&world, &client, "/y", LINES(rows[i].authorization));
+        if (rows[i].status != 304)
+            client_answer(&world, &client, rows[i].status, LINES(rows[i].response, "content-length: 3"),
+                          "new");
+        bool asked = rows[i].status != 304;
+        leave_broken(&client);
+        client_ask(&world, &later, "/y", NULL);
+        assert_int_equal(later.step.kind == WALK_PASS, asked && rows[i].marked);
+        leave_broken(&later);
+        world_evict_all(&world);
+    }
+}
+
+/* What nobody waits for is asked for with nobody's credentials; so a refusal says nothing. */
+static void in_the_background_without_credentials(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *response;
+        int status;
+        bool stays;
+    } rows[] = {
+        {"cache-control: no-store", 401, true},
+        {"cache-control: no-store", 200, false},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        store("/x", LINES(LATER, TAG));
+        world.now_ms += 60000;
+        client_t client, later;
+        client_ask(&world, &client, "/x", LINES("authorization: x", "accept: y"));
+        assert_stale(&client, HTTP_WHILE_REVALIDATE, true);
+        assert_int_equal(fill_fields(client.fill).count, 1);
+        assert_null(http_fields_find(fill_fields(client.fill), TEXT("authorization")));
+        client_answer(&world, &client, rows[i].status, LINES(rows[i].response, "content-length: 3"), "new");
+        client_leave(&client);
+        client_ask(&world, &later, "/x", NULL);
+        assert_int_equal(later.step.kind, rows[i].stays ? WALK_HIT : WALK_PASS);
+        leave_broken(&later);
+        world_evict_all(&world);
+    }
+}
+
+/* Those that are selected by credentials are asked for while the client waits. */
+static void selected_by_credentials(void **state)
+{
+    (void)state;
+    static const char vary[] = "vary: authorization",
+                      control[] = "cache-control: public, max-age=60, stale-while-revalidate=30";
+    static const struct {
+        const char *field;
+        bool background;
+    } rows[] = {{"authorization: x", false}, {"a: b", true}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        client_t client;
+        client_ask(&world, &client, "/x", LINES(rows[i].field));
+        client_answer(&world, &client, 200, LINES(control, vary, TAG), "old");
+        client_leave(&client);
+        world.now_ms += 60000;
+        client_ask(&world, &client, "/x", LINES(rows[i].field));
+        if (rows[i].background)
+            assert_stale(&client, HTTP_WHILE_REVALIDATE, true);
+        else
+            assert_int_equal(client.step.kind, WALK_FILL);
+        client_answer(&world, &client, 200, LINES(control, vary), "new");
+        client_leave(&client);
+        client_ask(&world, &client, "/x", LINES(rows[i].field));
+        assert_int_equal(client.step.use, HTTP_FRESH);
+        assert_reads(&client, "new", READ_END);
+        client_leave(&client);
+        world_evict_all(&world);
+    }
+}
+
 /* It turns out larger than is kept, and nobody reads it. */
 static void too_large_for_the_background(void **state)
 {
@@ -445,6 +560,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(on_an_error_it_answers_instead, begin, end),
         cmocka_unit_test_setup_teardown(an_error_that_may_be_stored, begin, end),
         cmocka_unit_test_setup_teardown(what_may_not_be_stored_replaces_it_all_the_same, begin, end),
+        cmocka_unit_test_setup_teardown(what_credentials_bring_ends_nothing, begin, end),
+        cmocka_unit_test_setup_teardown(in_the_background_without_credentials, begin, end),
+        cmocka_unit_test_setup_teardown(selected_by_credentials, begin, end),
         cmocka_unit_test_setup_teardown(too_large_for_the_background, begin, end),
         cmocka_unit_test_setup_teardown(purges, begin, end),
         cmocka_unit_test_setup_teardown(a_hard_purge_before_the_error, begin, end),
