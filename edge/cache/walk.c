@@ -317,13 +317,16 @@ static bool use_on_error(const walk_t *walk, const head_t *head, int64_t ttl_ms)
 
 bool walk_on_error(const walk_t *walk, object_reader_t *reader, walk_step_t *step)
 {
+    /* What was purged while the origin was asked is not come back to. */
+    walk_t now = *walk;
+    now.sequence = ledger_sequence(now.ledger);
     place_t place;
-    look(walk, &place);
+    look(&now, &place);
     int64_t ttl_ms = 0;
     bool ask = false;
-    bool fresh = use_stored(walk, &place.view.stored, &ttl_ms, &ask) == HTTP_FRESH, usable = fresh;
+    bool fresh = use_stored(&now, &place.view.stored, &ttl_ms, &ask) == HTTP_FRESH, usable = fresh;
     if (place.view.stored != NULL && !fresh)
-        usable = use_on_error(walk, object_head(place.view.stored), ttl_ms);
+        usable = use_on_error(&now, object_head(place.view.stored), ttl_ms);
     if (usable) {
         *step = (walk_step_t){.kind = WALK_HIT, .use = fresh ? HTTP_FRESH : HTTP_IF_ERROR, .ttl_ms = ttl_ms};
         object_leave(reader);

@@ -62,7 +62,8 @@ typedef struct {
 walk_step_t walk_begin(const walk_t *walk, object_reader_t *reader);
 
 /* The origin failed in what the reader waits for. When something is stored that may be used instead, the
- * reader leaves for that, and the step is a hit; false: there is none. */
+ * reader leaves for that, and the step is a hit; false: there is none. It is judged by the rules of now: the
+ * origin may have been asked for long. */
 bool walk_on_error(const walk_t *walk, object_reader_t *reader, walk_step_t *step);
 
 /* A new private object for this request alone, as for methods that are not cached. */

@@ -404,6 +404,7 @@ static bool answer_stale(exchange_t *exchange, const walk_t *walk)
     if (!exchange->is_get || !http_is_error(head != NULL ? head->status : object_failure(object).status))
         return false;
     referee_on_error(exchange);
+    exchange->looked = schedule_moment();
     if (!walk_on_error(walk, &exchange->reader, &step))
         return false;
     note_count(NOTE_STALE_ON_ERROR);

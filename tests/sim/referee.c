@@ -15,13 +15,14 @@ static bool matches(const ledger_rule_t *rule, unsigned url)
     return rule->kind == RULE_SITE || text_equal(rule->target, url_target(url));
 }
 
-/* A purge acknowledged before this request came whose rule matches, and which came into force after `moment`;
- * a hard one only, or any. */
+/* A purge acknowledged before this request came, or looked again, whose rule matches, and which came into
+ * force after `moment`; a hard one only, or any. */
 static const purge_t *purged_since(const exchange_t *exchange, uint64_t moment, bool hard_only)
 {
+    uint64_t chosen = exchange->on_error ? exchange->looked : exchange->arrived;
     for (size_t i = world.purges.count; i-- > 0;) {
         const purge_t *purge = world.purges.at[i];
-        if (purge->acknowledged == 0 || purge->acknowledged > exchange->arrived || purge->published < moment)
+        if (purge->acknowledged == 0 || purge->acknowledged > chosen || purge->published < moment)
             continue;
         for (size_t j = 0; j < purge->super.rule_count; j++)
             if ((!hard_only || !purge->rules[j].soft) && matches(&purge->rules[j], exchange->url))
