@@ -258,7 +258,9 @@ const setting_t settings_table[] = {
          "What a Set-Cookie does to an answer to GET. `bypass`: it is for one client, and is not stored. "
          "`remove`: the cookie is taken out, and the rest may be stored: for assets of an origin that sets "
          "cookies on everything. `store`: it is stored, and everybody gets the same cookie; an origin can "
-         "still forbid it with Cache-Control: private."},
+         "still forbid it with Cache-Control: private. A change holds from the origin's next answer on: "
+         "purge "
+         "the site where cookies are stored."},
     {.name = "sites[].targeted_fields",
      .option = "--targeted-fields",
      .placeholder = "FIELDS|off",

@@ -12,9 +12,10 @@ static bool is_our_own(text_t name)
     return text_equal(name, TEXT("content-length")) || text_equal(name, TEXT("age"));
 }
 
-static bool is_kept(http_fields_t fields, const http_field_t *field)
+static bool is_kept(http_fields_t fields, const http_field_t *field, const http_policy_t *policy)
 {
-    if (is_our_own(field->name) || http_fields_hop_by_hop(fields, field->name))
+    if (is_our_own(field->name) || http_policy_removes(policy, field->name) ||
+        http_fields_hop_by_hop(fields, field->name))
         return false;
     /* Of several Dates the first counts: there is one answer to when it was made. */
     return !text_equal(field->name, TEXT("date")) || field == http_fields_find(fields, field->name);
@@ -39,7 +40,7 @@ static char *keep_fields(head_t *head, http_fields_t fields, const http_policy_t
 {
     http_field_t *kept = (http_field_t *)(void *)(head + 1);
     for (size_t i = 0; i < fields.count; i++)
-        if (is_kept(fields, &fields.at[i]) && http_policy_sends(policy, fields.at[i].name) == sent)
+        if (is_kept(fields, &fields.at[i], policy) && http_policy_sends(policy, fields.at[i].name) == sent)
             at = keep_field(&kept[head->fields.count++], &fields.at[i], at);
     return at;
 }
@@ -54,7 +55,7 @@ head_t *head_new(memory_account_t *account, int status, http_fields_t fields, in
     bool dated = http_fields_find(fields, date.name) != NULL;
     size_t count = !dated, bytes = dated ? 0 : date.name.length + date.value.length;
     for (size_t i = 0; i < fields.count; i++)
-        if (is_kept(fields, &fields.at[i])) {
+        if (is_kept(fields, &fields.at[i], policy)) {
             count++;
             bytes += fields.at[i].name.length + fields.at[i].value.length;
         }
@@ -89,13 +90,13 @@ static size_t merge_fields(http_fields_t stored, http_fields_t newer, const http
     size_t count = 0;
     for (size_t i = 0; i < stored.count; i++) {
         text_t name = stored.at[i].name;
-        bool replaced = http_fields_find(newer, name) != NULL && !http_field_kept_on_304(name, policy);
+        bool replaced = http_fields_find(newer, name) != NULL && !http_field_kept_on_304(name);
         /* When it was made is said by the 304 alone, even by saying nothing. */
-        if (!replaced && !text_equal(name, TEXT("date")))
+        if (!replaced && http_policy_keeps(policy, name) && !text_equal(name, TEXT("date")))
             merged[count++] = stored.at[i];
     }
     for (size_t i = 0; i < newer.count; i++)
-        if (is_kept(newer, &newer.at[i]) && !http_field_kept_on_304(newer.at[i].name, policy))
+        if (is_kept(newer, &newer.at[i], policy) && !http_field_kept_on_304(newer.at[i].name))
             merged[count++] = newer.at[i];
     return count;
 }

@@ -168,10 +168,8 @@ static const text_t kept_names[] = {
     {"content-digest", 14}, {"repr-digest", 11},      {"digest", 6},
 };
 
-bool http_field_kept_on_304(text_t name, const http_policy_t *policy)
+bool http_field_kept_on_304(text_t name)
 {
-    if (text_equal(name, TEXT("set-cookie")))
-        return http_policy_bypasses_cookies(policy);
     for (size_t i = 0; i < sizeof(kept_names) / sizeof(kept_names[0]); i++) {
         if (text_equal(name, kept_names[i]))
             return true;

@@ -5,7 +5,6 @@
 
 #include "edge/http/date.h"
 #include "edge/http/fields.h"
-#include "edge/http/policy.h"
 
 /* Neither a condition nor a Range: the answer is the whole. Then the stored validators need not be looked at,
  * which on a hit saves fetching them from memory; one pass over the fields' first bytes. */
@@ -31,10 +30,9 @@ bool http_same_strong_etag(text_t a, text_t b);
 bool http_not_modified(http_fields_t request, text_t etag, text_t last_modified);
 
 /* The fields of a 304 that keep their stored value: those that describe the stored bytes (Content-Length,
- * Content-Encoding, Content-Range, digests, ...), hop-by-hop ones (RFC 9111 section 3.2), and Set-Cookie
- * where that must not enter a shared cache, by this door or another. Fields named by the 304's own Connection
- * are the caller's to leave out. */
-bool http_field_kept_on_304(text_t name, const http_policy_t *policy);
+ * Content-Encoding, Content-Range, digests, ...) and hop-by-hop ones (RFC 9111 section 3.2). Fields named by
+ * the 304's own Connection are the caller's to leave out. */
+bool http_field_kept_on_304(text_t name);
 
 /* Does the 304 that answers a client have this field, if a 200 would? All but those that describe the body
  * (RFC 9110 section 15.4.5: metadata of the representation, without those it demands). Lower-case name. */

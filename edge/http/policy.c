@@ -13,14 +13,25 @@ bool http_policy_bypasses_cookies(const http_policy_t *policy)
     return policy == NULL || policy->set_cookie == HTTP_SET_COOKIE_BYPASS;
 }
 
+static bool is_cookie(text_t name)
+{
+    return text_equal(name, TEXT("set-cookie"));
+}
+
+bool http_policy_removes(const http_policy_t *policy, text_t name)
+{
+    return policy != NULL && policy->set_cookie == HTTP_SET_COOKIE_REMOVE && is_cookie(name);
+}
+
+bool http_policy_keeps(const http_policy_t *policy, text_t name)
+{
+    bool stores = policy != NULL && policy->set_cookie == HTTP_SET_COOKIE_STORE;
+    return stores || !is_cookie(name);
+}
+
 bool http_policy_sends(const http_policy_t *policy, text_t name)
 {
-    if (policy == NULL)
-        return true;
-    if (http_names_have(&policy->consumed, name))
-        return false;
-    bool removes = policy->set_cookie == HTTP_SET_COOKIE_REMOVE;
-    return !removes || !text_equal(name, TEXT("set-cookie"));
+    return policy == NULL || !http_names_have(&policy->consumed, name);
 }
 
 static const http_lifetime_t none;

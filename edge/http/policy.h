@@ -61,7 +61,13 @@ bool http_names_have(const http_names_t *names, text_t name);
 
 /* Is an answer to GET with a Set-Cookie for one client alone? policy NULL: it decides nothing. */
 bool http_policy_bypasses_cookies(const http_policy_t *policy);
-/* Does a field of an answer go on to clients? `name` in lower case; policy: as above. */
+/* Is a field of an answer to GET taken out, so that nobody gets it, nor anything made of it? `name` in lower
+ * case; policy: as above. */
+bool http_policy_removes(const http_policy_t *policy, text_t name);
+/* May this field of a stored response stay when the response is validated? Not a cookie of before the site
+ * decided otherwise. */
+bool http_policy_keeps(const http_policy_t *policy, text_t name);
+/* Does a field of an answer go on to clients? Else it is kept back, for later decisions. */
 bool http_policy_sends(const http_policy_t *policy, text_t name);
 /* The lifetime that a site gives a response of this status whatever it says itself, and the one for where it
  * says none. policy: NULL decides nothing. */

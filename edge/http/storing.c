@@ -242,6 +242,8 @@ http_storing_t http_storing(const http_exchange_t *exchange)
         .initial_age_ms = initial_age(exchange, date_ms),
         .stale = http_stale_windows(control, exchange->policy),
     };
+    if (http_is_error(exchange->status)) /* nothing to come back to when the origin fails again */
+        storing.stale.if_error_ms = 0;
     storing.why = why_not_shared(exchange, control);
     storing.shareable = storing.why == NULL && !control->no_cache;
     if (storing.why == NULL)

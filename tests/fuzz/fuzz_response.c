@@ -109,7 +109,7 @@ static void check_conditions(http_fields_t response, http_fields_t request)
     (void)http_precondition_failed(request, etag, modified);
     (void)http_304_selects(request, etag, modified);
     for (size_t i = 0; i < response.count; i++) {
-        (void)http_field_kept_on_304(response.at[i].name, NULL);
+        (void)http_field_kept_on_304(response.at[i].name);
         (void)http_fields_hop_by_hop(response, response.at[i].name);
     }
 }

@@ -62,3 +62,39 @@ def test_stored_a_304_brings_the_next_one(start_node, origin):
     origin.on("/a", handler)
     answers = ask_twice(start_node(origin, set_cookie="store"))
     assert [answer.fields.all("set-cookie") for answer in answers] == [["id=1"], ["id=2"]]
+
+
+def write(path, origin, choice):
+    path.write_text(f"sites:\n- name: a\n  hosts: ['127.0.0.1', localhost]\n  origin: {{url: '{origin.url}'}}\n  set_cookie: {choice}\n")
+
+
+def test_what_was_taken_out_goes_to_nobody_after_a_reload(start_node, origin, tmp_path):
+    """It is not kept, so no later decision can bring it back."""
+    def handler(request, response):
+        validated = request.get("if-none-match") is not None
+        fields = [("Cache-Control", "max-age=0"), ("ETag", '"a"')] + ([] if validated else [("Set-Cookie", "of=the-first")])
+        response.send(304 if validated else 200, fields, b"" if validated else b"a")
+    origin.on("/a", handler)
+    for number, choice in enumerate(("bypass", "store")):
+        file = tmp_path / f"{number}.yaml"
+        write(file, origin, "remove")
+        node = start_node(config=file)
+        assert not node.get("/a").get("set-cookie")
+        write(file, origin, choice)
+        assert node.admin("POST", "/v1/reload").json["in_force"]
+        answer = node.get("/a")
+        assert answer.cache["fwd-status"] == 304 and not answer.get("set-cookie")
+
+
+def test_a_304_with_one_is_for_its_client_alone(client, origin):
+    """As is a 200 with one, where the site says nothing."""
+    def handler(request, response):
+        validated = request.get("if-none-match") is not None
+        fields = [("Cache-Control", "max-age=60" if validated else "max-age=0"), ("ETag", '"a"')]
+        response.send(304 if validated else 200, fields + ([("Set-Cookie", f"id={request.number}")] if validated else []),
+                      b"" if validated else b"a")
+    origin.on("/a", handler)
+    assert not client.get("/a").get("set-cookie")
+    assert client.get("/a").get("set-cookie") == "id=2"
+    after = client.get("/a")
+    assert "hit" not in after.cache and after.get("set-cookie") != "id=2" and after.body == b"a"

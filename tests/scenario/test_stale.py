@@ -434,6 +434,13 @@ def test_a_hard_purge_while_it_is_asked_for_leaves_nothing_for_an_error(node, or
     assert after.rest().status == before.rest().status == 503
 
 
+def test_an_error_is_not_what_is_come_back_to(client, node, origin):
+    """Stored, as it says for how long; but when the origin fails again, the new failure is told."""
+    versions(origin, "/a", (503, {"Cache-Control": "max-age=60", "Age": "100", "ETag": '"1"'}, b"old trouble"), (503, {}, b"new trouble"),
+             (200, fresh(), b"well"))
+    assert [client.get("/a").body for _ in range(3)] == [b"old trouble", b"new trouble", b"well"]
+
+
 def test_an_unsafe_method_ends_it(client, node, origin):
     versions(origin, "/a", (200, stale("max-age=60, stale-while-revalidate=600, stale-if-error=600"), b"old"), (204, {}, b""), reset)
     client.get("/a")

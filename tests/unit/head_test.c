@@ -115,7 +115,7 @@ static void what_a_304_changes(void **state)
         {"content-encoding: br", "content-encoding", NULL},
         {"content-length: 0", "content-length", NULL},
         {"content-range: bytes 0-1/2", "content-range", NULL},
-        {"set-cookie: a=b", "set-cookie", NULL},
+        {"set-cookie: a=b", "set-cookie", "a=b"}, /* and so it is not stored, unless the site wants it */
         {"age: 5", "age", NULL},
         {"connection: x-old", "x-old", "kept"},
     };
@@ -172,21 +172,52 @@ static void a_304_says_for_how_long_it_may_be_used_stale(void **state)
     head_free(&other);
 }
 
-/* What is kept back stays for later decisions, behind what is sent. */
+/* What is kept back stays for later decisions, behind what is sent; what is removed does not stay. */
 static void what_is_not_sent_is_kept(void **state)
 {
     (void)state;
     memory_account_t account = {0};
     http_field_t list[8];
-    const http_policy_t remove = {.set_cookie = HTTP_SET_COOKIE_REMOVE};
+    const http_policy_t policy = {.set_cookie = HTTP_SET_COOKIE_REMOVE, .consumed = {{{"x-b", 3}}, 1}};
     head_t *head =
-        head_new(&account, 200, fields_of(list, LINES("set-cookie: a=b", "x-a: 1", "set-cookie: c=d")), 3,
-                 &storing, NOW_MS, &remove);
+        head_new(&account, 200, fields_of(list, LINES("x-b: 1", "set-cookie: a=b", "x-a: 1", "x-b: 2")), 3,
+                 &storing, NOW_MS, &policy);
     assert_int_equal(head->sent, 2); /* and the Date */
     assert_int_equal(head->fields.count, 4);
     for (size_t i = 0; i < head->fields.count; i++)
-        assert_int_equal(text_equal(head->fields.at[i].name, TEXT("set-cookie")), i >= head->sent);
+        assert_int_equal(text_equal(head->fields.at[i].name, TEXT("x-b")), i >= head->sent);
+    assert_value(head, "set-cookie", NULL);
     head_free(&head);
+}
+
+/* A cookie that was stored once stays only where the site still has cookies stored. */
+static void a_stored_cookie_ends_with_the_sites_wish(void **state)
+{
+    (void)state;
+    static const struct {
+        http_set_cookie_t choice;
+        const char *line, *after;
+        bool shareable;
+    } rows[] = {
+        {HTTP_SET_COOKIE_STORE, "x-b: 1", "a=b", true},
+        {HTTP_SET_COOKIE_STORE, "set-cookie: c=d", "c=d", true},
+        {HTTP_SET_COOKIE_REMOVE, "x-b: 1", NULL, true},
+        {HTTP_SET_COOKIE_REMOVE, "set-cookie: c=d", NULL, true},
+        {HTTP_SET_COOKIE_BYPASS, "x-b: 1", NULL, true},
+        {HTTP_SET_COOKIE_BYPASS, "set-cookie: c=d", "c=d", false},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        memory_account_t account = {0};
+        head_t *stored = head_from(&account, 200, LINES("cache-control: max-age=60", "set-cookie: a=b"));
+        http_field_t list[8];
+        const http_policy_t policy = {.set_cookie = rows[i].choice};
+        head_t *head = freshened_by(stored, fields_of(list, LINES(rows[i].line)), &policy);
+        assert_value(head, "set-cookie", rows[i].after);
+        assert_int_equal(head->storing.shareable, rows[i].shareable);
+        head_free(&stored);
+        head_free(&head);
+        assert_int_equal(atomic_load(&account.bytes), 0);
+    }
 }
 
 /* When it was made is said by the 304 alone. */
@@ -279,6 +310,7 @@ int main(void)
         cmocka_unit_test(what_a_304_changes),
         cmocka_unit_test(a_304_replaces_whole_names),
         cmocka_unit_test(what_is_not_sent_is_kept),
+        cmocka_unit_test(a_stored_cookie_ends_with_the_sites_wish),
         cmocka_unit_test(a_304_dates_anew),
         cmocka_unit_test(a_304_says_for_how_long_it_may_be_used_stale),
         cmocka_unit_test(how_fresh_it_is),

@@ -460,6 +460,21 @@ static void leaves_set_cookie_to_the_site(void **state)
     assert_int_equal(failures, 0);
 }
 
+/* RFC 5861 section 4: it is there for errors, and no error itself. */
+static void comes_back_to_no_error(void **state)
+{
+    (void)state;
+    static const struct {
+        int status;
+        int64_t if_error_s;
+    } rows[] = {{200, 9}, {404, 9}, {500, 0}, {501, 9}, {502, 0}, {503, 0}, {504, 0}};
+    for (size_t i = 0; i < LENGTH_OF(rows); i++) {
+        http_storing_t got = decide("cache-control: max-age=60, stale-if-error=9", rows[i].status, false, 0);
+        assert_true(got.storable);
+        assert_int_equal(got.stale.if_error_ms, rows[i].if_error_s * 1000);
+    }
+}
+
 /* Any mixture: what forbids always wins, `why` says so, and sharing follows from storing. */
 static void never_stores_what_is_forbidden(void **state)
 {
@@ -521,6 +536,7 @@ int main(void)
         cmocka_unit_test(survives_extreme_clocks),
         cmocka_unit_test(tells_what_must_be_revalidated),
         cmocka_unit_test(leaves_set_cookie_to_the_site),
+        cmocka_unit_test(comes_back_to_no_error),
         cmocka_unit_test(never_stores_what_is_forbidden),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
