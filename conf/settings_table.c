@@ -351,7 +351,8 @@ const setting_t settings_table[] = {
      .example = "/assets/*",
      .reload = true,
      .meaning = "The paths that a rule is for. Of several rules the first whose pattern matches counts; what "
-                "it does not say is as the site says."},
+                "it does not say is as the site says. Between a `**` and the next, or a star at the end that "
+                "stands for the rest, there are at most 8 segments."},
     {.name = "sites[].rules[].request_fields",
      .placeholder = "safe|all",
      .type = SETTING_CHOICE,

@@ -4,14 +4,16 @@
  * any number of whole segments, or for none. A pattern without a slash is one of the last segment, wherever
  * that is.
  *
- * Pure, and nothing is allocated. Time is at most the path's length times the pattern's, whatever the path.
+ * Pure, and nothing is allocated. Time is linear in the lengths of the path and of the pattern, whatever they
+ * are: only segments between two stars and the next, or an open end, are tried at several places, and there
+ * are at most so many of them.
  */
 #ifndef SELVEDGE_EDGE_HTTP_PATTERN_H
 #define SELVEDGE_EDGE_HTTP_PATTERN_H
 
 #include "edge/base.h"
 
-enum { HTTP_PATTERN_MAX = 512, HTTP_PATTERN_ROOM = 3 * HTTP_PATTERN_MAX + 4 };
+enum { HTTP_PATTERN_MAX = 512, HTTP_PATTERN_ROOM = 3 * HTTP_PATTERN_MAX + 4, HTTP_PATTERN_SEARCHED_MAX = 8 };
 
 /* What is wrong with a pattern, as the end of a sentence; NULL: nothing, and *normal, in `buffer`, is its one
  * form: all that is no star is written as in a normalised path. */

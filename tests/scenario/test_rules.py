@@ -194,6 +194,10 @@ def test_a_trace_says_the_rule_and_what_is_bypassed(start, origin, silent):
                     "stars: /assets/* is all below, /img/*.png is of one segment, /a/**/b of any segments between, *.css of the last "
                     "segment anywhere"),
     ("{lifetime: 1}", "3:11: sites[].rules[].path is missing; each item of sites[].rules has one: a pattern is a path"),
+    ("{path: /**/1/2/3/4/5/6/7/8/9/*}", "3:18: sites[].rules[].path /**/1/2/3/4/5/6/7/8/9/*: has more than 8 segments between `**` and "
+                                        "the next, or the star at its end; a pattern is a path, such as /robots.txt, or has stars: "
+                                        "/assets/* is all below, /img/*.png is of one segment, /a/**/b of any segments between, *.css of the "
+                                        "last segment anywhere\n"),
     ("{path: /a, lifetime: soon}", "3:32: sites[].rules[].lifetime soon: not a time; off, or a number of seconds with at most "
                                    "three decimals, such as 3600"),
     ("{path: /a, bypas: on}", "3:22: 'bypas' is not a key of sites[].rules[]; allowed are ")])
