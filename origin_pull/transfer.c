@@ -196,14 +196,17 @@ static int on_request(void *context, char *remote, char *local, int remote_port,
 static void add_field(void *context, text_t name, text_t value)
 {
     transfer_t *transfer = context;
+    /* A client's field is as long as the settings let it be, a stored ETag as an origin's head does. */
+    size_t capacity = name.length + value.length + sizeof ": ";
+    char *line = must_alloc(capacity);
     /* "Name;" is how curl sends a field without a value. */
-    char line[FILL_HEAD_BYTES_MAX];
-    int length = value.length > 0 ? snprintf(line, sizeof line, "%.*s: %.*s", (int)name.length, name.data,
-                                             (int)value.length, value.data)
-                                  : snprintf(line, sizeof line, "%.*s;", (int)name.length, name.data);
-    MUST(length > 0 && (size_t)length < sizeof line);
+    if (value.length > 0)
+        snprintf(line, capacity, "%.*s: %.*s", (int)name.length, name.data, (int)value.length, value.data);
+    else
+        snprintf(line, capacity, "%.*s;", (int)name.length, name.data);
     struct curl_slist *more = curl_slist_append(transfer->headers, line);
     MUST(more != NULL);
+    free(line);
     transfer->headers = more;
 }
 
@@ -240,8 +243,6 @@ static void set_method(transfer_t *transfer)
     text_t method = fill_method(transfer->fill), body = fill_body(transfer->fill);
     if (text_equal(method, TEXT("GET")))
         return;
-    char name[64];
-    snprintf(name, sizeof name, "%.*s", (int)method.length, method.data);
     bool has_body = body.data != NULL || text_equal(method, TEXT("POST")) ||
                     text_equal(method, TEXT("PUT")) || text_equal(method, TEXT("PATCH"));
     if (has_body) {
@@ -249,7 +250,11 @@ static void set_method(transfer_t *transfer)
         curl_easy_setopt(transfer->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)body.length);
         curl_easy_setopt(transfer->easy, CURLOPT_POSTFIELDS, body.data != NULL ? body.data : "");
     }
+    char *name = must_alloc(method.length + 1);
+    memcpy(name, method.data, method.length);
+    name[method.length] = '\0';
     curl_easy_setopt(transfer->easy, CURLOPT_CUSTOMREQUEST, name);
+    free(name);
 }
 
 static void set_target(transfer_t *transfer)

@@ -84,3 +84,19 @@ def test_the_highest_limits_hold(start_node, origin):
     for protocol, client in ("h1", node.h1), ("h2", node.h2):
         assert ask(client(), fields=filled(protocol, "/a", 128 << 10)).body == b"a"
         assert ask(client(), fields=filled(protocol, "/a", (128 << 10) + 1)).status == 431
+
+
+@pytest.mark.parametrize("protocol", ["h1", "h2"])
+def test_a_field_as_long_as_the_limit_goes_upstream(start_node, origin, protocol):
+    origin.on("/a", lambda request, response: response.send(200, {}, str(len(request.get("user-agent"))).encode()))
+    node = start_node(origin, max_header_bytes="128K")
+    client = node.h1() if protocol == "h1" else node.h2()
+    for length in 65520, 65535, 65536, 120000:
+        assert ask(client, fields=[("user-agent", "x" * length)]).body == str(length).encode()
+
+
+def test_a_stored_etag_as_long_as_an_origins_head_may_be_is_asked_about(node, origin):
+    etag = f'"{"e" * 65400}"'
+    origin.serve("/a", b"a", cache_control="no-cache", etag=etag)
+    assert [node.get("/a").body for _ in range(2)] == [b"a", b"a"]
+    assert origin.asked("/a")[1].get("if-none-match") == etag

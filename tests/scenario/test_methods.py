@@ -29,6 +29,12 @@ def test_other_methods_pass_with_their_body(client, node, origin, shelf, method)
     node.saw(**{"pass": 2})
 
 
+def test_a_method_goes_upstream_as_it_is_however_long(client, origin, shelf):
+    method = "M" * 80
+    assert client.request("/shelf", method=method).get("x-method") == method
+    assert [r.method for r in origin.asked("/shelf")] == [method]
+
+
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
 def test_an_unsafe_method_that_succeeds_invalidates_its_url(client, node, origin, shelf, method):
     assert client.get("/shelf").body == b"first"
