@@ -34,11 +34,12 @@ struct exchange {
     int origin_status;
     bool is_get, is_head; /* is_get: GET or HEAD, answered from the cache */
     bool answering, sending, finished;
-    bool pulled;                       /* the library takes the body as it has room for it (guard/lend) */
-    bool is_part;                      /* the answer is a range of the object, or several */
-    bool is_heard;                     /* what the request says in Cache-Control counts: `control` */
-    bool is_ranged;                    /* the fill asks for the request's own range */
-    bool shuns_pieces;                 /* those that it found were of another version than upstream has */
+    bool pulled;              /* the library takes the body as it has room for it (guard/lend) */
+    bool is_part;             /* the answer is a range of the object, or several */
+    bool is_heard;            /* what the request says in Cache-Control counts: `control` */
+    bool is_ranged;           /* the fill asks for the request's own range */
+    bool shuns_pieces;        /* those that it found were of another version than upstream has */
+    bool hides_authorization; /* its Connection names Authorization: nothing of it is stored or shared */
     int64_t started_us, first_byte_us; /* wall clock; 0: none yet */
     object_reader_t *reader;           /* hit's or waiter's; NULL when answered without an object */
     waiter_t *waiter;                  /* NULL for hits */

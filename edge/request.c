@@ -2,6 +2,7 @@
 
 #include <time.h>
 
+#include "edge/connection_fields.h"
 #include "edge/exchange.h"
 #include "edge/fill_owner.h"
 #include "edge/guard/budget.h"
@@ -146,7 +147,7 @@ static text_t key_target(const void *site, text_t target, char *room)
 /* Then the answer may depend on nothing that the key does not hold. */
 static bool may_store(const exchange_t *exchange)
 {
-    return exchange->is_get && !exchange->policy->bypass;
+    return exchange->is_get && !exchange->policy->bypass && !exchange->hides_authorization;
 }
 
 /* What may not begin fails, and whoever waits for it sees that. */
@@ -156,9 +157,10 @@ void request_start_fill(exchange_t *exchange, const object_reader_t *reader, wal
     const node_t *node = worker_node(exchange->worker);
     bool background = step->background != NULL;
     http_policy_t policy = *exchange->policy;
-    /* RFC 9111 section 5.2.1.5: nothing of this very request; what is fetched in the background is not of it.
-     */
-    policy.bypass = policy.bypass || (exchange->is_heard && exchange->control.no_store && !background);
+    /* RFC 9111 sections 3.5 and 5.2.1.5: nothing of this very request; what is fetched in the background is
+     * not of it. */
+    policy.bypass = policy.bypass || exchange->hides_authorization ||
+                    (exchange->is_heard && exchange->control.no_store && !background);
     fill_request_t request = {
         .memory = node->memory,
         .method = exchange->is_get ? TEXT("GET") : text_from(exchange->req->method),
@@ -297,7 +299,7 @@ static void ask_for_range(exchange_t *exchange, const walk_t *walk)
 static bool has_pieces(const exchange_t *exchange, const walk_t *walk)
 {
     bool stores = walk->control == NULL || !walk->control->no_store;
-    if (!stores || exchange->shuns_pieces || exchange->steps >= STEPS_MAX)
+    if (!stores || !may_store(exchange) || exchange->shuns_pieces || exchange->steps >= STEPS_MAX)
         return false;
     memory_view_t view = pieces_look_sparse(walk->memory, &walk->key);
     bool has = view.stored != NULL;
@@ -548,6 +550,7 @@ static int on_request(h2o_handler_t *handler, h2o_req_t *req)
     exchange_t *exchange = exchange_new(req);
     const node_t *node = worker_node(exchange->worker);
     text_t target;
+    exchange->hides_authorization = connection_fields_drop(req);
     exchange->is_head = is(req->method, TEXT("HEAD"));
     if (is_refused(exchange) || !find_site(exchange) || !find_target(exchange, &target))
         return 0;

@@ -133,3 +133,19 @@ bool http_fields_hop_by_hop(http_fields_t message, text_t name)
     }
     return false;
 }
+
+void http_fields_named(http_fields_t message, bool *named)
+{
+    const text_t connection = TEXT("connection");
+    for (size_t i = 0; i < message.count; i++)
+        named[i] = false;
+    const http_field_t *line = http_fields_find(message, connection);
+    for (; line != NULL; line = http_fields_next(message, line, connection)) {
+        text_t rest = line->value, option;
+        while (http_list_next(&rest, &option))
+            for (size_t i = 0; i < message.count; i++)
+                named[i] = named[i] || text_equal_nocase(message.at[i].name, option);
+    }
+    for (size_t i = 0; i < message.count; i++)
+        named[i] = named[i] && !text_equal(message.at[i].name, connection);
+}

@@ -43,4 +43,8 @@ bool http_field_is_hop_by_hop(text_t name, text_t connection);
 /* The same, asked of the message that the field came in: all its Connection lines count. */
 bool http_fields_hop_by_hop(http_fields_t message, text_t name);
 
+/* Says for each field of the message whether its Connection names it (RFC 9110 section 7.6.1), whose it then
+ * is no longer than for this connection. Connection is never said to name itself. */
+void http_fields_named(http_fields_t message, bool *named);
+
 #endif

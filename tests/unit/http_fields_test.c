@@ -132,6 +132,35 @@ static void asks_all_connection_lines(void **state)
     fields_free(&none);
 }
 
+static void finds_what_connection_names(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *rfc, *message, *named; /* one digit for each field */
+    } rows[] = {
+        {"RFC 9110 7.6.1: no Connection", "x-a: 1|te: x", "00"},
+        {"RFC 9110 7.6.1: it names none", "connection: keep-alive|x-a: 1", "00"},
+        {"RFC 9110 7.6.1: an empty one", "connection:|x-a: 1", "00"},
+        {"RFC 9110 7.6.1: in any case", "x-a: 1|connection: close, X-A|x-ab: 1", "100"},
+        {"RFC 9110 7.6.1: each line of it", "x-a: 1|connection: X-A|x-b: 1|x-a: 2", "1001"},
+        {"RFC 9110 7.6.1: all lines of Connection", "connection: x-b|x-a: 1|connection: ,x-a|x-b: 1", "0101"},
+        {"RFC 9110 7.6.1: never itself", "connection: connection, x-a|connection: x|x-a: 1", "001"},
+        {"RFC 9110 7.6.1: what is there is not all named", "connection: x-c, te|x-a: 1|te: trailers", "001"},
+    };
+    int failures = 0;
+    for (size_t i = 0; i < LENGTH_OF(rows); i++) {
+        table_fields_t message = fields_of(rows[i].message);
+        bool named[TABLE_FIELDS_MAX];
+        http_fields_named(view(&message), named);
+        for (size_t n = 0; n < message.count; n++)
+            if (named[n] != (rows[i].named[n] == '1'))
+                FAIL_ROW(i, rows[i].rfc, "field %zu of %s", n, rows[i].message);
+        fields_free(&message);
+    }
+    http_fields_named((http_fields_t){NULL, 0}, NULL);
+    assert_int_equal(failures, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -140,6 +169,7 @@ int main(void)
         cmocka_unit_test(knows_tokens),
         cmocka_unit_test(knows_hop_by_hop),
         cmocka_unit_test(asks_all_connection_lines),
+        cmocka_unit_test(finds_what_connection_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
