@@ -1,5 +1,6 @@
 #include "origin_pull/fill_upstream.h"
 
+#include "edge/http/form.h"
 #include "edge/http/surrogate.h"
 
 enum { JOINED_BYTES_MAX = 512 };
@@ -72,6 +73,17 @@ static void add_joined(const upstream_request_t *request, text_t name, text_t me
     add(context, name, (text_t){joined, length + member.length});
 }
 
+/* Upstream is told what variants are selected by: one spelling for all who share an answer. */
+static void add_form(const upstream_request_t *request, text_t name, void (*add)(void *, text_t, text_t),
+                     void *context)
+{
+    size_t length = http_form(request->fields, name, HTTP_FORM_VALUE, NULL, 0);
+    char *value = must_alloc(length + 1);
+    http_form(request->fields, name, HTTP_FORM_VALUE, value, length);
+    add(context, name, (text_t){value, length});
+    free(value);
+}
+
 void upstream_fields(const upstream_request_t *request, void (*add)(void *context, text_t name, text_t value),
                      void *context)
 {
@@ -83,8 +95,12 @@ void upstream_fields(const upstream_request_t *request, void (*add)(void *contex
             request->client_field.length > 0 && text_equal(field->name, request->client_field);
         bool passes = !is_ours(request, field->name) && is_allowed(request, field->name) &&
                       !http_fields_hop_by_hop(request->fields, field->name);
-        if (tells_client || passes)
+        if (!tells_client && !passes)
+            continue;
+        if (!is_get(request) || !http_has_form(field->name))
             add(context, field->name, field->value);
+        else if (http_fields_find(request->fields, field->name) == field)
+            add_form(request, field->name, add, context);
     }
     for (size_t i = 0; i < request->conditions.count; i++)
         add(context, request->conditions.at[i].name, request->conditions.at[i].value);

@@ -54,15 +54,21 @@ static int compare(text_t a, text_t b)
     return (a.length > b.length) - (a.length < b.length);
 }
 
+static bool is_before(const http_preference_t *a, const http_preference_t *b)
+{
+    return a->weight != b->weight ? a->weight > b->weight : compare(a->what, b->what) < 0;
+}
+
 /* Puts it in its place. False when there are too many, or it is there with another weight. */
 static bool insert(http_preferences_t *preferences, http_preference_t preference)
 {
     size_t place = 0;
-    int order = 1;
-    while (place < preferences->count && (order = compare(preference.what, preferences->at[place].what)) > 0)
-        place++;
-    if (order == 0)
-        return preference.weight == preferences->at[place].weight;
+    for (size_t i = 0; i < preferences->count; i++) {
+        if (compare(preference.what, preferences->at[i].what) == 0)
+            return preference.weight == preferences->at[i].weight;
+        if (is_before(&preferences->at[i], &preference))
+            place++;
+    }
     if (preferences->count == HTTP_PREFERENCES_MAX)
         return false;
     memmove(&preferences->at[place + 1], &preferences->at[place],

@@ -13,7 +13,8 @@ typedef struct {
 
 typedef struct {
     size_t count;
-    http_preference_t at[HTTP_PREFERENCES_MAX]; /* in the order of what they are in lower case, each once */
+    /* Each once, what is preferred first; of equal weight in the order of what they are in lower case. */
+    http_preference_t at[HTTP_PREFERENCES_MAX];
 } http_preferences_t;
 
 /* Is this (lower-case) name that of a list in which neither case nor order says anything, nor a repeat? Those

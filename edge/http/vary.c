@@ -1,6 +1,6 @@
 #include "edge/http/vary.h"
 
-#include "edge/http/accept.h"
+#include "edge/http/form.h"
 
 static char lower_of(char byte)
 {
@@ -83,71 +83,13 @@ static void put(selector_t *out, char byte)
     out->needed++;
 }
 
-static void put_lower(selector_t *out, text_t text)
-{
-    for (size_t i = 0; i < text.length; i++)
-        put(out, lower_of(text.data[i]));
-}
-
-/* A weight of 1 is the same as none; 0.50 is 0.5. */
-static void put_weight(selector_t *out, unsigned weight)
-{
-    if (weight == HTTP_WEIGHT_MAX)
-        return;
-    put_lower(out, TEXT(";q=0"));
-    if (weight > 0)
-        put(out, '.');
-    for (unsigned unit = HTTP_WEIGHT_MAX / 10; weight > 0; weight %= unit, unit /= 10)
-        put(out, (char)('0' + weight / unit));
-}
-
-/* In one case, one order and without repeats, none of which says anything. */
-static void put_preferences(selector_t *out, const http_preferences_t *preferences)
-{
-    for (size_t i = 0; i < preferences->count; i++) {
-        if (i > 0)
-            put(out, ',');
-        put_lower(out, preferences->at[i].what);
-        put_weight(out, preferences->at[i].weight);
-    }
-}
-
 /* A line feed ends the line: a value that holds one, which no valid request does, must still be told apart.
  */
-static void put_member(selector_t *out, text_t member)
+static void put_value(selector_t *out, http_fields_t request, text_t name)
 {
-    for (size_t i = 0; i < member.length; i++) {
-        char byte = member.data[i];
-        if (byte == '\n' || byte == '\\')
-            put(out, '\\');
-        put(out, byte == '\n' ? 'n' : byte);
-    }
-}
-
-/* All members of all lines of this name, as they are. */
-static void put_members(selector_t *out, http_fields_t request, const http_field_t *line, text_t name)
-{
-    bool first = true;
-    for (; line != NULL; line = http_fields_next(request, line, name)) {
-        text_t rest = line->value, member;
-        while (http_list_next(&rest, &member)) {
-            if (!first)
-                put(out, ',');
-            put_member(out, member);
-            first = false;
-        }
-    }
-}
-
-/* RFC 9111 section 4.1: what is known to mean the same by the field's definition becomes the same bytes. What
- * does not fit the definition keeps its own, and these never look like what does. */
-static void put_values(selector_t *out, http_fields_t request, const http_field_t *first, text_t name)
-{
-    http_preferences_t preferences;
-    if (http_has_preferences(name) && http_preferences(request, name, &preferences))
-        put_preferences(out, &preferences);
-    else
-        put_members(out, request, first, name);
+    bool full = out->needed >= out->capacity;
+    out->needed += http_form(request, name, HTTP_FORM_ESCAPED, full ? NULL : out->data + out->needed,
+                             full ? 0 : out->capacity - out->needed);
 }
 
 size_t http_vary_selector(const http_vary_t *vary, http_fields_t request, char *buffer, size_t capacity)
@@ -155,11 +97,11 @@ size_t http_vary_selector(const http_vary_t *vary, http_fields_t request, char *
     selector_t out = {buffer, capacity, 0};
     for (size_t i = 0; i < vary->count; i++) {
         text_t name = vary->names[i];
-        const http_field_t *line = http_fields_find(request, name);
-        put_lower(&out, name);
-        if (line != NULL) {
+        for (size_t n = 0; n < name.length; n++)
+            put(&out, name.data[n]);
+        if (http_fields_find(request, name) != NULL) {
             put(&out, '=');
-            put_values(&out, request, line, name);
+            put_value(&out, request, name);
         }
         put(&out, '\n');
     }

@@ -31,11 +31,9 @@ typedef struct {
 http_vary_t http_vary(http_fields_t response, http_vary_names_t *names);
 
 /* Writes what selects the variant: for each name, the request's value(s) in a form where equal bytes mean a
- * match: lines joined by a comma, white space around members trimmed, empty members left out; in lists of
- * preferences (accept.h) case, order, repeats and the spelling of weights do not count either. Absent differs
- * from empty. One line for each name, `name` or `name=value`; the names are part of it, so that selectors of
- * different Vary fields differ. Returns the length needed, having written at most `capacity` bytes; call
- * again with a larger buffer when it is more than that. */
+ * match (form.h). Absent differs from empty. One line for each name, `name` or `name=value`; the names are
+ * part of it, so that selectors of different Vary fields differ. Returns the length needed, having written at
+ * most `capacity` bytes; call again with a larger buffer when it is more than that. */
 size_t http_vary_selector(const http_vary_t *vary, http_fields_t request, char *buffer, size_t capacity);
 
 #endif

@@ -1,4 +1,5 @@
 """Variants selected by Vary: by what the definition of the selecting fields says is the same, and no more."""
+import pytest
 
 
 def by_language(origin, vary="Accept-Language"):
@@ -21,7 +22,7 @@ def test_each_variant_is_stored_by_itself(client, node, origin):
 
 def test_of_languages_case_order_repeats_and_the_spelling_of_weights_say_nothing(client, node, origin):
     by_language(origin)
-    for asked, same in ("de, fr", ("fr,de", "DE , Fr", "de, fr, de", "fr;q=1.000, de;q=1")), ("de, fr;q=0.5", ("FR; Q=0.50 ,de",)):
+    for asked, same in ("de,fr", ("fr,de", "DE , Fr", "de, fr, de", "fr;q=1.000, de;q=1")), ("de,fr;q=0.5", ("FR; Q=0.50 ,de",)):
         assert ask(client, asked).body == asked.encode()
         for language in same:
             assert ask(client, language).body == asked.encode(), language
@@ -29,20 +30,43 @@ def test_of_languages_case_order_repeats_and_the_spelling_of_weights_say_nothing
     node.saw(miss=2, hit=5)
 
 
+@pytest.mark.parametrize("said, told", [
+    ("en,de,,", "de,en"), ("de, en", "de,en"), ("DE;q=1.000", "de"), ("fr;q=0.50, PT-br;q=0.9, zh-hant-tw", "zh-Hant-TW,pt-BR;q=0.9,fr;q=0.5"),
+    ("*;q=0 , en ;q=0.3", "en;q=0.3,*;q=0"), ("x y,,EN", "x y,EN"), ("", "")])
+def test_upstream_is_told_no_more_than_what_selects(client, origin, said, told):
+    """Whoever comes first: no spelling of its own is in the answer that others get."""
+    by_language(origin)
+    assert ask(client, said).body == (told or "none").encode()
+    assert origin.asked("/a")[0].fields.all("accept-language") == [told]
+    assert ask(client, told).cache["hit"]
+
+
+def test_whoever_comes_first_others_get_what_they_asked_for(client, origin):
+    origin.on("/a", lambda request, response: response.send(
+        200, {"Cache-Control": "max-age=60", "Vary": "Accept"}, request.get("accept").encode()))
+    assert client.get("/a", [("Accept", "text/css ,"), ("Accept", "*/*;q=0.1")]).body == b"text/css,*/*;q=0.1"
+    assert client.get("/a", {"Accept": "text/css, */*;q=0.1"}).cache["hit"]
+    assert client.get("/a", {"Accept": "*/*;q=0.1, text/css"}).body == b"*/*;q=0.1,text/css"
+
+
 def test_other_languages_and_weights_are_other_variants(client, origin):
     by_language(origin)
-    languages = ["de", "de-AT", "de;q=0.5", "de;q=0", "*", "", "en_US, de", "de, en_US;q=2"]
+    languages = ["de", "de-AT", "de;q=0.5", "de;q=0", "*", "", "de,en_us", "de,en_US;q=2"]
     for language in languages:
         assert ask(client, language).body == (language or "none").encode()
     assert origin.count("/a") == len(languages)
 
 
-def test_of_a_field_that_the_cache_does_not_know_only_white_space_says_nothing(client, origin):
+@pytest.mark.parametrize("name, honest, others", [
+    ("User-Agent", "Mozilla/5.0 (KHTML, like Gecko)", ["Mozilla/5.0 (KHTML,like Gecko)", ",Mozilla/5.0 (KHTML,,,, like Gecko)"]),
+    ("Authorization", 'Digest a="b", c="d"', ['Digest a="b",,c="d"', 'Digest a="b" , c="d"']),
+    ("Origin", "a, b", ["b, a", "A, b", "a ,b"])])
+def test_of_a_field_that_is_no_list_every_byte_says_something(client, origin, name, honest, others):
     origin.on("/a", lambda request, response: response.send(
-        200, {"Cache-Control": "max-age=60", "Vary": "Origin"}, (request.get("origin") or "none").encode()))
-    for value in "a, b", "b, a", "A, b":
-        assert client.get("/a", {"Origin": value}).body == value.encode()
-        assert client.get("/a", {"Origin": value.replace(", ", " ,")}).cache["hit"]
+        200, {"Cache-Control": "public, max-age=60", "Vary": name}, request.get(name).encode()))
+    for value in [*others, honest]:
+        assert client.get("/a", {name: value}).body == value.encode()
+        assert client.get("/a", {name: value}).cache["hit"]
 
 
 def test_as_many_fields_as_there_are(start_node, origin):

@@ -121,6 +121,28 @@ static void what_the_node_says_itself(void **state)
     assert_true(has_line("via: 1.1 a, 1.1 selvedge"));
 }
 
+/* RFC 9111 section 4.1: what selects a variant is what upstream was told; other methods are stored for
+ * nobody. */
+static void lists_go_in_one_form(void **state)
+{
+    (void)state;
+    http_field_t list[8];
+    http_fields_t fields = fields_of(list, LINES("accept-language: fr;q=0.50,, EN-gb", "accept: a/b , c/d",
+                                                 "user-agent: A (b,c , d)", "accept-language: de"));
+    for (int all = 0; all < 2; all++) {
+        send_request("GET", all == 1, fields);
+        assert_true(has_line("accept-language: de,en-GB,fr;q=0.5"));
+        assert_true(has_line("accept: a/b,c/d"));
+        assert_true(has_line("user-agent: A (b,c , d)"));
+        const char *first = strstr(sent, "accept-language");
+        assert_null(strstr(first + 1, "accept-language"));
+        send_request("POST", all == 1, fields);
+        assert_true(has_line("accept-language: fr;q=0.50,, EN-gb"));
+        assert_true(has_line("accept-language: de"));
+        assert_true(has_line("accept: a/b , c/d"));
+    }
+}
+
 /* What others said in CDN-Loop goes on, up to a bound, and ours is always there. */
 static void loops(void **state)
 {
@@ -184,6 +206,7 @@ int main(void)
         cmocka_unit_test(which_fields_go),
         cmocka_unit_test(a_surrogate_says_what_it_is),
         cmocka_unit_test(what_the_node_says_itself),
+        cmocka_unit_test(lists_go_in_one_form),
         cmocka_unit_test(loops),
         cmocka_unit_test(the_clients_address_is_the_nodes_to_say),
     };
