@@ -40,7 +40,7 @@ PARSERS = {
     "cache_control": ["edge/http/cache_control.c"],
     "structured": ["edge/http/structured.c"],
     "date": ["edge/http/date.c"],
-    "vary": ["edge/http/vary.c", "edge/http/accept.c"],
+    "vary": ["edge/http/vary.c", "edge/http/accept.c", "edge/http/form.c"],
     "etags": ["edge/http/conditional.c"],
     "purge": ["purge/api_purge.c"],
     "trace": ["purge/api_trace.c"],
