@@ -250,13 +250,16 @@ static void keep(fill_t *fill)
         fill->kept = memory_store(fill->memory, fill->object);
 }
 
-/* Before what it was to bring can no longer be found: who comes then knows already. */
-static void note_trouble(fill_t *fill)
+/* Before what it was to bring can no longer be found: who comes then knows already. What the origin answers
+ * to one client it may answer for that client's fields (User-Agent, Accept and the like): no other is kept
+ * from asking by that. */
+static void note_trouble(fill_t *fill, bool answered)
 {
     if (fill->stale == NULL || fill->told_ms == 0 || fill->in_vain)
         return;
     fill->in_vain = true;
-    object_note_trouble(fill->stale, fill->told_ms);
+    if (!answered || fill->background)
+        object_note_trouble(fill->stale, fill->told_ms, answered);
 }
 
 bool fill_in_vain(const fill_t *fill)
@@ -276,7 +279,7 @@ void fill_fail(fill_t *fill, object_failure_t failure)
     MUST_BE(fill, FILL_MAGIC);
     if (fill->ended)
         return;
-    note_trouble(fill);
+    note_trouble(fill, false);
     fill_withdraw(fill, 0);
     fill_tell_end(fill);
     object_fail(fill->object, failure);
@@ -508,7 +511,7 @@ static void judge_error(fill_t *fill, http_storing_t *storing, int status)
 {
     if (!is_get(fill) || !http_is_error(status))
         return;
-    note_trouble(fill);
+    note_trouble(fill, true);
     if (fill->told_ms >= fill->stale_until_ms)
         return;
     if (storing->storable)

@@ -47,6 +47,7 @@ struct object {
     /* Of what is stored and stale; the time is stored before. */
     _Atomic unsigned troubles;
     _Atomic int64_t last_trouble_ms;
+    _Atomic bool last_answered;
     /* After the last reference. */
     struct rcu_head reclaim;
 };
@@ -215,8 +216,9 @@ ledger_judgement_t object_judge(object_t *object, const ledger_t *ledger, uint64
     return judgement;
 }
 
-void object_note_trouble(object_t *object, int64_t now_ms)
+void object_note_trouble(object_t *object, int64_t now_ms, bool answered)
 {
+    atomic_store_explicit(&object->last_answered, answered, memory_order_relaxed);
     atomic_store_explicit(&object->last_trouble_ms, now_ms, memory_order_relaxed);
     atomic_fetch_add_explicit(&object->troubles, 1, memory_order_release);
 }
@@ -224,7 +226,8 @@ void object_note_trouble(object_t *object, int64_t now_ms)
 http_trouble_t object_trouble(const object_t *object)
 {
     unsigned times = atomic_load_explicit(&object->troubles, memory_order_acquire);
-    return (http_trouble_t){times, atomic_load_explicit(&object->last_trouble_ms, memory_order_relaxed)};
+    return (http_trouble_t){times, atomic_load_explicit(&object->last_trouble_ms, memory_order_relaxed),
+                            atomic_load_explicit(&object->last_answered, memory_order_relaxed)};
 }
 
 /* --- Readers --- */

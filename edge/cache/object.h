@@ -91,8 +91,8 @@ uint64_t object_length(object_t *object);
  * same sequence before is remembered, so a hit pays one comparison. */
 ledger_judgement_t object_judge(object_t *object, const ledger_t *ledger, uint64_t sequence);
 
-/* Of a stored object: the origin was asked about it, and failed. */
-void object_note_trouble(object_t *object, int64_t now_ms);
+/* Of a stored object: the origin was asked about it, and failed. answered: with an error as its answer. */
+void object_note_trouble(object_t *object, int64_t now_ms, bool answered);
 http_trouble_t object_trouble(const object_t *object);
 
 /* --- Readers --- */

@@ -49,7 +49,7 @@ http_use_t http_use(const http_stale_t *windows, int64_t ttl_ms, http_trouble_t 
         return HTTP_FRESH;
     if (is_within(windows->while_revalidate_ms, ttl_ms))
         return HTTP_WHILE_REVALIDATE;
-    if (is_within(windows->if_error_ms, ttl_ms) && since < 2 * rest)
+    if (is_within(windows->if_error_ms, ttl_ms) && since < 2 * rest && !trouble.answered)
         return HTTP_IF_ERROR;
     return HTTP_VALIDATE;
 }

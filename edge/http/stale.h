@@ -19,10 +19,11 @@ bool http_is_error(int status);
 typedef struct {
     unsigned times; /* 0: it has not */
     int64_t last_ms;
+    bool answered; /* the last time, with an error: perhaps for what that one request says */
 } http_trouble_t;
 
 /* So long after it failed the origin is not asked again where there is something to answer with: doubled each
- * time. For twice as long it is known to fail. */
+ * time. For twice as long it is known to fail, unless it answered. */
 enum { HTTP_TROUBLE_REST_MS = 1000, HTTP_TROUBLE_REST_MAX_MS = 30000 };
 
 typedef enum {

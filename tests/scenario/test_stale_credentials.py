@@ -55,11 +55,11 @@ def test_what_is_selected_by_them_is_asked_for_with_them(client, node, origin):
         response.send(200, {**fields, "Vary": "Authorization"}, (request.get("authorization") or "nobody").encode())
     origin.on("/a", handler)
     for fields in MINE, {}:
-        client.request("/a", fields)
-    mine, other = client.request("/a", MINE), client.request("/a", {})
+        client.get("/a", fields)
+    mine, other = client.get("/a", MINE), client.request("/a")
     assert mine.cache["fwd"] == "stale" and is_stale(other)
     quiet(node)
-    mine, other = client.request("/a", MINE), client.request("/a", {})
+    mine, other = client.request("/a", MINE), client.request("/a")
     assert (mine.body, other.body) == (MINE["Authorization"].encode(), b"nobody")
     assert mine.cache["hit"] and other.cache["hit"] and mine.cache["ttl"] > 0 and other.cache["ttl"] > 0
     assert origin.count("/a") == 4

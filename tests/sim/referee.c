@@ -178,8 +178,14 @@ static int64_t since_purge_ms(const exchange_t *exchange, const answer_t *answer
     return since_ms;
 }
 
+/* With an error: that may be for what one request says, and is no reason for others not to ask. */
+static bool is_answered_with_error(const transfer_t *transfer)
+{
+    return transfer->answered && transfer->answer->status >= 500;
+}
+
 /* Is the origin known to fail for this URL? A second's rest after the first failure since this answer, and
- * twice as long after each more, up to 30 s; for twice that it is known. */
+ * twice as long after each more, up to 30 s; for twice that it is known, if it did not answer. */
 static bool is_known_to_fail(const exchange_t *exchange, const answer_t *answer)
 {
     int64_t last_ms = 0, rest_ms = 500;
@@ -188,7 +194,8 @@ static bool is_known_to_fail(const exchange_t *exchange, const answer_t *answer)
         const exchange_t *owner = world.exchanges.at[transfer->owner];
         if (transfer->failed_ms == 0 || owner->url != exchange->url || transfer->failed_ms < answer->made_ms)
             continue;
-        last_ms = transfer->failed_ms > last_ms ? transfer->failed_ms : last_ms;
+        if (transfer->failed_ms > last_ms && !is_answered_with_error(transfer))
+            last_ms = transfer->failed_ms;
         rest_ms = 2 * rest_ms < 30000 ? 2 * rest_ms : 30000;
     }
     return last_ms != 0 && exchange->walk_ms - last_ms < 2 * rest_ms;

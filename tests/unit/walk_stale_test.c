@@ -172,7 +172,8 @@ static void a_failed_one_leaves_it_and_rests(void **state)
     look("/x", HTTP_WHILE_REVALIDATE, true); /* all is forgotten */
 }
 
-/* Each way in which the origin can fail; what the node itself cannot do is no trouble of the origin's. */
+/* Each way in which the origin can fail; what the node itself cannot do is no trouble of the origin's, and
+ * what it answers to one client is none for others. */
 static void what_counts_as_trouble(void **state)
 {
     (void)state;
@@ -197,13 +198,36 @@ static void what_counts_as_trouble(void **state)
             object_leave(&client.reader);
             assert_int_equal(fill_notified(client.fill, client.notified), FILL_STOP);
         }
-        bool troubled = way != IS_ABANDONED;
-        assert_int_equal(fill_in_vain(client.fill), troubled);
+        bool troubled = way != IS_ABANDONED && way != ANSWERS_503;
+        assert_int_equal(fill_in_vain(client.fill), way != IS_ABANDONED);
         client_leave(&client);
         client_ask(&world, &later, "/x", NULL);
         assert_int_equal(later.step.kind, troubled ? WALK_HIT : WALK_FILL);
         if (troubled)
             assert_stale(&later, HTTP_IF_ERROR, false);
+        leave_broken(&later);
+        world_evict_all(&world);
+    }
+}
+
+/* In the background an error as the answer has the origin rest, but lets nobody have it stale who otherwise
+ * may not. */
+static void an_error_in_the_background(void **state)
+{
+    (void)state;
+    for (int answered = 0; answered < 2; answered++) {
+        store("/x", LINES(BOTH, TAG));
+        world.now_ms += 69999;
+        client_t client, later;
+        client_ask(&world, &client, "/x", NULL);
+        assert_stale(&client, HTTP_WHILE_REVALIDATE, true);
+        if (answered)
+            client_answer(&world, &client, 503, LINES("content-length: 4"), "down");
+        leave_broken(&client);
+        look("/x", HTTP_WHILE_REVALIDATE, false);
+        world.now_ms++;
+        client_ask(&world, &later, "/x", NULL);
+        assert_int_equal(later.step.kind, answered ? WALK_FILL : WALK_HIT);
         leave_broken(&later);
         world_evict_all(&world);
     }
@@ -284,6 +308,10 @@ static void an_error_that_may_be_stored(void **state)
         client_answer(&world, &client, 503, LINES("cache-control: max-age=60", "content-length: 4"), "down");
         client_leave(&client);
         client_ask(&world, &later, "/x", NULL);
+        if (later.step.kind == WALK_FILL) { /* the origin may have better for this one */
+            fill_broken(later.fill, broken, world.now_ms);
+            assert_true(walk_on_error(&later.walk, &later.reader, &later.step));
+        }
         assert_int_equal(later.step.kind, WALK_HIT);
         assert_int_equal(later.step.use == HTTP_FRESH, rows[i].replaced);
         assert_reads(&later, rows[i].replaced ? "down" : "old", READ_END);
@@ -557,6 +585,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(who_may_not_have_it_stale_reads_along, begin, end),
         cmocka_unit_test_setup_teardown(a_failed_one_leaves_it_and_rests, begin, end),
         cmocka_unit_test_setup_teardown(what_counts_as_trouble, begin, end),
+        cmocka_unit_test_setup_teardown(an_error_in_the_background, begin, end),
         cmocka_unit_test_setup_teardown(on_an_error_it_answers_instead, begin, end),
         cmocka_unit_test_setup_teardown(an_error_that_may_be_stored, begin, end),
         cmocka_unit_test_setup_teardown(what_may_not_be_stored_replaces_it_all_the_same, begin, end),
