@@ -257,7 +257,8 @@ const setting_t settings_table[] = {
      .meaning =
          "What a Set-Cookie does to an answer to GET. `bypass`: it is for one client, and is not stored. "
          "`remove`: the cookie is taken out, and the rest may be stored: for assets of an origin that sets "
-         "cookies on everything. `store`: it is stored, and everybody gets the same cookie; an origin can "
+         "cookies on everything; what is neither stored nor shared, being private or bypassed, keeps its "
+         "cookie. `store`: it is stored, and everybody gets the same cookie; an origin can "
          "still forbid it with Cache-Control: private. A change holds from the origin's next answer on: "
          "purge "
          "the site where cookies are stored."},

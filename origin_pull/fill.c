@@ -82,8 +82,6 @@ fill_t *fill_new(const fill_request_t *request)
     fill->key.target = copy_text(&at, request->key.target);
     fill->origin = (http_origin_t){request->origin.https, copy_text(&at, request->origin.authority)};
     fill->method = copy_text(&at, request->method);
-    if (!is_get(fill)) /* who logs in gets the cookie */
-        fill->policy.set_cookie = HTTP_SET_COOKIE_STORE;
     fill->body = copy_text(&at, request->body);
     fill->content_length = fill_is_for_piece(fill) ? (int64_t)(fill->piece.end - fill->piece.first) : -1;
     snprintf(fill->range, sizeof fill->range, "bytes=%" PRIu64 "-%" PRIu64, fill->piece.first,

@@ -12,13 +12,20 @@ static bool is_our_own(text_t name)
     return text_equal(name, TEXT("content-length")) || text_equal(name, TEXT("age"));
 }
 
-static bool is_kept(http_fields_t fields, const http_field_t *field, const http_policy_t *policy)
+static bool is_kept(http_fields_t fields, const http_field_t *field)
 {
-    if (is_our_own(field->name) || http_policy_removes(policy, field->name) ||
-        http_fields_hop_by_hop(fields, field->name))
+    if (is_our_own(field->name) || http_fields_hop_by_hop(fields, field->name))
         return false;
     /* Of several Dates the first counts: there is one answer to when it was made. */
     return !text_equal(field->name, TEXT("date")) || field == http_fields_find(fields, field->name);
+}
+
+/* Of what is neither stored nor shared nothing is removed: it has one client, who may be logging in. */
+static bool stays(http_fields_t fields, const http_field_t *field, const http_storing_t *storing,
+                  const http_policy_t *policy)
+{
+    bool for_one = !storing->storable && !storing->shareable;
+    return is_kept(fields, field) && (for_one || !http_policy_removes(policy, field->name));
 }
 
 static text_t value_of(http_fields_t fields, text_t name)
@@ -40,7 +47,8 @@ static char *keep_fields(head_t *head, http_fields_t fields, const http_policy_t
 {
     http_field_t *kept = (http_field_t *)(void *)(head + 1);
     for (size_t i = 0; i < fields.count; i++)
-        if (is_kept(fields, &fields.at[i], policy) && http_policy_sends(policy, fields.at[i].name) == sent)
+        if (stays(fields, &fields.at[i], &head->storing, policy) &&
+            http_policy_sends(policy, fields.at[i].name) == sent)
             at = keep_field(&kept[head->fields.count++], &fields.at[i], at);
     return at;
 }
@@ -55,7 +63,7 @@ head_t *head_new(memory_account_t *account, int status, http_fields_t fields, in
     bool dated = http_fields_find(fields, date.name) != NULL;
     size_t count = !dated, bytes = dated ? 0 : date.name.length + date.value.length;
     for (size_t i = 0; i < fields.count; i++)
-        if (is_kept(fields, &fields.at[i], policy)) {
+        if (stays(fields, &fields.at[i], storing, policy)) {
             count++;
             bytes += fields.at[i].name.length + fields.at[i].value.length;
         }
@@ -96,7 +104,7 @@ static size_t merge_fields(http_fields_t stored, http_fields_t newer, const http
             merged[count++] = stored.at[i];
     }
     for (size_t i = 0; i < newer.count; i++)
-        if (is_kept(newer, &newer.at[i], policy) && !http_field_kept_on_304(newer.at[i].name))
+        if (is_kept(newer, &newer.at[i]) && !http_field_kept_on_304(newer.at[i].name))
             merged[count++] = newer.at[i];
     return count;
 }

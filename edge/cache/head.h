@@ -33,7 +33,8 @@ typedef struct head {
     size_t charged;
 } head_t;
 
-/* Copies what it needs. `fields` as they came; names in lower case. policy: which of them are sent. */
+/* Copies what it needs. `fields` as they came; names in lower case. policy: which of them are sent,
+ * and, if it is stored or shared, which are removed. */
 head_t *head_new(memory_account_t *account, int status, http_fields_t fields, int64_t content_length,
                  const http_storing_t *storing, int64_t response_time_ms, const http_policy_t *policy);
 

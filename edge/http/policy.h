@@ -18,7 +18,7 @@ typedef struct {
 typedef enum {
     HTTP_SET_COOKIE_BYPASS, /* the answer is for one client: neither stored nor shared */
     HTTP_SET_COOKIE_STORE,  /* it is like any other field: everybody gets the cookie */
-    HTTP_SET_COOKIE_REMOVE  /* it is taken out, and the rest may be stored */
+    HTTP_SET_COOKIE_REMOVE  /* it is taken out of what is stored or shared */
 } http_set_cookie_t;
 
 /* All zero: none is said. */
@@ -61,8 +61,8 @@ bool http_names_have(const http_names_t *names, text_t name);
 
 /* Is an answer to GET with a Set-Cookie for one client alone? policy NULL: it decides nothing. */
 bool http_policy_bypasses_cookies(const http_policy_t *policy);
-/* Is a field of an answer to GET taken out, so that nobody gets it, nor anything made of it? `name` in lower
- * case; policy: as above. */
+/* Is a field of an answer that is stored or shared taken out, so that nobody gets it, nor anything made of
+ * it? `name` in lower case; policy: as above. */
 bool http_policy_removes(const http_policy_t *policy, text_t name);
 /* May this field of a stored response stay when the response is validated? Not a cookie of before the site
  * decided otherwise. */

@@ -42,6 +42,34 @@ def test_who_logs_in_gets_the_cookie(start_node, serve):
     assert node.h2().get("/a", method="POST").fields.all("set-cookie") == ["id=1", "b=2"]
 
 
+@pytest.mark.parametrize("protocol", ["h1", "h2"])
+def test_who_logs_in_by_get_gets_the_cookie(start_node, origin, tmp_path, protocol):
+    """What is neither stored nor shared has no other client that could get it."""
+    for path, control in ("/private", "private"), ("/no-store", "no-store"), ("/login/a", "max-age=60"), ("/a", "max-age=60"), ("/b", "must-revalidate"):
+        origin.serve(path, b"a", cache_control=control, set_cookie="id=1")
+    file = tmp_path / "node.yaml"
+    write(file, origin, "remove", "  rules: [{path: /login/*, bypass: on}]\n")
+    client = getattr(start_node(config=file), protocol)()
+    for path in "/private", "/no-store", "/login/a":
+        for _ in range(2):
+            assert client.get(path).get("set-cookie") == "id=1"
+        assert origin.count(path) == 2
+    assert not client.get("/a").get("set-cookie"), "this is stored"
+    assert not client.get("/b").get("set-cookie"), "this is shared with those who wait"
+
+
+def test_a_304_that_is_private_brings_its_client_the_cookie(start_node, origin):
+    def handler(request, response):
+        validated = request.get("if-none-match") is not None
+        fields = [("Cache-Control", "private" if validated else "max-age=0"), ("ETag", '"a"'), ("Set-Cookie", f"id={request.number}")]
+        response.send(304 if validated else 200, fields, b"" if validated else b"a")
+    origin.on("/a", handler)
+    node = start_node(origin, set_cookie="remove")
+    answers = ask_twice(node)
+    assert [answer.get("set-cookie") for answer in answers] == [None, "id=2"] and answers[1].body == b"a"
+    assert node.get("/a").get("set-cookie") != "id=2", "and nobody else"
+
+
 def test_after_a_304_it_is_still_removed(start_node, origin):
     """The stored head is made anew, of what was stored and of what the 304 says."""
     def handler(request, response):
@@ -64,8 +92,8 @@ def test_stored_a_304_brings_the_next_one(start_node, origin):
     assert [answer.fields.all("set-cookie") for answer in answers] == [["id=1"], ["id=2"]]
 
 
-def write(path, origin, choice):
-    path.write_text(f"sites:\n- name: a\n  hosts: ['127.0.0.1', localhost]\n  origin: {{url: '{origin.url}'}}\n  set_cookie: {choice}\n")
+def write(path, origin, choice, more=""):
+    path.write_text(f"sites:\n- name: a\n  hosts: ['127.0.0.1', localhost]\n  origin: {{url: '{origin.url}'}}\n  set_cookie: {choice}\n{more}")
 
 
 def test_what_was_taken_out_goes_to_nobody_after_a_reload(start_node, origin, tmp_path):

@@ -190,6 +190,27 @@ static void what_is_not_sent_is_kept(void **state)
     head_free(&head);
 }
 
+/* What is neither stored nor shared has one client, who may be logging in. */
+static void what_is_for_one_client_has_its_cookie(void **state)
+{
+    (void)state;
+    static const struct {
+        bool storable, shareable;
+        const char *cookie;
+    } rows[] = {{false, false, "a=b"}, {false, true, NULL}, {true, false, NULL}, {true, true, NULL}};
+    const http_policy_t policy = {.set_cookie = HTTP_SET_COOKIE_REMOVE};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        memory_account_t account = {0};
+        http_field_t list[8];
+        const http_storing_t judged = {.storable = rows[i].storable, .shareable = rows[i].shareable};
+        head_t *head = head_new(&account, 200, fields_of(list, LINES("x-a: 1", "set-cookie: a=b")), 3,
+                                &judged, NOW_MS, &policy);
+        assert_value(head, "set-cookie", rows[i].cookie);
+        assert_value(head, "x-a", "1");
+        head_free(&head);
+    }
+}
+
 /* A cookie that was stored once stays only where the site still has cookies stored. */
 static void a_stored_cookie_ends_with_the_sites_wish(void **state)
 {
@@ -310,6 +331,7 @@ int main(void)
         cmocka_unit_test(what_a_304_changes),
         cmocka_unit_test(a_304_replaces_whole_names),
         cmocka_unit_test(what_is_not_sent_is_kept),
+        cmocka_unit_test(what_is_for_one_client_has_its_cookie),
         cmocka_unit_test(a_stored_cookie_ends_with_the_sites_wish),
         cmocka_unit_test(a_304_dates_anew),
         cmocka_unit_test(a_304_says_for_how_long_it_may_be_used_stale),
