@@ -111,6 +111,11 @@ void request_start_fill(exchange_t *exchange, const object_reader_t *reader, wal
 /* Leaves what it has and looks again. */
 void request_begin_again(exchange_t *exchange, bool alone);
 void request_answer_failure(exchange_t *exchange, const object_t *object);
+/* The fill of the reader's object failed before anything of its answer was sent. False: nothing is stored
+ * that may be used instead. */
+bool request_answer_stale(exchange_t *exchange);
+/* Would it answer, if that failed now? */
+bool request_may_answer_stale(exchange_t *exchange);
 
 /* --- request_pieces.c --- */
 /* The reader has a sparse object: answers from it, with its pieces. */

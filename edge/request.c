@@ -330,21 +330,45 @@ static bool is_of_another(const exchange_t *exchange)
     return !reader->owner && object_failure(reader->object).status == 429;
 }
 
+/* How it failed; status 0, or another: it did not. A head behind which it broke off is as good as none. */
+static object_failure_t failure_of(const object_t *object)
+{
+    const head_t *head = object_head(object);
+    bool broken = object_end(object) == OBJECT_FAILED && (head == NULL || !http_is_error(head->status));
+    return broken ? object_failure(object) : (object_failure_t){head->status, NULL};
+}
+
 /* RFC 5861 section 4: the origin failed, and what is stored may answer instead. */
 static bool answer_stale(exchange_t *exchange, const walk_t *walk)
 {
-    const object_t *object = exchange->reader->object;
-    const head_t *head = object_head(object);
-    object_failure_t failure = head == NULL ? object_failure(object) : (object_failure_t){head->status, NULL};
+    const head_t *head = object_head(exchange->reader->object);
+    int status = head != NULL ? head->status : 0; /* the walk leaves the object */
+    object_failure_t failure = failure_of(exchange->reader->object);
     walk_step_t step;
     bool cached = may_store(exchange);
     if (!cached || !http_is_error(failure.status) || !walk_on_error(walk, exchange->reader, &step))
         return false;
-    exchange->origin_status = head != NULL ? failure.status : 0;
+    exchange->origin_status = status;
     exchange->detail = failure.detail;
     exchange->ttl_ms = step.ttl_ms;
     take_hit(exchange, &step, walk->fields);
     return true;
+}
+
+bool request_answer_stale(exchange_t *exchange)
+{
+    http_field_t list[EXCHANGE_FIELDS_MAX];
+    http_fields_t fields = exchange_fields(exchange, list);
+    walk_t walk = request_walk(exchange, fields, exchange_now_us());
+    return answer_stale(exchange, &walk);
+}
+
+bool request_may_answer_stale(exchange_t *exchange)
+{
+    http_field_t list[EXCHANGE_FIELDS_MAX];
+    http_fields_t fields = exchange_fields(exchange, list);
+    walk_t walk = request_walk(exchange, fields, exchange_now_us());
+    return may_store(exchange) && walk_may_on_error(&walk);
 }
 
 /* The head has arrived, or the fill ended without. */

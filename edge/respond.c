@@ -303,14 +303,25 @@ static void begin(exchange_t *exchange)
     h2o_start_response(exchange->req, &exchange->super);
 }
 
+/* Nothing of it was sent: as if it had never been begun. */
+static void take_back(exchange_t *exchange)
+{
+    memset(&exchange->req->res.headers, 0, sizeof exchange->req->res.headers);
+    exchange->req->res.content_length = SIZE_MAX;
+    exchange->answering = exchange->is_part = false;
+    exchange->parts = NULL;
+}
+
 /* Nothing was sent yet: there is still a clear answer. */
 static void fail_early(exchange_t *exchange, object_read_t how)
 {
     object_failure_t failure = {503, "fell_behind"};
+    take_back(exchange);
+    if (how == READ_FAILED && exchange->piece == NULL && request_answer_stale(exchange))
+        return;
     if (how == READ_FAILED)
         failure =
             exchange->piece != NULL ? pieces_failure(exchange) : object_failure(exchange->reader->object);
-    memset(&exchange->req->res.headers, 0, sizeof exchange->req->res.headers);
     respond_failure(exchange, failure, "The origin's answer broke off.\n");
 }
 
@@ -370,9 +381,12 @@ static void send_span(exchange_t *exchange, bool last)
         hand_over(exchange, &bytes, last);
 }
 
-/* The head goes on at once, though nothing of the body has come. */
+/* The head goes on at once, though nothing of the body has come; not where something stale may answer instead
+ * if nothing does. */
 static void send_head(exchange_t *exchange)
 {
+    if (exchange->forward == FORWARD_STALE && request_may_answer_stale(exchange))
+        return;
     exchange->sending = true;
     begin(exchange);
     send_dated(exchange, exchange->date, NULL, 0, H2O_SEND_STATE_IN_PROGRESS);

@@ -315,20 +315,39 @@ static bool use_on_error(const walk_t *walk, const head_t *head, int64_t ttl_ms)
                HTTP_IF_ERROR;
 }
 
-bool walk_on_error(const walk_t *walk, object_reader_t *reader, walk_step_t *step)
+/* What is stored that may be used when the origin fails, if anything is. What was purged while the origin was
+ * asked is not come back to. */
+static bool find_on_error(const walk_t *walk, place_t *place, http_use_t *use, int64_t *ttl_ms)
 {
-    /* What was purged while the origin was asked is not come back to. */
     walk_t now = *walk;
     now.sequence = ledger_sequence(now.ledger);
-    place_t place;
-    look(&now, &place);
-    int64_t ttl_ms = 0;
+    look(&now, place);
     bool ask = false;
-    bool fresh = use_stored(&now, &place.view.stored, &ttl_ms, &ask) == HTTP_FRESH, usable = fresh;
-    if (place.view.stored != NULL && !fresh)
-        usable = use_on_error(&now, object_head(place.view.stored), ttl_ms);
+    *use = use_stored(&now, &place->view.stored, ttl_ms, &ask);
+    if (*use == HTTP_FRESH)
+        return true;
+    *use = HTTP_IF_ERROR;
+    return place->view.stored != NULL && use_on_error(&now, object_head(place->view.stored), *ttl_ms);
+}
+
+bool walk_may_on_error(const walk_t *walk)
+{
+    place_t place;
+    http_use_t use;
+    int64_t ttl_ms = 0;
+    bool may = find_on_error(walk, &place, &use, &ttl_ms);
+    leave(&place);
+    return may;
+}
+
+bool walk_on_error(const walk_t *walk, object_reader_t *reader, walk_step_t *step)
+{
+    place_t place;
+    http_use_t use;
+    int64_t ttl_ms = 0;
+    bool usable = find_on_error(walk, &place, &use, &ttl_ms);
     if (usable) {
-        *step = (walk_step_t){.kind = WALK_HIT, .use = fresh ? HTTP_FRESH : HTTP_IF_ERROR, .ttl_ms = ttl_ms};
+        *step = (walk_step_t){.kind = WALK_HIT, .use = use, .ttl_ms = ttl_ms};
         object_leave(reader);
         object_open(&place.view.stored, reader);
     }

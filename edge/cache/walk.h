@@ -66,6 +66,9 @@ walk_step_t walk_begin(const walk_t *walk, object_reader_t *reader);
  * origin may have been asked for long. */
 bool walk_on_error(const walk_t *walk, object_reader_t *reader, walk_step_t *step);
 
+/* Would it be so now? */
+bool walk_may_on_error(const walk_t *walk);
+
 /* A new private object for this request alone, as for methods that are not cached. */
 walk_step_t walk_private(const walk_t *walk, object_reader_t *reader, forward_t forward);
 
