@@ -338,15 +338,23 @@ static object_failure_t failure_of(const object_t *object)
     return broken ? object_failure(object) : (object_failure_t){head->status, NULL};
 }
 
-/* RFC 5861 section 4: the origin failed, and what is stored may answer instead. */
+/* The node would not ask the origin for this request. */
+static bool is_refused_fill(const exchange_t *exchange, object_failure_t failure)
+{
+    const object_reader_t *reader = exchange->reader;
+    return object_head(reader->object) == NULL && failure.status == 429 && reader->owner;
+}
+
+/* RFC 5861 section 4: the origin failed, or is not asked, and what is stored may answer instead. */
 static bool answer_stale(exchange_t *exchange, const walk_t *walk)
 {
     const head_t *head = object_head(exchange->reader->object);
     int status = head != NULL ? head->status : 0; /* the walk leaves the object */
     object_failure_t failure = failure_of(exchange->reader->object);
     walk_step_t step;
+    bool failed = http_is_error(failure.status) || is_refused_fill(exchange, failure);
     bool cached = may_store(exchange);
-    if (!cached || !http_is_error(failure.status) || !walk_on_error(walk, exchange->reader, &step))
+    if (!cached || !failed || !walk_on_error(walk, exchange->reader, &step))
         return false;
     exchange->origin_status = status;
     exchange->detail = failure.detail;

@@ -213,10 +213,12 @@ void fill_tell_end(fill_t *fill)
     fill->on_end = NULL;
 }
 
-/* What has come and was taken by nobody, unless somebody has yet to take it. */
+/* What has come and was taken by nobody, unless somebody has yet to take it. That what is stale was taken
+ * instead is the origin's doing. */
 static uint64_t wasted_bytes(const fill_t *fill)
 {
-    if (fill->kept || !object_unread(fill->object))
+    bool stale_answers = fill->in_vain && fill->told_ms < fill->stale_until_ms;
+    if (fill->kept || stale_answers || !object_unread(fill->object))
         return 0;
     uint64_t taken = object_taken(fill->object), left = fill->received - taken;
     bool on_its_way = fill->given_up && fill->received != (uint64_t)fill->content_length;

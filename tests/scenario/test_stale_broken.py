@@ -1,8 +1,10 @@
 """An answer that breaks off behind its head is one that failed: as long as nothing of its body has come, what is stale answers
-instead."""
+instead. And what the node itself refuses to fetch."""
 import pytest
 
+from harness.message import noise
 from test_stale import quiet, stale, versions
+from test_wasted_bytes import ask_until_refused, begin
 
 ERROR = stale("max-age=60, stale-if-error=6000")
 
@@ -43,3 +45,33 @@ def test_where_it_may_not_the_head_does_not_wait(node, origin):
     assert stream.head().status == 200
     gate.open()
     assert stream.rest().body == b"new"
+
+
+def test_bodies_of_errors_are_not_thrown_away_by_who_asked(start_node, origin):
+    paths = [f"/{number}" for number in range(40)]
+    body = noise(100_000, "error")
+
+    def handler(request, response):
+        if request.number == 1:
+            return response.send(200, ERROR, b"old")
+        return response.send(503, {}, body)
+    origin.on("/*", handler)
+    node = start_node(origin, max_address_waste="1M", max_key_waste="1M")
+    for _ in range(2):
+        for path in paths:
+            assert node.get(path).body == b"old"
+    quiet(node)
+    assert node.metric("selvedge_refused_total") == 0 and origin.count() == 80
+
+
+def test_who_may_not_ask_the_origin_has_what_is_stale(start_node, origin):
+    origin.on("/slow/*", begin)
+    versions(origin, "/a", (200, ERROR, b"old"))
+    versions(origin, "/must", (200, stale("max-age=60, must-revalidate"), b"old"))
+    node = start_node(origin, max_address_waste="2M", max_object="4M", memory="64M")
+    for path in "/a", "/must":
+        node.get(path)
+    ask_until_refused(node, lambda number: f"/slow/{number}", "address_waste", 40)
+    answer = node.request("/a")
+    assert (answer.status, answer.body, answer.cache["detail"]) == (200, b"old", "stale-if-error/address_waste")
+    assert node.request("/must").status == 429 and origin.count("/a") == 1

@@ -281,6 +281,8 @@ static void on_an_error_it_answers_instead(void **state)
             }
             leave_broken(both[j]);
         }
+        if (rows[i].used) /* nobody took the error, as there was better */
+            assert_int_equal(world.wasted, 0);
         world_evict_all(&world);
     }
 }
