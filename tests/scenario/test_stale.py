@@ -433,6 +433,18 @@ def test_a_soft_purge_while_it_is_asked_for_has_it_asked_for_anew(client, node, 
     assert client.get("/a").body == b"new" and origin.count("/a") == 3
 
 
+def test_a_hard_purge_leaves_nothing_for_an_error_to_who_asked_before(node, origin):
+    """And nobody else has found it purged."""
+    gate = origin.gate()
+    versions(origin, "/a", (200, stale("max-age=60, stale-if-error=600"), b"old"), held(gate, 503, {"Cache-Control": "no-store"}, b"down"))
+    node.get("/a")
+    before = node.h2().ask("/a")
+    origin.wait_for("/a", 2)
+    node.purge(urls=[node.url("/a")])
+    gate.open()
+    assert before.rest().status == 503
+
+
 def test_a_hard_purge_while_it_is_asked_for_leaves_nothing_for_an_error(node, origin):
     gate = origin.gate()
     versions(origin, "/a", (200, stale("max-age=60, stale-if-error=600"), b"old"), held(gate, 503, {"Cache-Control": "no-store"}, b"down"))
