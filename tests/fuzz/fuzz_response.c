@@ -102,16 +102,29 @@ static text_t value_of(http_fields_t fields, text_t name)
     return field != NULL ? field->value : (text_t){NULL, 0};
 }
 
+/* What Connection names stays on its connection; of the others only what always does. */
+static void check_named(http_fields_t message)
+{
+    bool *named = malloc(message.count + 1);
+    MUST(named != NULL);
+    http_fields_named(message, named);
+    for (size_t i = 0; i < message.count; i++) {
+        text_t name = message.at[i].name;
+        bool always = http_field_is_hop_by_hop(name, (text_t){NULL, 0});
+        MUST(always || named[i] == http_fields_hop_by_hop(message, name));
+    }
+    free(named);
+}
+
 static void check_conditions(http_fields_t response, http_fields_t request)
 {
     text_t etag = value_of(response, TEXT("etag")), modified = value_of(response, TEXT("last-modified"));
     (void)http_not_modified(request, etag, modified);
     (void)http_precondition_failed(request, etag, modified);
     (void)http_304_selects(request, etag, modified);
-    for (size_t i = 0; i < response.count; i++) {
+    for (size_t i = 0; i < response.count; i++)
         (void)http_field_kept_on_304(response.at[i].name);
-        (void)http_fields_hop_by_hop(response, response.at[i].name);
-    }
+    check_named(response);
 }
 
 /* A part is one of the whole; a length that is not known has none. */
