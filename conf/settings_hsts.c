@@ -10,15 +10,6 @@ typedef struct {
     bool has_max_age, subdomains, preload;
 } policy_t;
 
-static text_t trim(text_t text)
-{
-    while (text.length > 0 && text.data[0] == ' ')
-        text = (text_t){text.data + 1, text.length - 1};
-    while (text.length > 0 && text.data[text.length - 1] == ' ')
-        text.length--;
-    return text;
-}
-
 /* Digits alone; more than fit are as many as fit. */
 static bool read_seconds(text_t digits, uint64_t *seconds)
 {
@@ -55,7 +46,7 @@ static bool read_policy(text_t text, policy_t *policy)
     for (;;) {
         const char *end = memchr(text.data, ';', text.length);
         text_t one = {text.data, end != NULL ? (size_t)(end - text.data) : text.length};
-        if (!read_directive(trim(one), policy))
+        if (!read_directive(http_trim(one), policy))
             return false;
         if (end == NULL)
             return policy->has_max_age;

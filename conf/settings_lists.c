@@ -66,10 +66,8 @@ static bool lower_name(text_t name, char buffer[LIST_BYTES_MAX])
 {
     if (name.length >= LIST_BYTES_MAX)
         return false;
-    for (size_t i = 0; i < name.length; i++) {
-        char byte = name.data[i];
-        buffer[i] = (char)(byte >= 'A' && byte <= 'Z' ? byte + ('a' - 'A') : byte);
-    }
+    for (size_t i = 0; i < name.length; i++)
+        buffer[i] = ascii_lower(name.data[i]);
     return http_response_field_is_free((text_t){buffer, name.length});
 }
 

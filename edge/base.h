@@ -35,6 +35,25 @@ static inline bool text_equal_nocase(text_t a, text_t b)
     return a.length == b.length && (a.length == 0 || strncasecmp(a.data, b.data, a.length) == 0);
 }
 
+/* Of letters of ASCII alone. */
+static inline char ascii_lower(char byte)
+{
+    return byte >= 'A' && byte <= 'Z' ? (char)(byte + ('a' - 'A')) : byte;
+}
+
+/* Takes what stands before a separator, or all there is, away from the front. False: there is nothing left.
+ */
+static inline bool text_take(text_t *rest, char separator, text_t *part)
+{
+    if (rest->length == 0)
+        return false;
+    const char *end = (const char *)memchr(rest->data, separator, rest->length);
+    *part = (text_t){rest->data, end != NULL ? (size_t)(end - rest->data) : rest->length};
+    size_t used = part->length + (end != NULL ? 1 : 0);
+    *rest = (text_t){rest->data + used, rest->length - used};
+    return true;
+}
+
 /* A bug ends the process with file and line, in every build: a cache that goes on after one may serve wrong
  * bytes. */
 #define MUST(condition)                                                                                      \

@@ -250,10 +250,8 @@ void request_begin_again(exchange_t *exchange, bool alone)
     http_field_t list[EXCHANGE_FIELDS_MAX];
     http_fields_t fields = exchange_fields(exchange, list);
     walk_t walk = request_walk(exchange, fields, exchange_now_us());
-    object_leave(exchange->reader);
-    walk_step_t step = alone || ++exchange->steps > STEPS_MAX
-                           ? walk_private(&walk, exchange->reader, FORWARD_BYPASS)
-                           : walk_begin(&walk, exchange->reader);
+    walk_step_t step = walk_again(&walk, exchange->reader, alone || ++exchange->steps > STEPS_MAX);
+    exchange->sequence = walk.sequence;
     take_step(exchange, &step, fields);
 }
 

@@ -551,9 +551,7 @@ http_selection_t respond_select(exchange_t *exchange, http_fields_t request, htt
     exchange->end = length_of(exchange->reader->object);
     if (http_is_plain(request) || !exchange->is_get || head->status != 200)
         return HTTP_WHOLE;
-    bool is_coded = http_fields_find(head->fields, TEXT("content-encoding")) != NULL;
-    http_selected_t selected = {head->etag,    head->last_modified, head->date,
-                                exchange->end, !exchange->is_head,  is_coded};
+    const http_selected_t selected = head_selected(head, exchange->end, !exchange->is_head);
     return http_select(request, &selected, ranges);
 }
 

@@ -84,8 +84,9 @@ fill_t *fill_new(const fill_request_t *request)
     fill->method = copy_text(&at, request->method);
     fill->body = copy_text(&at, request->body);
     fill->content_length = fill_is_for_piece(fill) ? (int64_t)(fill->piece.end - fill->piece.first) : -1;
-    snprintf(fill->range, sizeof fill->range, "bytes=%" PRIu64 "-%" PRIu64, fill->piece.first,
-             fill->piece.end - 1);
+    if (fill_is_for_piece(fill))
+        snprintf(fill->range, sizeof fill->range, "bytes=%" PRIu64 "-%" PRIu64, fill->piece.first,
+                 fill->piece.end - 1);
     fill->on_end = request->on_end;
     fill->on_end_context = request->on_end_context;
     fill->on_over = request->on_over;

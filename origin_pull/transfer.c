@@ -215,17 +215,17 @@ static void set_fields(transfer_t *transfer)
     const settings_site_t *site = transfer->site;
     fill_t *fill = transfer->fill;
     http_field_t conditions[2];
-    upstream_request_t request = {.method = fill_method(fill),
-                                  .host = site->origin_host,
-                                  .forwarded_https = site->forwarded_https,
-                                  .forward_all = fill_policy(fill)->forward_all,
-                                  .forward_range = fill_is_ranged(fill),
-                                  .client_field = site_client_field(site),
-                                  .tells_surrogate =
-                                      http_names_have(&site->policy.targeted, TEXT("surrogate-control")),
-                                  .cdn_loop = transfer->config->cdn_loop,
-                                  .fields = fill_fields(fill),
-                                  .conditions = {conditions, fill_conditions(fill, conditions)}};
+    upstream_request_t request = {
+        .method = fill_method(fill),
+        .host = site->origin_host,
+        .forwarded_https = site->forwarded_https,
+        .forward_all = fill_policy(fill)->forward_all,
+        .forward_range = fill_is_ranged(fill),
+        .client_field = site_client_field(site),
+        .tells_surrogate = http_names_have(&fill_policy(fill)->targeted, TEXT("surrogate-control")),
+        .cdn_loop = transfer->config->cdn_loop,
+        .fields = fill_fields(fill),
+        .conditions = {conditions, fill_conditions(fill, conditions)}};
     upstream_fields(&request, add_field, transfer);
     /* What curl would add by itself and nobody asked for. */
     static const char *const unwanted[] = {"Expect:", "TE:"};

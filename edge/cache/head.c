@@ -159,6 +159,16 @@ int64_t head_ttl_ms(const head_t *head, int64_t now_ms, int64_t soft_since_ms)
     return since_purge < ttl ? since_purge : ttl;
 }
 
+http_selected_t head_selected(const head_t *head, int64_t length, bool is_get)
+{
+    return (http_selected_t){.etag = head->etag,
+                             .last_modified = head->last_modified,
+                             .date = head->date,
+                             .length = length,
+                             .is_get = is_get,
+                             .is_coded = http_fields_find(head->fields, TEXT("content-encoding")) != NULL};
+}
+
 bool head_has_validator(const head_t *head)
 {
     return head->status == 200 && (head->etag.data != NULL || head->last_modified.data != NULL);

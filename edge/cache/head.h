@@ -5,6 +5,7 @@
 
 #include "edge/cache/body.h"
 #include "edge/http/fields.h"
+#include "edge/http/range.h"
 #include "edge/http/storing.h"
 
 /* The beginning of what a protocol front makes of a head's fields. There are several where another
@@ -50,6 +51,8 @@ void head_free(head_t **head);
 int64_t head_age_ms(const head_t *head, int64_t now_ms);
 /* Milliseconds it stays fresh; zero or less when stale. soft_since_ms: a soft purge's time, or INT64_MAX. */
 int64_t head_ttl_ms(const head_t *head, int64_t now_ms, int64_t soft_since_ms);
+/* The whole that a request's conditions and ranges are about. length: of the body, -1: not known. */
+http_selected_t head_selected(const head_t *head, int64_t length, bool is_get);
 /* Can a conditional request ask for it? */
 bool head_has_validator(const head_t *head);
 

@@ -178,9 +178,7 @@ static void hand_over_stale(const place_t *place, int64_t ttl_ms, int64_t now_ms
 static bool answers_parts(const walk_t *walk, const object_t *sparse)
 {
     const head_t *head = object_head(sparse);
-    bool is_coded = http_fields_find(head->fields, TEXT("content-encoding")) != NULL;
-    http_selected_t selected = {head->etag, head->last_modified, head->date, head->content_length, true,
-                                is_coded};
+    const http_selected_t selected = head_selected(head, head->content_length, true);
     http_ranges_t ranges;
     return http_select(walk->fields, &selected, &ranges) != HTTP_WHOLE;
 }
@@ -361,6 +359,13 @@ walk_step_t walk_private(const walk_t *walk, object_reader_t *reader, forward_t 
     own(walk, object, reader);
     object_unref(&object);
     return (walk_step_t){.kind = WALK_PASS, .forward = forward};
+}
+
+walk_step_t walk_again(walk_t *walk, object_reader_t *reader, bool alone)
+{
+    object_leave(reader);
+    walk->sequence = ledger_sequence(walk->ledger);
+    return alone ? walk_private(walk, reader, FORWARD_BYPASS) : walk_begin(walk, reader);
 }
 
 /* Is there one that a rule known to the request did not purge? A soft purge is the sparse object's matter:

@@ -61,6 +61,10 @@ typedef struct {
  * case but WALK_NONE. */
 walk_step_t walk_begin(const walk_t *walk, object_reader_t *reader);
 
+/* The step after one that led nowhere: leaves what the reader has and looks again, or begins alone. It has
+ * waited, so the rules are those of now: walk->sequence is loaded anew. */
+walk_step_t walk_again(walk_t *walk, object_reader_t *reader, bool alone);
+
 /* The origin failed in what the reader waits for. When something is stored that may be used instead, the
  * reader leaves for that, and the step is a hit; false: there is none. It is judged by the rules of now: the
  * origin may have been asked for long. */

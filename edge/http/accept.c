@@ -40,17 +40,12 @@ static bool read_preference(text_t member, http_preference_t *preference)
            read_weight((text_t){weight.data + 2, weight.length - 2}, &preference->weight);
 }
 
-static int lower(char byte)
-{
-    return byte >= 'A' && byte <= 'Z' ? byte + ('a' - 'A') : byte;
-}
-
 static int compare(text_t a, text_t b)
 {
     size_t common = a.length < b.length ? a.length : b.length;
     for (size_t i = 0; i < common; i++)
-        if (lower(a.data[i]) != lower(b.data[i]))
-            return lower(a.data[i]) - lower(b.data[i]);
+        if (ascii_lower(a.data[i]) != ascii_lower(b.data[i]))
+            return ascii_lower(a.data[i]) - ascii_lower(b.data[i]);
     return (a.length > b.length) - (a.length < b.length);
 }
 

@@ -7,14 +7,10 @@ text_t http_cors_allow(text_t cors, text_t origin)
 {
     if (http_cors_is_all(cors))
         return cors;
-    while (cors.length > 0 && origin.length > 0) {
-        const char *space = memchr(cors.data, ' ', cors.length);
-        size_t length = space != NULL ? (size_t)(space - cors.data) : cors.length;
-        if (http_wildcard_matches((text_t){cors.data, length}, origin))
+    text_t one;
+    while (origin.length > 0 && text_take(&cors, ' ', &one))
+        if (http_wildcard_matches(one, origin))
             return origin;
-        length += space != NULL ? 1 : 0;
-        cors = (text_t){cors.data + length, cors.length - length};
-    }
     return (text_t){NULL, 0};
 }
 

@@ -41,11 +41,6 @@ static void put_text(form_t *out, text_t text)
     }
 }
 
-static char lower(char byte)
-{
-    return byte >= 'A' && byte <= 'Z' ? (char)(byte + ('a' - 'A')) : byte;
-}
-
 static char upper(char byte)
 {
     return byte >= 'a' && byte <= 'z' ? (char)(byte - ('a' - 'A')) : byte;
@@ -54,7 +49,7 @@ static char upper(char byte)
 static void put_lower(form_t *out, text_t text)
 {
     for (size_t i = 0; i < text.length; i++)
-        put(out, lower(text.data[i]));
+        put(out, ascii_lower(text.data[i]));
 }
 
 /* RFC 5646 section 2.1.1: en-GB, zh-Hant, as all write it; origins may look for just that. */
@@ -68,7 +63,7 @@ static void put_language(form_t *out, text_t tag)
         bool plain = at > 0 && !named;
         for (size_t i = 0; i < length; i++) {
             bool capital = plain && (length == REGION || (length == SCRIPT && i == 0));
-            put(out, capital ? upper(tag.data[at + i]) : lower(tag.data[at + i]));
+            put(out, capital ? upper(tag.data[at + i]) : ascii_lower(tag.data[at + i]));
         }
         if (hyphen != NULL)
             put(out, '-');

@@ -2,18 +2,6 @@
 
 #include "edge/http/pattern.h"
 
-/* Takes a member of a list away from the front. False: there is none left. */
-static bool take(text_t *rest, char separator, text_t *member)
-{
-    if (rest->length == 0)
-        return false;
-    const char *end = memchr(rest->data, separator, rest->length);
-    *member = (text_t){rest->data, end != NULL ? (size_t)(end - rest->data) : rest->length};
-    size_t used = member->length + (end != NULL ? 1 : 0);
-    *rest = (text_t){rest->data + used, rest->length - used};
-    return true;
-}
-
 static text_t name_of(text_t parameter)
 {
     const char *end = memchr(parameter.data, '=', parameter.length);
@@ -29,7 +17,7 @@ typedef struct {
 static void split(text_t list, names_t *names)
 {
     names->count = 0;
-    while (names->count < HTTP_QUERY_NAMES_MAX && take(&list, ' ', &names->at[names->count]))
+    while (names->count < HTTP_QUERY_NAMES_MAX && text_take(&list, ' ', &names->at[names->count]))
         names->count++;
 }
 
@@ -87,7 +75,7 @@ static size_t put_all(const wanted_t *wanted, text_t rest, char **at, text_t not
 {
     size_t count = 0;
     text_t parameter;
-    while (take(&rest, '&', &parameter)) {
+    while (text_take(&rest, '&', &parameter)) {
         if (!stays(wanted, parameter))
             continue;
         if (count < HTTP_QUERY_SORTED_MAX)

@@ -57,24 +57,12 @@ void http_response_fields_sign(http_response_fields_t *said)
     XXH3_freeState(state);
 }
 
-/* Takes what stands before a separator away from the front. False: there is nothing left. */
-static bool take(text_t *rest, char separator, text_t *part)
-{
-    if (rest->length == 0)
-        return false;
-    const char *end = memchr(rest->data, separator, rest->length);
-    *part = (text_t){rest->data, end != NULL ? (size_t)(end - rest->data) : rest->length};
-    size_t used = part->length + (end != NULL ? 1 : 0);
-    *rest = (text_t){rest->data + used, rest->length - used};
-    return true;
-}
-
 static bool take_field(text_t *lines, http_field_t *field)
 {
     text_t line, name;
-    if (!take(lines, '\n', &line))
+    if (!text_take(lines, '\n', &line))
         return false;
-    MUST(take(&line, ':', &name) && line.length > 0);
+    MUST(text_take(&line, ':', &name) && line.length > 0);
     *field = (http_field_t){name, {line.data + 1, line.length - 1}};
     return true;
 }
@@ -91,7 +79,7 @@ static bool is_set(text_t lines, text_t name)
 static bool is_removed(text_t names, text_t name)
 {
     text_t one;
-    while (take(&names, ' ', &one))
+    while (text_take(&names, ' ', &one))
         if (text_equal(one, name))
             return true;
     return false;

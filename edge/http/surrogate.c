@@ -1,14 +1,5 @@
 #include "edge/http/surrogate.h"
 
-static text_t trim(text_t text)
-{
-    while (text.length > 0 && (text.data[0] == ' ' || text.data[0] == '\t'))
-        text = (text_t){text.data + 1, text.length - 1};
-    while (text.length > 0 && (text.data[text.length - 1] == ' ' || text.data[text.length - 1] == '\t'))
-        text.length--;
-    return text;
-}
-
 /* What is before the byte; *rest is what is behind it, absent when there is none. */
 static text_t split(text_t text, char byte, text_t *rest)
 {
@@ -49,8 +40,8 @@ static bool read_those(http_fields_t response, bool ours, http_cache_control_t *
          line = http_fields_next(response, line, name)) {
         text_t rest = line->value, member, device;
         while (http_list_next(&rest, &member)) {
-            text_t directive = trim(split(member, ';', &device));
-            bool mine = text_equal_nocase(trim(device), TEXT(HTTP_SURROGATE_DEVICE));
+            text_t directive = http_trim(split(member, ';', &device));
+            bool mine = text_equal_nocase(http_trim(device), TEXT(HTTP_SURROGATE_DEVICE));
             if (ours ? mine : device.data == NULL)
                 any |= read_directive(directive, control);
         }

@@ -50,11 +50,6 @@ static size_t place_of(const tls_names_t *names, text_t name, bool *found)
     return low;
 }
 
-static char lower(char letter)
-{
-    return (char)(letter >= 'A' && letter <= 'Z' ? letter - 'A' + 'a' : letter);
-}
-
 static bool is_name_letter(char letter)
 {
     return (letter >= 'a' && letter <= 'z') || (letter >= '0' && letter <= '9') || letter == '-' ||
@@ -71,7 +66,7 @@ static bool normalize(text_t name, char buffer[TLS_NAME_MAX], text_t *normal)
         return false;
     bool after_dot = true;
     for (size_t i = 0; i < length; i++) {
-        buffer[i] = lower(name.data[i]);
+        buffer[i] = ascii_lower(name.data[i]);
         bool dot = buffer[i] == '.';
         if (dot ? after_dot : !is_name_letter(buffer[i]))
             return false;

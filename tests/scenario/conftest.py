@@ -1,6 +1,10 @@
 """Fixtures of the scenarios: an origin, a node in front of it, and a limit on how long a scenario may take."""
 import faulthandler
+import json
+import re
+import shutil
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -8,7 +12,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from harness.node import Node, command_lines  # noqa: E402
+from harness.node import BIN_DIR, ROOT, Node, command_lines  # noqa: E402
 from harness.origin import Origin  # noqa: E402
 from harness.settings import assert_set  # noqa: E402
 from harness.waiting import PATIENCE  # noqa: E402
@@ -20,7 +24,17 @@ def pytest_addoption(parser):
     parser.addoption("--slow", action="store_true", help="run the scenarios at full size, too")
 
 
+def bring_up_to_date():
+    """What deploy/up starts it builds first: a program that is out of date would be replaced while others run it."""
+    if BIN_DIR == ROOT / "build" and (BIN_DIR / "CMakeCache.txt").exists() and shutil.which("cmake"):
+        done = subprocess.run(["cmake", "--build", BIN_DIR, "--target", "selvedge", "selvedgectl"], capture_output=True, text=True)
+        if done.returncode != 0:
+            pytest.exit(f"the build failed:\n{done.stdout}{done.stderr}", 1)
+
+
 def pytest_configure(config):
+    if not hasattr(config, "workerinput"):  # before those who share the work
+        bring_up_to_date()
     config.addinivalue_line("markers", "slow: full size, only with --slow")
     config.addinivalue_line("markers", "patient(seconds): may take longer than the usual minute")
     config.addinivalue_line("markers", "setting(name...): sets these away from their defaults and sees what that does")
@@ -78,6 +92,30 @@ def start_node(tmp_path):
     finally:
         for node in nodes:
             node.kill()
+
+
+@pytest.fixture
+def start_site(start_node, origin, tmp_path):
+    """start_site(setting=value...): a node with one site that has these; `start_site.again(...)` reloads it with others, and
+    tells what has changed."""
+    path = tmp_path / "node.yaml"
+
+    def write(**more):
+        site = {"name": "a", "hosts": ["localhost"], "origin": {"url": origin.url}, **more}
+        path.write_text(re.sub(r'"(\w+)":', r"\1:", json.dumps({"sites": [site]}, indent=1)))
+
+    def start(**more):
+        write(**more)
+        start.node = start_node(config=path)
+        return start.node
+
+    def again(**more):
+        write(**more)
+        answer = start.node.admin("POST", "/v1/reload").json
+        assert answer["in_force"], answer
+        return answer["changed"]
+    start.again = again
+    return start
 
 
 @pytest.fixture

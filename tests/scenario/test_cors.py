@@ -1,7 +1,4 @@
 """CORS: a site says which origins' pages may read its answers, and what is stored is the same for all of them."""
-import json
-import re
-
 import pytest
 
 from harness.node import run
@@ -11,18 +8,11 @@ FIELD = "access-control-allow-origin"
 
 
 @pytest.fixture
-def start(start_node, origin, tmp_path):
-    """start(setting=value...): a node with one site that has these."""
-    path = tmp_path / "node.yaml"
+def start(start_site, origin):
     origin.on("/*", lambda request, response: response.send(200, [
         ("Cache-Control", "max-age=600"), ("Access-Control-Allow-Origin", request.get("origin") or "none"), ("Vary", "Origin"), ("ETag", '"1"')],
         b"0123456789"))
-
-    def start(**more):
-        site = {"name": "a", "hosts": ["localhost"], "origin": {"url": origin.url}, **more}
-        path.write_text(re.sub(r'"([\w]+)":', r"\1:", json.dumps({"sites": [site]}, indent=1)))
-        return start_node(config=path)
-    return start
+    return start_site
 
 
 def ask(client, target, origin=None, **more):

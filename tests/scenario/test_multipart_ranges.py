@@ -1,7 +1,6 @@
 """Several ranges in one request are answered by their parts (multipart/byteranges, RFC 9110 section 14.6)."""
 import email
 import itertools
-import json
 import re
 
 import pytest
@@ -18,18 +17,6 @@ def stored(client, origin):
     origin.serve("/a", BODY, cache_control="max-age=60", etag='"one"', last_modified=MODIFIED, content_type="text/css",
                  content_md5="x", x_own="kept")
     client.get("/a")
-
-
-@pytest.fixture
-def stored_in(origin, tmp_path):
-    """stored_in(setting=value...): the configuration of a site that has these."""
-    def write(**more):
-        origin.serve("/a", BODY, cache_control="max-age=60", etag='"one"', content_type="text/css")
-        site = {"name": "a", "hosts": ["localhost"], "origin": {"url": origin.url}, **more}
-        path = tmp_path / "node.yaml"
-        path.write_text(re.sub(r'"([\w]+)":', r"\1:", json.dumps({"sites": [site]}, indent=1)))
-        return path
-    return write
 
 
 def parts(answer, length, content_type="text/css"):
@@ -80,8 +67,9 @@ def test_several_ranges_of_a_stored_response(node, origin, stored, protocol, val
     ({"response_fields": {"set": {"Content-Type": "text/plain"}}}, "text/plain"), ({"response_fields": {"remove": ["Content-Type"]}}, None),
     ({"response_fields": {"add": {"X-A": "b"}}}, "text/css"),
 ], ids=["set", "removed", "left"])
-def test_parts_have_the_type_that_the_site_says(start_node, origin, stored_in, protocol, says, sent):
-    node = start_node(config=stored_in(**says))
+def test_parts_have_the_type_that_the_site_says(start_site, origin, protocol, says, sent):
+    origin.serve("/a", BODY, cache_control="max-age=60", etag='"one"', content_type="text/css")
+    node = start_site(**says)
     client = getattr(node, protocol)()
     assert client.get("/a").get("content-type") == client.get("/a", {"Range": "bytes=0-1"}).get("content-type") == sent
     ranges, bodies = parts(client.get("/a", {"Range": "bytes=0-1,500-509"}), 1000, sent)

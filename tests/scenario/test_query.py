@@ -1,6 +1,5 @@
 """Query parameters: what a site keeps of them, drops, and sorts, in its keys and in what the origin is asked for."""
 import json
-import re
 
 import pytest
 
@@ -8,27 +7,9 @@ from harness.node import SELVEDGECTL, run
 
 
 @pytest.fixture
-def start(start_node, origin, tmp_path):
-    """start(setting=value...): a node with one site that has these; `start.again(...)` reloads it with others."""
-    path = tmp_path / "node.yaml"
+def start(start_site, origin):
     origin.on("/*", lambda request, response: response.send(200, {"Cache-Control": "max-age=600"}, request.target.encode()))
-
-    def write(**more):
-        site = {"name": "a", "hosts": ["localhost"], "origin": {"url": origin.url}, **more}
-        path.write_text(re.sub(r'"(\w+)":', r"\1:", json.dumps({"sites": [site]}, indent=1)))
-
-    def start(**more):
-        write(**more)
-        start.node = start_node(config=path)
-        return start.node
-
-    def again(**more):
-        write(**more)
-        answer = start.node.admin("POST", "/v1/reload").json
-        assert answer["in_force"], answer
-        return answer["changed"]
-    start.again = again
-    return start
+    return start_site
 
 
 @pytest.mark.setting("sites[].query.drop", "sites[].rules[].query.drop")

@@ -1,5 +1,4 @@
 """What a site says of its paths: rules by pattern, lifetimes, and what is never stored."""
-import json
 import re
 
 import pytest
@@ -8,26 +7,8 @@ from harness.node import ROOT, SELVEDGECTL, run
 
 
 @pytest.fixture
-def start(start_node, origin, tmp_path):
-    """start(setting=value...): a node with one site that has these; `start.again(...)` reloads it with others."""
-    path = tmp_path / "node.yaml"
-
-    def write(**more):
-        site = {"name": "a", "hosts": ["localhost"], "origin": {"url": origin.url}, **more}
-        path.write_text(re.sub(r'"(\w+)":', r"\1:", json.dumps({"sites": [site]}, indent=1)))
-
-    def start(**more):
-        write(**more)
-        start.node = start_node(config=path)
-        return start.node
-
-    def again(**more):
-        write(**more)
-        answer = start.node.admin("POST", "/v1/reload").json
-        assert answer["in_force"], answer
-        return answer["changed"]
-    start.again = again
-    return start
+def start(start_site):
+    return start_site
 
 
 @pytest.fixture

@@ -43,13 +43,11 @@ def test_who_logs_in_gets_the_cookie(start_node, serve):
 
 
 @pytest.mark.parametrize("protocol", ["h1", "h2"])
-def test_who_logs_in_by_get_gets_the_cookie(start_node, origin, tmp_path, protocol):
+def test_who_logs_in_by_get_gets_the_cookie(start_site, origin, protocol):
     """What is neither stored nor shared has no other client that could get it."""
     for path, control in ("/private", "private"), ("/no-store", "no-store"), ("/login/a", "max-age=60"), ("/a", "max-age=60"), ("/b", "must-revalidate"):
         origin.serve(path, b"a", cache_control=control, set_cookie="id=1")
-    file = tmp_path / "node.yaml"
-    write(file, origin, "remove", "  rules: [{path: /login/*, bypass: on}]\n")
-    client = getattr(start_node(config=file), protocol)()
+    client = getattr(start_site(set_cookie="remove", rules=[{"path": "/login/*", "bypass": "on"}]), protocol)()
     for path in "/private", "/no-store", "/login/a":
         for _ in range(2):
             assert client.get(path).get("set-cookie") == "id=1"
@@ -92,26 +90,19 @@ def test_stored_a_304_brings_the_next_one(start_node, origin):
     assert [answer.fields.all("set-cookie") for answer in answers] == [["id=1"], ["id=2"]]
 
 
-def write(path, origin, choice, more=""):
-    path.write_text(f"sites:\n- name: a\n  hosts: ['127.0.0.1', localhost]\n  origin: {{url: '{origin.url}'}}\n  set_cookie: {choice}\n{more}")
-
-
-def test_what_was_taken_out_goes_to_nobody_after_a_reload(start_node, origin, tmp_path):
+@pytest.mark.parametrize("choice", ["bypass", "store"])
+def test_what_was_taken_out_goes_to_nobody_after_a_reload(start_site, origin, choice):
     """It is not kept, so no later decision can bring it back."""
     def handler(request, response):
         validated = request.get("if-none-match") is not None
         fields = [("Cache-Control", "max-age=0"), ("ETag", '"a"')] + ([] if validated else [("Set-Cookie", "of=the-first")])
         response.send(304 if validated else 200, fields, b"" if validated else b"a")
     origin.on("/a", handler)
-    for number, choice in enumerate(("bypass", "store")):
-        file = tmp_path / f"{number}.yaml"
-        write(file, origin, "remove")
-        node = start_node(config=file)
-        assert not node.get("/a").get("set-cookie")
-        write(file, origin, choice)
-        assert node.admin("POST", "/v1/reload").json["in_force"]
-        answer = node.get("/a")
-        assert answer.cache["fwd-status"] == 304 and not answer.get("set-cookie")
+    node = start_site(set_cookie="remove")
+    assert not node.get("/a").get("set-cookie")
+    start_site.again(set_cookie=choice)
+    answer = node.get("/a")
+    assert answer.cache["fwd-status"] == 304 and not answer.get("set-cookie")
 
 
 def test_a_304_with_one_is_for_its_client_alone(client, origin):

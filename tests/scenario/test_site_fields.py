@@ -1,35 +1,14 @@
 """Response fields that a site sets, adds and removes."""
-import json
-import re
-
 import pytest
 
 from harness.node import run
 
 
 @pytest.fixture
-def start(start_node, origin, tmp_path):
-    """start(setting=value...): a node with one site that has these; `start.again(...)` reloads it with others."""
-    path = tmp_path / "node.yaml"
+def start(start_site, origin):
     origin.serve("/a", b"0123456789", cache_control="max-age=600", etag='"1"', server="origin/1", x_powered_by="x", x_kept="1")
     origin.serve("/not-stored", b"n", cache_control="no-store", server="origin/1", x_powered_by="x")
-
-    def write(**more):
-        site = {"name": "a", "hosts": ["localhost"], "origin": {"url": origin.url}, **more}
-        path.write_text(re.sub(r'"([\w]+)":', r"\1:", json.dumps({"sites": [site]}, indent=1)))
-
-    def start(**more):
-        write(**more)
-        start.node = start_node(config=path)
-        return start.node
-
-    def again(**more):
-        write(**more)
-        answer = start.node.admin("POST", "/v1/reload").json
-        assert answer["in_force"], answer
-        return answer["changed"]
-    start.again = again
-    return start
+    return start_site
 
 
 SAID = {"set": {"Server": "edge", "X-Frame-Options": "DENY"}, "add": {"X-Kept": "2", "Link": "</a.css>; rel=preload"}, "remove": ["X-Powered-By"]}

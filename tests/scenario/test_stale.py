@@ -323,22 +323,6 @@ def test_an_error_that_says_how_long_it_lasts(client, node, origin, cache_contro
 
 # ---- settings
 
-@pytest.fixture
-def configured(start_node, origin, tmp_path):
-    """configured(setting=value...): a node whose site has these."""
-    path = tmp_path / "node.yaml"
-
-    def write(**settings):
-        site = {"name": "a", "hosts": ["localhost"], "origin": {"url": origin.url}, **settings}
-        path.write_text(re.sub(r'"(\w+)":', r"\1:", json.dumps({"sites": [site]}, indent=1)))
-
-    def start(**settings):
-        write(**settings)
-        return start_node(config=path)
-    start.write = write
-    return start
-
-
 def answers_stale(node, path):
     answer = node.get(path)
     quiet(node)
@@ -346,8 +330,8 @@ def answers_stale(node, path):
 
 
 @pytest.mark.setting("sites[].stale_while_revalidate", "sites[].rules[].stale_while_revalidate")
-def test_the_sites_window_where_the_origin_says_nothing(configured, origin):
-    node = configured(stale_while_revalidate=60, rules=[{"path": "/never/*", "stale_while_revalidate": 0}])
+def test_the_sites_window_where_the_origin_says_nothing(start_site, origin):
+    node = start_site(stale_while_revalidate=60, rules=[{"path": "/never/*", "stale_while_revalidate": 0}])
     for path, more in ("/a", ""), ("/own", ", stale-while-revalidate=1"), ("/must", ", must-revalidate"), ("/never/a", ""):
         versions(origin, path, (200, stale("max-age=60" + more), b"old"), (200, fresh('"2"'), b"new"))
         node.get(path)
@@ -355,29 +339,27 @@ def test_the_sites_window_where_the_origin_says_nothing(configured, origin):
 
 
 @pytest.mark.setting("sites[].stale_if_error", "sites[].rules[].stale_if_error")
-def test_without_the_sites_window_an_error_is_an_error(configured, origin):
-    node = configured(stale_if_error=0, rules=[{"path": "/may/*", "stale_if_error": 60}])
+def test_without_the_sites_window_an_error_is_an_error(start_site, origin):
+    node = start_site(stale_if_error=0, rules=[{"path": "/may/*", "stale_if_error": 60}])
     for path, more in ("/a", ""), ("/own", ", stale-if-error=60"), ("/may/a", ""):
         versions(origin, path, (200, stale("max-age=60" + more), b"old"), reset)
         node.get(path)
     assert [node.get(path).status for path in ("/a", "/own", "/may/a")] == [502, 200, 200]
 
 
-def test_what_bypasses_the_cache_has_its_errors(configured, origin):
-    node = configured()
+def test_what_bypasses_the_cache_has_its_errors(start_site, origin):
+    node = start_site()
     versions(origin, "/a", (200, stale("max-age=60"), b"old"), reset)
     node.get("/a")
-    configured.write(bypass="on")
-    assert node.admin("POST", "/v1/reload").json["in_force"]
+    start_site.again(bypass="on")
     assert node.get("/a").status == 502
 
 
-def test_what_is_fetched_after_a_reload_has_the_windows_of_then(configured, origin):
-    node = configured(stale_while_revalidate=60)
+def test_what_is_fetched_after_a_reload_has_the_windows_of_then(start_site, origin):
+    node = start_site(stale_while_revalidate=60)
     versions(origin, "/a", (200, stale("max-age=60"), b"old"))
     node.get("/a")
-    configured.write(stale_while_revalidate=0)
-    assert node.admin("POST", "/v1/reload").json["changed"] == ["sites[a].stale_while_revalidate"]
+    assert start_site.again(stale_while_revalidate=0) == ["sites[a].stale_while_revalidate"]
     assert [answers_stale(node, "/a") for _ in range(2)] == [True, False]
 
 

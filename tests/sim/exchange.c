@@ -212,8 +212,7 @@ static http_selection_t select_part(const exchange_t *exchange, http_ranges_t *r
     const head_t *head = object_head(exchange->reader.object);
     if (!exchange->is_get || exchange->is_head || head->status != 200)
         return HTTP_WHOLE;
-    http_selected_t selected = {head->etag, head->last_modified, head->date, head->content_length, true,
-                                false};
+    const http_selected_t selected = head_selected(head, head->content_length, true);
     return http_select((http_fields_t){exchange->fields, exchange->field_count}, &selected, ranges);
 }
 
@@ -377,22 +376,31 @@ static void take_step(exchange_t *exchange, walk_step_t *step, uint64_t walk_beg
         await_head(exchange);
 }
 
-static void begin_walk(exchange_t *exchange, bool alone, forward_t why)
+static void walked(exchange_t *exchange, walk_step_t *step, uint64_t walk_began)
+{
+    exchange->had_head = step->kind == WALK_JOIN && transfer_of(exchange->reader.object)->head_given;
+    take_step(exchange, step, walk_began);
+}
+
+static void begin_walk(exchange_t *exchange)
 {
     uint64_t walk_began = schedule_moment();
     walk_t walk = walk_of(exchange, wake);
     exchange->walk_ms = walk.now_ms;
-    walk_step_t step =
-        alone ? walk_private(&walk, &exchange->reader, why) : walk_begin(&walk, &exchange->reader);
-    exchange->had_head = step.kind == WALK_JOIN && transfer_of(exchange->reader.object)->head_given;
-    take_step(exchange, &step, walk_began);
+    walk_step_t step = exchange->is_get ? walk_begin(&walk, &exchange->reader)
+                                        : walk_private(&walk, &exchange->reader, FORWARD_METHOD);
+    walked(exchange, &step, walk_began);
 }
 
 static void begin_again(exchange_t *exchange, bool alone)
 {
     note_count(alone ? NOTE_MOVED_ALONE : NOTE_MOVED_AGAIN);
-    object_leave(&exchange->reader);
-    begin_walk(exchange, alone || ++exchange->steps > STEPS_MAX, FORWARD_BYPASS);
+    exchange->looked = schedule_moment();
+    walk_t walk = walk_of(exchange, wake);
+    exchange->walk_ms = walk.now_ms;
+    walk_step_t step = walk_again(&walk, &exchange->reader, alone || ++exchange->steps > STEPS_MAX);
+    exchange->sequence = walk.sequence;
+    walked(exchange, &step, exchange->looked);
 }
 
 /* The origin failed: what is stored may answer instead. */
@@ -404,9 +412,10 @@ static bool answer_stale(exchange_t *exchange, const walk_t *walk)
     if (!exchange->is_get || !http_is_error(head != NULL ? head->status : object_failure(object).status))
         return false;
     referee_on_error(exchange);
-    exchange->looked = schedule_moment();
+    uint64_t looked = schedule_moment();
     if (!walk_on_error(walk, &exchange->reader, &step))
         return false;
+    exchange->looked = looked;
     note_count(NOTE_STALE_ON_ERROR);
     exchange->kind = WALK_HIT;
     exchange->use = step.use;
@@ -487,7 +496,7 @@ static void on_arrival(void *context)
     exchange->sequence = ledger_sequence(world.node.ledger);
     exchange->key = cache_key(site_name(world.urls[exchange->url].site), url_target(exchange->url));
     note_event("request", (uint64_t)exchange->id, exchange->url, exchange->sequence);
-    begin_walk(exchange, !exchange->is_get, FORWARD_METHOD);
+    begin_walk(exchange);
 }
 
 static void add_field(exchange_t *exchange, text_t name, text_t value)

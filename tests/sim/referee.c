@@ -19,7 +19,7 @@ static bool matches(const ledger_rule_t *rule, unsigned url)
  * force after `moment`; a hard one only, or any. */
 static const purge_t *purged_since(const exchange_t *exchange, uint64_t moment, bool hard_only)
 {
-    uint64_t chosen = exchange->on_error ? exchange->looked : exchange->arrived;
+    uint64_t chosen = exchange->looked != 0 ? exchange->looked : exchange->arrived;
     for (size_t i = world.purges.count; i-- > 0;) {
         const purge_t *purge = world.purges.at[i];
         if (purge->acknowledged == 0 || purge->acknowledged > chosen || purge->published < moment)

@@ -92,8 +92,9 @@ typedef struct {
     int64_t pace_us;
     walk_kind_t kind;
     http_use_t use;
-    uint64_t looked; /* moment: before it looked for what is stored, after it had waited; 0: it did not */
-    bool on_error;   /* answered with what is stored, after it had waited */
+    uint64_t
+        looked; /* moment: before it looked again for what answers it, after it had waited; 0: it did not */
+    bool on_error; /* answered with what is stored, after it had waited */
     bool on_its_way, started, sending, last, finished;
     bool had_head; /* joined after the head had been handed over */
     body_span_t span;
