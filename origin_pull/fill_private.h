@@ -1,5 +1,5 @@
-/* The insides of a fill, shared by its files: fill.c, and fill_pieces.c (what becomes of large responses).
- * Nobody else includes this. */
+/* The insides of a fill, shared by its files: fill.c, fill_head.c (what a head means), and fill_pieces.c
+ * (what becomes of large responses). Nobody else includes this. */
 #ifndef SELVEDGE_ORIGIN_PULL_FILL_PRIVATE_H
 #define SELVEDGE_ORIGIN_PULL_FILL_PRIVATE_H
 
@@ -47,24 +47,41 @@ static inline bool fill_is_for_piece(const fill_t *fill)
     return fill->piece.end > 0;
 }
 
+static inline bool fill_is_get(const fill_t *fill)
+{
+    return text_equal(fill->method, TEXT("GET"));
+}
+
+/* --- fill.c --- */
 /* Takes it out of the index. True: it was there. */
 bool fill_withdraw(fill_t *fill, int64_t bypass_until_ms);
 bool fill_is_overtaken(const fill_t *fill);
+/* It is complete: stored, when the index still has it. */
+void fill_keep(fill_t *fill);
+/* The origin could not answer, or (answered) said that it is in trouble. */
+void fill_note_trouble(fill_t *fill, bool answered);
+void fill_drop_base(fill_t *fill);
+/* Begun for nobody but the cache, and not for that either. */
+bool fill_is_of_no_use(const fill_t *fill);
+/* When nobody reads it: ends it. False: somebody does. */
+bool fill_give_up(fill_t *fill);
+/* Readers are about to get all that they will. */
+void fill_tell_end(fill_t *fill);
+/* It is over: its object has ended. */
+void fill_end(fill_t *fill);
+
+/* --- fill_head.c --- */
+extern const object_failure_t fill_no_memory;
 /* Does an answer with this status that may not be stored say something of who asked, and nothing of what
  * others get? So it is where the client showed credentials (RFC 9111 section 3.5). */
 bool fill_is_of_client(const fill_t *fill, int status);
 /* The exchange with upstream, as the rules of storing see it. */
 http_exchange_t fill_exchange(const fill_t *fill, const fill_answer_t *answer, int64_t now_ms);
-extern const object_failure_t fill_no_memory;
 /* The steps of a beginning: memory for what the object may hold at once; whether to ask again on a connection
  * that can be paused, for what has none; the head. */
 bool fill_reserve(fill_t *fill, http_storing_t *storing, size_t *bytes);
 bool fill_must_ask_again(fill_t *fill, size_t reserved);
 void fill_open(fill_t *fill, head_t **head, size_t reserved);
-/* Readers are about to get all that they will. */
-void fill_tell_end(fill_t *fill);
-/* It is over: its object has ended. */
-void fill_end(fill_t *fill);
 
 /* --- fill_pieces.c --- */
 /* A whole response that is too large: it leaves the index, and its head is kept for what is asked of it in
