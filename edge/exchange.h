@@ -1,6 +1,6 @@
-/* One request and its answer, between the library and the cache. Private to request.c and respond.c: request
- * decides, respond answers. Everything here happens on the worker that owns the connection; only a waiter's
- * wake() is called from elsewhere, and carries nothing but a message. */
+/* One request and its answer, between the library and the cache. Private to the files of request and respond:
+ * request decides, respond answers. Everything here happens on the worker that owns the connection; only a
+ * waiter's wake() is called from elsewhere, and carries nothing but a message. */
 #ifndef SELVEDGE_EDGE_EXCHANGE_H
 #define SELVEDGE_EDGE_EXCHANGE_H
 
@@ -102,7 +102,8 @@ void exchange_end(exchange_t *exchange);
 /* Counts and logs each request on this path as it ends, whoever answered it, and ends its exchange. */
 void exchange_log_register(h2o_pathconf_t *path);
 
-/* --- request.c, for request_pieces.c --- */
+/* --- request.c, for request_head.c and request_pieces.c --- */
+enum { REQUEST_STEPS_MAX = 4 }; /* after so many it goes on alone */
 walk_t request_walk(exchange_t *exchange, http_fields_t fields, int64_t now_us);
 /* Begins the fill of the reader's object, as the step says, whose base it takes over. piece: of that base;
  * end 0: none. */
@@ -110,6 +111,20 @@ void request_start_fill(exchange_t *exchange, const object_reader_t *reader, wal
                         http_fields_t fields, piece_t piece);
 /* Leaves what it has and looks again. */
 void request_begin_again(exchange_t *exchange, bool alone);
+/* Answers, waits or begins a fill, as the step says. */
+void request_take_step(exchange_t *exchange, walk_step_t *step, http_fields_t fields);
+/* The answer is what is stored. What it needs of the origin goes on without it: it may end within this. */
+void request_take_hit(exchange_t *exchange, walk_step_t *step, http_fields_t fields);
+
+/* Then the answer may depend on nothing that the key does not hold. */
+static inline bool request_may_store(const exchange_t *exchange)
+{
+    return exchange->is_get && !exchange->policy->bypass && !exchange->hides_authorization;
+}
+
+/* --- request_head.c --- */
+/* Goes on when the reader's object has its head, or has ended without one: now, or by a wake. */
+void request_await_head(exchange_t *exchange);
 void request_answer_failure(exchange_t *exchange, const object_t *object);
 /* The fill of the reader's object failed before anything of its answer was sent. False: nothing is stored
  * that may be used instead. */

@@ -15,7 +15,7 @@
 #include "edge/sites/policy.h"
 #include "origin_pull/fill_upstream.h"
 
-enum { STEPS_MAX = 4, SHORT_TARGET = 1024, RANGE_SKIP_BYTES = 1 << 20 };
+enum { SHORT_TARGET = 1024 };
 /* Without room for so much no fill begins: a head, and the first bytes of a body. */
 enum { MEMORY_TO_BEGIN = 32 << 10 };
 
@@ -144,12 +144,6 @@ static text_t key_target(const void *site, text_t target, char *room)
     return site_key_target(site, target, room);
 }
 
-/* Then the answer may depend on nothing that the key does not hold. */
-static bool may_store(const exchange_t *exchange)
-{
-    return exchange->is_get && !exchange->policy->bypass && !exchange->hides_authorization;
-}
-
 /* What may not begin fails, and whoever waits for it sees that. */
 void request_start_fill(exchange_t *exchange, const object_reader_t *reader, walk_step_t *step,
                         http_fields_t fields, piece_t piece)
@@ -165,7 +159,7 @@ void request_start_fill(exchange_t *exchange, const object_reader_t *reader, wal
         .memory = node->memory,
         .method = exchange->is_get ? TEXT("GET") : text_from(exchange->req->method),
         .key = exchange->key,
-        .target = may_store(exchange) ? exchange->key.target : exchange->target,
+        .target = request_may_store(exchange) ? exchange->key.target : exchange->target,
         .key_target = key_target,
         .key_context = exchange->site,
         .origin = {exchange_is_secure(exchange), text_from(exchange->req->input.authority)},
@@ -192,8 +186,6 @@ void request_start_fill(exchange_t *exchange, const object_reader_t *reader, wal
     fill_free(&fill);
 }
 
-static void await_head(exchange_t *exchange);
-
 /* A complete object wakes nobody: its reader moves into the request, unless a wake of before is still on its
  * way. */
 static void keep_hit(exchange_t *exchange)
@@ -206,8 +198,7 @@ static void keep_hit(exchange_t *exchange)
     exchange->waiter = NULL;
 }
 
-/* The answer is what is stored. What it needs of the origin goes on without it: it may end within this. */
-static void take_hit(exchange_t *exchange, walk_step_t *step, http_fields_t fields)
+void request_take_hit(exchange_t *exchange, walk_step_t *step, http_fields_t fields)
 {
     exchange->use = step->use;
     exchange->outcome = step->use == HTTP_FRESH ? OUTCOME_HIT : OUTCOME_STALE;
@@ -219,8 +210,7 @@ static void take_hit(exchange_t *exchange, walk_step_t *step, http_fields_t fiel
     respond_object(exchange, fields);
 }
 
-/* Answers, waits or begins a fill, as the step says. */
-static void take_step(exchange_t *exchange, walk_step_t *step, http_fields_t fields)
+void request_take_step(exchange_t *exchange, walk_step_t *step, http_fields_t fields)
 {
     exchange->kind = step->kind;
     exchange->forward = step->forward;
@@ -232,7 +222,7 @@ static void take_step(exchange_t *exchange, walk_step_t *step, http_fields_t fie
         return;
     }
     if (step->kind == WALK_HIT) {
-        take_hit(exchange, step, fields);
+        request_take_hit(exchange, step, fields);
         return;
     }
     if (step->kind == WALK_NONE) {
@@ -242,7 +232,7 @@ static void take_step(exchange_t *exchange, walk_step_t *step, http_fields_t fie
     exchange->outcome = step->kind == WALK_PASS ? OUTCOME_PASS : OUTCOME_MISS;
     if (step->kind != WALK_JOIN)
         request_start_fill(exchange, exchange->reader, step, fields, (piece_t){0, 0});
-    await_head(exchange);
+    request_await_head(exchange);
 }
 
 void request_begin_again(exchange_t *exchange, bool alone)
@@ -250,164 +240,9 @@ void request_begin_again(exchange_t *exchange, bool alone)
     http_field_t list[EXCHANGE_FIELDS_MAX];
     http_fields_t fields = exchange_fields(exchange, list);
     walk_t walk = request_walk(exchange, fields, exchange_now_us());
-    walk_step_t step = walk_again(&walk, exchange->reader, alone || ++exchange->steps > STEPS_MAX);
+    walk_step_t step = walk_again(&walk, exchange->reader, alone || ++exchange->steps > REQUEST_STEPS_MAX);
     exchange->sequence = walk.sequence;
-    take_step(exchange, &step, fields);
-}
-
-void request_answer_failure(exchange_t *exchange, const object_t *object)
-{
-    object_failure_t failure = object_failure(object);
-    respond_failure(exchange, failure,
-                    failure.status == 504 ? "The origin did not answer in time.\n"
-                                          : "The origin could not be reached.\n");
-}
-
-static void note_origin(exchange_t *exchange)
-{
-    const object_t *object = exchange->reader->object;
-    exchange->origin_status = object_revalidated(object) ? 304 : object_head(object)->status;
-    if (object_revalidated(object))
-        exchange->outcome = OUTCOME_REVALIDATED;
-}
-
-/* A range of what is not stored and streams through a window: to come to it, all before it would be fetched
- * and dropped. For several, of more than that, the window would have to move back and forth. */
-static bool is_far_range(exchange_t *exchange, http_fields_t fields)
-{
-    object_t *object = exchange->reader->object;
-    http_ranges_t ranges;
-    if (exchange->is_ranged || object_admitted(object) || object_end(object) != OBJECT_OPEN)
-        return false;
-    http_selection_t selection = respond_select(exchange, fields, &ranges);
-    return (selection == HTTP_PART && ranges.at[0].first > RANGE_SKIP_BYTES) ||
-           (selection == HTTP_PARTS && exchange->end > RANGE_SKIP_BYTES);
-}
-
-/* The origin is asked for what the request's Range says, for this request alone. */
-static void ask_for_range(exchange_t *exchange, const walk_t *walk)
-{
-    exchange->is_ranged = true;
-    object_leave(exchange->reader);
-    walk_step_t step = walk_private(walk, exchange->reader, exchange->forward);
-    take_step(exchange, &step, walk->fields);
-}
-
-/* Is it kept in pieces, as its fill may have found just now? */
-static bool has_pieces(const exchange_t *exchange, const walk_t *walk)
-{
-    bool stores = walk->control == NULL || !walk->control->no_store;
-    if (!stores || !may_store(exchange) || exchange->shuns_pieces || exchange->steps >= STEPS_MAX)
-        return false;
-    memory_view_t view = pieces_look_sparse(walk->memory, &walk->key);
-    bool has = view.stored != NULL;
-    memory_view_drop(&view);
-    return has;
-}
-
-static void serve(exchange_t *exchange, const walk_t *walk)
-{
-    if (is_far_range(exchange, walk->fields)) {
-        if (has_pieces(exchange, walk))
-            request_begin_again(exchange, false);
-        else
-            ask_for_range(exchange, walk);
-        return;
-    }
-    note_origin(exchange);
-    if (object_sparse(exchange->reader->object))
-        pieces_answer(exchange, walk->fields);
-    else
-        respond_object(exchange, walk->fields);
-}
-
-/* The one who started the fill was refused for what it did before. */
-static bool is_of_another(const exchange_t *exchange)
-{
-    const object_reader_t *reader = exchange->reader;
-    return !reader->owner && object_failure(reader->object).status == 429;
-}
-
-/* How it failed; status 0, or another: it did not. A head behind which it broke off is as good as none. */
-static object_failure_t failure_of(const object_t *object)
-{
-    const head_t *head = object_head(object);
-    bool broken = object_end(object) == OBJECT_FAILED && (head == NULL || !http_is_error(head->status));
-    return broken ? object_failure(object) : (object_failure_t){head->status, NULL};
-}
-
-/* The node would not ask the origin for this request. */
-static bool is_refused_fill(const exchange_t *exchange, object_failure_t failure)
-{
-    const object_reader_t *reader = exchange->reader;
-    return object_head(reader->object) == NULL && failure.status == 429 && reader->owner;
-}
-
-/* RFC 5861 section 4: the origin failed, or is not asked, and what is stored may answer instead. */
-static bool answer_stale(exchange_t *exchange, const walk_t *walk)
-{
-    const head_t *head = object_head(exchange->reader->object);
-    int status = head != NULL ? head->status : 0; /* the walk leaves the object */
-    object_failure_t failure = failure_of(exchange->reader->object);
-    walk_step_t step;
-    bool failed = http_is_error(failure.status) || is_refused_fill(exchange, failure);
-    bool cached = may_store(exchange);
-    if (!cached || !failed || !walk_on_error(walk, exchange->reader, &step))
-        return false;
-    exchange->origin_status = status;
-    exchange->detail = failure.detail;
-    exchange->ttl_ms = step.ttl_ms;
-    take_hit(exchange, &step, walk->fields);
-    return true;
-}
-
-bool request_answer_stale(exchange_t *exchange)
-{
-    http_field_t list[EXCHANGE_FIELDS_MAX];
-    http_fields_t fields = exchange_fields(exchange, list);
-    walk_t walk = request_walk(exchange, fields, exchange_now_us());
-    return answer_stale(exchange, &walk);
-}
-
-bool request_may_answer_stale(exchange_t *exchange)
-{
-    http_field_t list[EXCHANGE_FIELDS_MAX];
-    http_fields_t fields = exchange_fields(exchange, list);
-    walk_t walk = request_walk(exchange, fields, exchange_now_us());
-    return may_store(exchange) && walk_may_on_error(&walk);
-}
-
-/* The head has arrived, or the fill ended without. */
-static void at_head(exchange_t *exchange)
-{
-    http_field_t list[EXCHANGE_FIELDS_MAX];
-    http_fields_t fields = exchange_fields(exchange, list);
-    walk_t walk = request_walk(exchange, fields, exchange_now_us());
-    if (answer_stale(exchange, &walk))
-        return;
-    switch (walk_at_head(&walk, exchange->reader)) {
-    case HEAD_SERVE:
-        serve(exchange, &walk);
-        return;
-    case HEAD_AGAIN:
-        request_begin_again(exchange, false);
-        return;
-    case HEAD_ALONE:
-        request_begin_again(exchange, true);
-        return;
-    case HEAD_FAILED:
-        if (is_of_another(exchange))
-            request_begin_again(exchange, false);
-        else
-            request_answer_failure(exchange, exchange->reader->object);
-        return;
-    }
-}
-
-static void await_head(exchange_t *exchange)
-{
-    if (!object_wait_head(exchange->reader))
-        at_head(exchange);
+    request_take_step(exchange, &step, fields);
 }
 
 /* --- Wakes --- */
@@ -432,7 +267,7 @@ static void on_wake(message_t *message)
     else if (exchange->piece != NULL)
         pieces_await(exchange);
     else
-        await_head(exchange);
+        request_await_head(exchange);
 }
 
 static waiter_t *waiter_new(exchange_t *exchange)
@@ -556,10 +391,11 @@ static void decide(exchange_t *exchange)
         exchange->control = http_request_control(fields);
     }
     walk_t walk = request_walk(exchange, fields, exchange->started_us);
-    walk_step_t step = may_store(exchange) ? walk_begin(&walk, exchange->reader)
-                                           : walk_private(&walk, exchange->reader,
-                                                          exchange->is_get ? FORWARD_BYPASS : FORWARD_METHOD);
-    take_step(exchange, &step, fields);
+    walk_step_t step =
+        request_may_store(exchange)
+            ? walk_begin(&walk, exchange->reader)
+            : walk_private(&walk, exchange->reader, exchange->is_get ? FORWARD_BYPASS : FORWARD_METHOD);
+    request_take_step(exchange, &step, fields);
 }
 
 /* By the host that the client asked for; false after it was refused (RFC 9110 section 15.5.20). */
