@@ -144,6 +144,7 @@ object_read_t pieces_read(exchange_t *exchange, size_t most);
 /* After READ_FAILED. */
 object_failure_t pieces_failure(const exchange_t *exchange);
 
+/* --- respond.c --- */
 /* What of the reader's object would be sent: it has a head. `request` are the request's fields. Sets `end`.
  */
 http_selection_t respond_select(exchange_t *exchange, http_fields_t request, http_ranges_t *ranges);
@@ -151,6 +152,8 @@ http_selection_t respond_select(exchange_t *exchange, http_fields_t request, htt
 void respond_object(exchange_t *exchange, http_fields_t request);
 /* Sends what has come meanwhile, if nothing is being sent. */
 void respond_more(exchange_t *exchange);
+
+/* --- respond_own.c --- */
 /* A short answer of the node's own. detail: a token, static. */
 void respond_refusal(exchange_t *exchange, int status, const char *detail, const char *message);
 /* For the refusal that follows. */

@@ -1,173 +1,49 @@
 /* From a stored or growing object to an HTTP response. */
 #include <sys/socket.h>
 
-#include "edge/exchange.h"
 #include "edge/guard/hpack_encode.h"
 #include "edge/guard/lend.h"
 #include "edge/http/conditional.h"
 #include "edge/http/cors.h"
 #include "edge/http/status.h"
 #include "edge/respond_front.h"
+#include "edge/respond_private.h"
 
 /* So much of a body is handed to the library at once: what TLS may hold of it encrypted, per connection. */
 enum { SEND_BYTES = 128 << 10, OWN_FIELDS = 7 };
 
 /* --- Fields --- */
 
-/* name: lives as long as the request. */
-static void add(h2o_req_t *req, const h2o_iovec_t *name, text_t value)
-{
-    h2o_headers_t *headers = &req->res.headers;
-    h2o_vector_reserve(&req->pool, headers, headers->size + 1);
-    headers->entries[headers->size++] =
-        (h2o_header_t){(h2o_iovec_t *)name, NULL, {(char *)value.data, value.length}};
-}
-
-/* Digits of a number that is not negative, written to the end of `buffer`'s 20 bytes. */
-static text_t decimal(uint64_t number, char buffer[20])
-{
-    char *at = buffer + 20;
-    do
-        *--at = (char)('0' + number % 10);
-    while ((number /= 10) > 0);
-    return (text_t){at, (size_t)(buffer + 20 - at)};
-}
-
 static void add_age(exchange_t *exchange, int64_t age_ms)
 {
     h2o_req_t *req = exchange->req;
     char *digits = h2o_mem_alloc_pool(&req->pool, 20);
-    add(req, &H2O_TOKEN_AGE->buf, decimal((uint64_t)age_ms / 1000, digits));
+    respond_add(req, &H2O_TOKEN_AGE->buf, respond_decimal((uint64_t)age_ms / 1000, digits));
 }
 
-enum { STATUS_BYTES = 192 };
-
-static void append(char *buffer, size_t *length, text_t text)
-{
-    size_t room = STATUS_BYTES - *length;
-    size_t part = text.length < room ? text.length : room;
-    memcpy(buffer + *length, text.data, part);
-    *length += part;
-}
-
-/* RFC 9211: how this node handled the request. */
-static text_t forwarded_status(const exchange_t *exchange, char *buffer)
-{
-    size_t length = 0;
-    const object_t *object = exchange->reader->object;
-    append(buffer, &length, TEXT("selvedge; fwd="));
-    append(buffer, &length, text_of(forward_name(exchange->forward)));
-    if (object_revalidated(object))
-        append(buffer, &length, TEXT("; fwd-status=304"));
-    if (object_admitted(object))
-        append(buffer, &length, TEXT("; stored"));
-    if (exchange->kind == WALK_JOIN)
-        append(buffer, &length, TEXT("; collapsed"));
-    const char *why = object_head(object)->storing.why;
-    if (!object_admitted(object) && why != NULL) {
-        append(buffer, &length, TEXT("; detail="));
-        append(buffer, &length, text_of(why));
-    }
-    return (text_t){buffer, length};
-}
-
-static const text_t hit_words = {"selvedge; hit; ttl=", 19};
-
-static text_t hit_status(const exchange_t *exchange, char *buffer)
-{
-    text_t ttl = decimal((uint64_t)(exchange->ttl_ms + 999) / 1000, buffer + hit_words.length);
-    char *start = (char *)ttl.data - hit_words.length;
-    memcpy(start, hit_words.data, hit_words.length);
-    return (text_t){start, hit_words.length + ttl.length};
-}
-
-static void append_number(char *buffer, size_t *length, text_t before, int64_t number)
-{
-    char digits[20];
-    append(buffer, length, before);
-    if (number < 0)
-        append(buffer, length, TEXT("-"));
-    append(buffer, length, decimal((uint64_t)(number < 0 ? -number : number), digits));
-}
-
-/* What is stored and stale, or was come back to when the origin failed. ttl: stale for a part of a second is
- * stale, fresh for a part of one is fresh. */
-static text_t stale_status(const exchange_t *exchange, char *buffer)
-{
-    static const char *const uses[] = {[HTTP_FRESH] = "",
-                                       [HTTP_WHILE_REVALIDATE] = "; detail=stale-while-revalidate",
-                                       [HTTP_IF_ERROR] = "; detail=stale-if-error",
-                                       [HTTP_ON_REQUEST] = "; detail=max-stale",
-                                       [HTTP_VALIDATE] = ""};
-    size_t length = 0;
-    append(buffer, &length, TEXT("selvedge"));
-    append(buffer, &length, exchange->forward == FORWARD_NOT ? TEXT("; hit") : TEXT("; fwd="));
-    append(buffer, &length, text_of(forward_name(exchange->forward)));
-    if (exchange->origin_status != 0)
-        append_number(buffer, &length, TEXT("; fwd-status="), exchange->origin_status);
-    if (exchange->kind == WALK_JOIN)
-        append(buffer, &length, TEXT("; collapsed"));
-    int64_t up = exchange->ttl_ms > 0 ? 999 : -999;
-    append_number(buffer, &length, TEXT("; ttl="), (exchange->ttl_ms + up) / 1000);
-    append(buffer, &length, text_of(uses[exchange->use]));
-    if (exchange->detail != NULL && exchange->use == HTTP_IF_ERROR) {
-        append(buffer, &length, TEXT("/"));
-        append(buffer, &length, text_of(exchange->detail));
-    }
-    return (text_t){buffer, length};
-}
-
-static text_t refusal_status(const exchange_t *exchange, char *buffer)
-{
-    size_t length = 0;
-    append(buffer, &length, TEXT("selvedge"));
-    if (exchange->kind == WALK_HIT && exchange->reader != NULL)
-        append(buffer, &length, TEXT("; hit"));
-    if (exchange->forward != FORWARD_NOT) {
-        append(buffer, &length, TEXT("; fwd="));
-        append(buffer, &length, text_of(forward_name(exchange->forward)));
-    }
-    append(buffer, &length, TEXT("; detail="));
-    append(buffer, &length, text_of(exchange->detail));
-    return (text_t){buffer, length};
-}
-
-/* The site's policy, or else the origin's. Over http there is none (RFC 6797 section 7.2). */
-static void add_hsts(exchange_t *exchange, text_t origins)
+void respond_add_hsts(exchange_t *exchange, text_t origins)
 {
     const site_t *site = exchange->site;
     text_t policy = site != NULL && site->settings->hsts.length > 0 ? site->settings->hsts : origins;
     if (policy.length > 0 && exchange_is_secure(exchange))
-        add(exchange->req, &H2O_TOKEN_STRICT_TRANSPORT_SECURITY->buf, policy);
+        respond_add(exchange->req, &H2O_TOKEN_STRICT_TRANSPORT_SECURITY->buf, policy);
 }
 
-/* What depends on who asks, where the rest of the answer does not. */
-static void add_allowed_origin(exchange_t *exchange, text_t cors)
+void respond_add_allowed_origin(exchange_t *exchange, text_t cors)
 {
     static const h2o_iovec_t name = {(char *)"access-control-allow-origin", 27};
     text_t allowed = http_cors_allow(cors, exchange_field(exchange, TEXT("origin")));
     if (allowed.length > 0)
-        add(exchange->req, &name, allowed);
+        respond_add(exchange->req, &name, allowed);
 }
 
-/* Of an answer of the node's own. */
-static void add_cors(exchange_t *exchange)
-{
-    text_t cors = exchange->policy != NULL ? exchange->policy->response.cors : (text_t){NULL, 0};
-    if (!http_cors_is_said(cors))
-        return;
-    add_allowed_origin(exchange, cors);
-    if (!http_cors_is_all(cors))
-        add(exchange->req, &H2O_TOKEN_VARY->buf, TEXT("origin"));
-}
-
-static void add_own(exchange_t *exchange, size_t room, text_t (*status)(const exchange_t *, char *))
+void respond_add_own(exchange_t *exchange, size_t room, text_t (*status)(const exchange_t *, char *))
 {
     static const h2o_iovec_t cache_status = {(char *)"cache-status", 12};
     h2o_req_t *req = exchange->req;
-    add(req, &H2O_TOKEN_VIA->buf, TEXT("1.1 selvedge"));
+    respond_add(req, &H2O_TOKEN_VIA->buf, TEXT("1.1 selvedge"));
     char *buffer = h2o_mem_alloc_pool(&req->pool, room);
-    add(req, &cache_status, status(exchange, buffer));
+    respond_add(req, &cache_status, status(exchange, buffer));
 }
 
 /* A 304 carries what a 200 would have said of caching, not what describes the body (RFC 9110 section 15.4.5).
@@ -213,20 +89,20 @@ static void add_head(exchange_t *exchange, const head_t *head, int status)
         exchange->date = (text_t){front->date, front->dated ? sizeof front->date : 0};
         add_front(exchange, front, status);
     }
-    add_hsts(exchange, front->hsts);
+    respond_add_hsts(exchange, front->hsts);
     if (http_cors_is_said(said->cors) && !http_cors_is_all(said->cors))
-        add_allowed_origin(exchange, said->cors);
+        respond_add_allowed_origin(exchange, said->cors);
     bool at_once = exchange->kind == WALK_HIT, stored = exchange->reader == &exchange->hit;
     int64_t age_ms =
         head_age_ms(head, (at_once || !stored ? exchange->started_us : exchange_now_us()) / 1000);
     if (stored || object_revalidated(exchange->reader->object) || age_ms >= 1000)
         add_age(exchange, age_ms);
     if (at_once && exchange->use == HTTP_FRESH)
-        add_own(exchange, hit_words.length + 20, hit_status);
+        respond_add_own(exchange, STATUS_HIT_BYTES, respond_status_hit);
     else if (stored && exchange->piece == NULL)
-        add_own(exchange, STATUS_BYTES, stale_status);
+        respond_add_own(exchange, STATUS_BYTES, respond_status_stale);
     else
-        add_own(exchange, STATUS_BYTES, forwarded_status);
+        respond_add_own(exchange, STATUS_BYTES, respond_status_forwarded);
 }
 
 /* --- Sending --- */
@@ -533,11 +409,6 @@ static void set_status(exchange_t *exchange, int status)
     exchange->req->res.reason = http_reason(status);
 }
 
-static bool has_no_body(int status)
-{
-    return status == 204 || status == 304;
-}
-
 /* What came without a Content-Length has one once it is complete. */
 static int64_t length_of(object_t *object)
 {
@@ -562,16 +433,16 @@ static void add_content_range(exchange_t *exchange, const http_range_t *range)
     int length = range == NULL ? snprintf(value, ROOM, "bytes */%" PRId64, exchange->end)
                                : snprintf(value, ROOM, "bytes %" PRIu64 "-%" PRIu64 "/%" PRId64, range->first,
                                           range->end - 1, exchange->end);
-    add(exchange->req, &H2O_TOKEN_CONTENT_RANGE->buf, (text_t){value, (size_t)length});
+    respond_add(exchange->req, &H2O_TOKEN_CONTENT_RANGE->buf, (text_t){value, (size_t)length});
 }
 
 /* It ends at exchange->end, when that is known. */
 static void answer(exchange_t *exchange, int status, size_t length)
 {
-    if (exchange->end >= 0 && !has_no_body(status))
+    if (exchange->end >= 0 && !respond_has_no_body(status))
         exchange->req->res.content_length = length;
     set_status(exchange, status);
-    if (exchange->is_head || has_no_body(status))
+    if (exchange->is_head || respond_has_no_body(status))
         send_end(exchange);
     else if (may_pull(exchange))
         begin_pull(exchange);
@@ -584,7 +455,7 @@ static void answer_whole(exchange_t *exchange, const head_t *head)
     add_head(exchange, head, head->status);
     /* What came without a length was not known to have one when the fields were made. */
     if (head->content_length < 0 && exchange->end >= 0 && takes_ranges(head))
-        add(exchange->req, &H2O_TOKEN_ACCEPT_RANGES->buf, TEXT("bytes"));
+        respond_add(exchange->req, &H2O_TOKEN_ACCEPT_RANGES->buf, TEXT("bytes"));
     answer(exchange, head->status, (size_t)exchange->end);
 }
 
@@ -608,7 +479,7 @@ static void answer_parts(exchange_t *exchange, const head_t *head, const http_ra
     exchange->parts =
         parts_new(&exchange->req->pool, ranges, (uint64_t)exchange->end, front_content_type(front));
     add_head(exchange, head, 206);
-    add(exchange->req, &H2O_TOKEN_CONTENT_TYPE->buf, parts_type(exchange->parts));
+    respond_add(exchange->req, &H2O_TOKEN_CONTENT_TYPE->buf, parts_type(exchange->parts));
     exchange->is_part = true;
     seek_part(exchange);
     answer(exchange, 206, parts_length(exchange->parts));
@@ -643,53 +514,10 @@ void respond_object(exchange_t *exchange, http_fields_t request)
     }
 }
 
-void respond_refusal(exchange_t *exchange, int status, const char *detail, const char *message)
-{
-    respond_own(exchange, status, detail, TEXT("text/plain; charset=utf-8"), text_of(message));
-}
-
-void respond_retry_after(exchange_t *exchange, unsigned seconds)
-{
-    char *digits = h2o_mem_alloc_pool(&exchange->req->pool, 20);
-    add(exchange->req, &H2O_TOKEN_RETRY_AFTER->buf, decimal(seconds, digits));
-}
-
-/* What the node itself refuses, by the token that says why. */
-static const struct {
-    const char *detail;
-    refusal_t refusal;
-    unsigned seconds; /* 0: the exchange knows */
-    const char *message;
-} own_failures[] = {
-    /* By then the slowest have been cut, or what is being fetched has come. */
-    {"memory", REFUSED_MEMORY, 2, "There is no memory for this now.\n"},
-    {"address_waste", REFUSED_ADDRESS_WASTE, 0, "This address leaves too much that was fetched for it.\n"},
-    {"key_waste", REFUSED_KEY_WASTE, 0, "Too much of this was fetched and left.\n"},
-};
-
-void respond_failure(exchange_t *exchange, object_failure_t failure, const char *message)
-{
-    exchange->outcome = OUTCOME_ERROR;
-    for (size_t i = 0; i < sizeof own_failures / sizeof *own_failures; i++)
-        if (text_equal(text_of(failure.detail), text_of(own_failures[i].detail))) {
-            unsigned seconds = own_failures[i].seconds;
-            count_refusal(own_failures[i].refusal);
-            respond_retry_after(exchange, seconds != 0 ? seconds : exchange->retry_seconds);
-            message = own_failures[i].message;
-        }
-    respond_refusal(exchange, failure.status, failure.detail, message);
-}
-
-void respond_own(exchange_t *exchange, int status, const char *detail, text_t content_type, text_t body)
+void respond_at_once(exchange_t *exchange, int status, text_t body)
 {
     h2o_req_t *req = exchange->req;
-    exchange->detail = detail;
-    bool empty = has_no_body(status);
-    if (!empty)
-        add(req, &H2O_TOKEN_CONTENT_TYPE->buf, content_type);
-    add_hsts(exchange, (text_t){NULL, 0});
-    add_cors(exchange);
-    add_own(exchange, STATUS_BYTES, refusal_status);
+    bool empty = respond_has_no_body(status);
     if (!empty)
         req->res.content_length = body.length;
     set_status(exchange, status);
