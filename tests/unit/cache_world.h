@@ -218,6 +218,24 @@ static inline void assert_reads(client_t *client, const char *expected, object_r
     assert_string_equal(text, expected);
 }
 
+/* --- Setup and teardown: a world for each test --- */
+
+static world_t world;
+
+static inline int world_setup(void **state)
+{
+    (void)state;
+    world_begin(&world, 64 * MIB, 8 * MIB);
+    return 0;
+}
+
+static inline int world_teardown(void **state)
+{
+    (void)state;
+    world_end(&world);
+    return 0;
+}
+
 #define LINES(...) ((const char *const[]){__VA_ARGS__, NULL})
 
 #endif

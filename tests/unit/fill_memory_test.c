@@ -6,19 +6,10 @@
 
 enum { LIMIT = 64 * MIB, FILLS = 200, OF_EACH = 4096 };
 
-static world_t world;
-
 static int begin(void **state)
 {
     (void)state;
     world_begin(&world, LIMIT, 8 * MIB);
-    return 0;
-}
-
-static int end(void **state)
-{
-    (void)state;
-    world_end(&world);
     return 0;
 }
 
@@ -239,7 +230,7 @@ static void what_cannot_wait_ends(void **state)
 
 int main(void)
 {
-#define STORY(name) cmocka_unit_test_setup_teardown(name, begin, end)
+#define STORY(name) cmocka_unit_test_setup_teardown(name, begin, world_teardown)
     const struct CMUnitTest tests[] = {
         STORY(a_known_length_is_reserved_at_the_head),
         STORY(a_stream_goes_on_with_what_it_has),

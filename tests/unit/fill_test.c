@@ -3,22 +3,6 @@
 
 #define FRESH "cache-control: max-age=60"
 
-static world_t world;
-
-static int begin(void **state)
-{
-    (void)state;
-    world_begin(&world, 64 * MIB, 8 * MIB);
-    return 0;
-}
-
-static int end(void **state)
-{
-    (void)state;
-    world_end(&world);
-    return 0;
-}
-
 /* Gives it so many bytes; all of them are to be taken. */
 static void give(fill_t *fill, size_t length)
 {
@@ -515,7 +499,7 @@ static void a_fill_keeps_copies(void **state)
 
 int main(void)
 {
-#define STORY(name) cmocka_unit_test_setup_teardown(name, begin, end)
+#define STORY(name) cmocka_unit_test_setup_teardown(name, world_setup, world_teardown)
     const struct CMUnitTest tests[] = {
         STORY(heads),
         STORY(a_body_is_as_long_as_was_said),

@@ -6,22 +6,6 @@
 
 #define FRESH "cache-control: max-age=60"
 
-static world_t world;
-
-static int begin(void **state)
-{
-    (void)state;
-    world_begin(&world, 64 * MIB, 8 * MIB);
-    return 0;
-}
-
-static int end(void **state)
-{
-    (void)state;
-    world_end(&world);
-    return 0;
-}
-
 static cache_key_t key_of(const char *target)
 {
     return cache_key(TEXT("www"), text_of(target));
@@ -661,7 +645,7 @@ static int begin_small(void **state)
 
 int main(void)
 {
-#define STORY(name) cmocka_unit_test_setup_teardown(name, begin, end)
+#define STORY(name) cmocka_unit_test_setup_teardown(name, world_setup, world_teardown)
     const struct CMUnitTest tests[] = {
         STORY(a_growing_object_becomes_the_stored_one),
         STORY(a_begin_finds_what_was_seen_or_nothing),
@@ -677,7 +661,7 @@ int main(void)
         STORY(the_variants_place_may_be_taken),
         STORY(a_replaced_object_does_not_become_a_variant),
         STORY(more_names_make_a_new_node),
-        cmocka_unit_test_setup_teardown(many_threads, begin_small, end),
+        cmocka_unit_test_setup_teardown(many_threads, begin_small, world_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -10,19 +10,10 @@
 
 enum { WHOLE = 3 * PIECE_BYTES + 5 };
 
-static world_t world;
-
 static int begin(void **state)
 {
     (void)state;
     world_begin(&world, 64 * (uint64_t)MIB, PIECE_BYTES);
-    return 0;
-}
-
-static int end(void **state)
-{
-    (void)state;
-    world_end(&world);
     return 0;
 }
 
@@ -617,7 +608,7 @@ static void pieces_need_room(void **state)
 
 int main(void)
 {
-#define STORY(name) cmocka_unit_test_setup_teardown(name, begin, end)
+#define STORY(name) cmocka_unit_test_setup_teardown(name, begin, world_teardown)
     const struct CMUnitTest tests[] = {
         STORY(what_is_kept_in_pieces),
         STORY(what_may_be_stored_whole_is),

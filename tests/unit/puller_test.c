@@ -8,7 +8,6 @@
 
 enum { SUBMITTERS = 3, SUBMITTED = 200 };
 
-static world_t world;
 static configuration_t configuration = {.magic = CONFIGURATION_MAGIC};
 /* Nobody listens on port 1. */
 static settings_site_t site = {.name = {"www", 3},

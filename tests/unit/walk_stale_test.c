@@ -7,22 +7,6 @@
 #define BOTH "cache-control: max-age=60, stale-while-revalidate=10, stale-if-error=30"
 #define TAG "etag: \"a\""
 
-static world_t world;
-
-static int begin(void **state)
-{
-    (void)state;
-    world_begin(&world, 64 * MIB, 8 * MIB);
-    return 0;
-}
-
-static int end(void **state)
-{
-    (void)state;
-    world_end(&world);
-    return 0;
-}
-
 static void store(const char *target, const char *const *response)
 {
     client_t client;
@@ -581,23 +565,24 @@ static void invalidated_in_the_background(void **state)
 
 int main(void)
 {
+#define STORY(name) cmocka_unit_test_setup_teardown(name, world_setup, world_teardown)
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(windows, begin, end),
-        cmocka_unit_test_setup_teardown(one_fill_in_the_background, begin, end),
-        cmocka_unit_test_setup_teardown(who_may_not_have_it_stale_reads_along, begin, end),
-        cmocka_unit_test_setup_teardown(a_failed_one_leaves_it_and_rests, begin, end),
-        cmocka_unit_test_setup_teardown(what_counts_as_trouble, begin, end),
-        cmocka_unit_test_setup_teardown(an_error_in_the_background, begin, end),
-        cmocka_unit_test_setup_teardown(on_an_error_it_answers_instead, begin, end),
-        cmocka_unit_test_setup_teardown(an_error_that_may_be_stored, begin, end),
-        cmocka_unit_test_setup_teardown(what_may_not_be_stored_replaces_it_all_the_same, begin, end),
-        cmocka_unit_test_setup_teardown(what_credentials_bring_ends_nothing, begin, end),
-        cmocka_unit_test_setup_teardown(in_the_background_without_credentials, begin, end),
-        cmocka_unit_test_setup_teardown(selected_by_credentials, begin, end),
-        cmocka_unit_test_setup_teardown(too_large_for_the_background, begin, end),
-        cmocka_unit_test_setup_teardown(purges, begin, end),
-        cmocka_unit_test_setup_teardown(a_hard_purge_before_the_error, begin, end),
-        cmocka_unit_test_setup_teardown(invalidated_in_the_background, begin, end),
+        STORY(windows),
+        STORY(one_fill_in_the_background),
+        STORY(who_may_not_have_it_stale_reads_along),
+        STORY(a_failed_one_leaves_it_and_rests),
+        STORY(what_counts_as_trouble),
+        STORY(an_error_in_the_background),
+        STORY(on_an_error_it_answers_instead),
+        STORY(an_error_that_may_be_stored),
+        STORY(what_may_not_be_stored_replaces_it_all_the_same),
+        STORY(what_credentials_bring_ends_nothing),
+        STORY(in_the_background_without_credentials),
+        STORY(selected_by_credentials),
+        STORY(too_large_for_the_background),
+        STORY(purges),
+        STORY(a_hard_purge_before_the_error),
+        STORY(invalidated_in_the_background),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,22 +3,6 @@
 
 #define FRESH "cache-control: max-age=60"
 
-static world_t world;
-
-static int begin(void **state)
-{
-    (void)state;
-    world_begin(&world, 64 * MIB, 8 * MIB);
-    return 0;
-}
-
-static int end(void **state)
-{
-    (void)state;
-    world_end(&world);
-    return 0;
-}
-
 /* One client asks, its fill is answered, it leaves. */
 static void store(const char *target, const char *const *request, const char *const *response,
                   const char *body)
@@ -449,7 +433,7 @@ static void names_for_cache_status(void **state)
 
 int main(void)
 {
-#define STORY(name) cmocka_unit_test_setup_teardown(name, begin, end)
+#define STORY(name) cmocka_unit_test_setup_teardown(name, world_setup, world_teardown)
     const struct CMUnitTest tests[] = {
         STORY(a_miss_becomes_a_hit),
         STORY(stored_answers_and_time),
