@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "edge/observe/access_log_line.h"
+#include "edge/observe/drop_behind.h"
 
 enum {
     CHUNK_SIZE = 256 << 10, /* with its header, for the allocator rounds up what is a little larger by much */
@@ -48,6 +49,7 @@ struct access_log {
     char *path;
     access_log_format_t format;
     pthread_t writer;
+    drop_behind_t *behind;
 
     /* The writer's alone. */
     int fd;
@@ -90,6 +92,7 @@ static void take_file(access_log_t *log, int fd)
     log->fd = fd;
     log->is_file = fstat(fd, &status) == 0 && S_ISREG(status.st_mode);
     log->torn = false;
+    drop_behind_take(log->behind, log->is_file ? fd : -1);
 }
 
 /* Once for each time it starts to fail, not once for each line. */
@@ -187,6 +190,7 @@ static void write_chunk(access_log_t *log, const chunk_t *chunk)
         good = written > 0;
         done += written;
     }
+    drop_behind_wrote(log->behind, done);
     if (good) {
         say_working(log);
         return;
@@ -307,6 +311,7 @@ access_log_t *access_log_open(const char *path, access_log_format_t format, cons
     log->path = strdup(path);
     MUST(log->path != NULL);
     log->last = &log->first;
+    log->behind = drop_behind_start();
     take_file(log, fd);
     MUST(pthread_mutex_init(&log->lock, NULL) == 0 && pthread_cond_init(&log->work, NULL) == 0);
     MUST(pthread_create(&log->writer, NULL, write_on, log) == 0);
@@ -329,6 +334,7 @@ void access_log_close(access_log_t **handle)
         log->spare = chunk->next;
         free(chunk);
     }
+    drop_behind_stop(&log->behind);
     close(log->fd);
     pthread_cond_destroy(&log->work);
     pthread_mutex_destroy(&log->lock);
