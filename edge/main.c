@@ -27,6 +27,14 @@ enum {
     PATH_BYTES = 4096
 };
 
+#ifdef SELVEDGE_JEMALLOC
+/* jemalloc asks for it by this name. Each thread keeps so many freed blocks of each size at hand, in place of
+ * 20 of the 4096 bytes that a request has: the requests of one connection come and go 32 at once, and what is
+ * more than the thread keeps goes to and fro between it and what all threads share, under a lock. */
+extern const char *malloc_conf;
+const char *malloc_conf = "tcache_nslots_small_min:200";
+#endif
+
 /* Everything the node owns, in start-up order. The parent opens what every serving process inherits. */
 typedef struct {
     settings_t settings;

@@ -41,6 +41,13 @@ def test_a_sanitized_program_has_its_own_allocator():
     assert not SANITIZED or "jemalloc" not in command("ldd", str(SELVEDGE)).stdout
 
 
+@pytest.mark.skipif("jemalloc" not in command("ldd", str(SELVEDGE)).stdout, reason="built without jemalloc")
+def test_a_thread_keeps_as_many_freed_blocks_as_connections_give_back_at_once():
+    """jemalloc has found the setting that the program has for it."""
+    said = command(str(SELVEDGE), "--version", MALLOC_CONF="stats_print:true")
+    assert "opt.tcache_nslots_small_min: 200" in said.stdout + said.stderr
+
+
 def test_suppressions_are_of_libraries_and_each_has_its_reason():
     """Of reports by sanitizers: nothing that is ours is looked over."""
     named = []
