@@ -3,7 +3,10 @@
 #ifndef SELVEDGE_EDGE_CACHE_ORDER_H
 #define SELVEDGE_EDGE_CACHE_ORDER_H
 
+/* Has read sections begin and end without a call: they are few lines each, and meant to be used so. */
+#define _LGPL_SOURCE
 #include <urcu/urcu-memb.h>
+#undef _LGPL_SOURCE
 
 #if defined(__SANITIZE_THREAD__)
 void __tsan_acquire(void *address);

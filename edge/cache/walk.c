@@ -52,7 +52,8 @@ static void leave(place_t *place)
         variants_unref(&place->node);
     if (place->sparse != NULL)
         object_unref(&place->sparse);
-    free(place->selector);
+    if (place->selector != NULL) /* free() takes its time to find that out */
+        free(place->selector);
 }
 
 /* How an object may be used that is stored, and for how long it is fresh. A hard-purged one is forgotten, so
