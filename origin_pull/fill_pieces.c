@@ -15,9 +15,9 @@ void fill_keep_sparse(fill_t *fill, const fill_answer_t *answer, const http_stor
     bool possible = vary->kind == HTTP_VARY_NONE && !memory_has_variants(fill->memory, &fill->key) &&
                     pieces_possible(fill->memory, head);
     object_t *sparse = NULL;
-    if (possible)
+    if (possible && !fill_is_overtaken(fill))
         sparse = pieces_store_sparse(fill->memory, &fill->key, object_stamp(fill->object), &head);
-    else
+    else if (!possible)
         pieces_forget_sparse(fill->memory, &fill->key, (text_t){NULL, 0});
     head_free(&head);
     /* It was stored while the index still pointed here: as long as that is so, no newer answer is known. */
