@@ -165,14 +165,14 @@ bool fill_needs_pauses(const fill_t *fill)
 size_t fill_conditions(const fill_t *fill, http_field_t conditions[2])
 {
     size_t count = 0;
+    if (fill->resuming || fill_is_for_piece(fill)) {
+        conditions[count++] = (http_field_t){TEXT("range"), text_of(fill->range)};
+        conditions[count++] = (http_field_t){TEXT("if-range"), fill_version(fill)->etag};
+        return count;
+    }
     if (fill->base == NULL)
         return 0;
     const head_t *head = object_head(fill->base);
-    if (fill_is_for_piece(fill)) {
-        conditions[count++] = (http_field_t){TEXT("range"), text_of(fill->range)};
-        conditions[count++] = (http_field_t){TEXT("if-range"), head->etag};
-        return count;
-    }
     if (head->etag.data != NULL)
         conditions[count++] = (http_field_t){TEXT("if-none-match"), head->etag};
     if (head->last_modified.data != NULL)
@@ -358,6 +358,7 @@ fill_action_t fill_bytes(fill_t *fill, const char *bytes, size_t length, size_t 
     *taken = length;
     if (fill->ended || length == 0)
         return FILL_GO_ON;
+    MUST(!fill->resuming);
     if (fill->content_length >= 0 && fill->received + length > (uint64_t)fill->content_length) {
         fill_fail(fill, (object_failure_t){502, "http_protocol_error"});
         return FILL_STOP;
@@ -380,7 +381,7 @@ fill_action_t fill_bytes(fill_t *fill, const char *bytes, size_t length, size_t 
 
 /* --- Readers --- */
 
-static bool worth_finishing(const fill_t *fill)
+bool fill_worth_finishing(const fill_t *fill)
 {
     if (fill_is_for_piece(fill))
         return fill->indexed;
@@ -396,7 +397,7 @@ fill_action_t fill_notified(fill_t *fill, unsigned events)
     MUST_BE(fill, FILL_MAGIC);
     if (fill->ended)
         return FILL_GO_ON;
-    if ((events & FILLER_ABANDONED) && !worth_finishing(fill) && fill_give_up(fill))
+    if ((events & FILLER_ABANDONED) && !fill_worth_finishing(fill) && fill_give_up(fill))
         return FILL_STOP;
     return events & FILLER_ROOM ? FILL_RESUME : FILL_GO_ON;
 }

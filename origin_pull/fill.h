@@ -74,7 +74,8 @@ typedef enum {
     FILL_GO_ON,
     FILL_PAUSE, /* offer the rest again after FILL_RESUME */
     FILL_RESUME,
-    FILL_AGAIN, /* end this transfer and ask once more: conditions or the need for pauses have changed */
+    FILL_AGAIN, /* end this transfer and ask once more: what is asked for, conditions or the need for pauses
+                   have changed */
     FILL_STOP   /* end this transfer; the fill has ended */
 } fill_action_t;
 
@@ -93,12 +94,23 @@ fill_action_t fill_head(fill_t *fill, const fill_answer_t *answer, int64_t now_m
 fill_action_t fill_bytes(fill_t *fill, const char *bytes, size_t length, size_t *taken);
 /* The upstream's message is whole. */
 void fill_complete(fill_t *fill);
-/* The upstream failed: connecting, in the head or in the body. */
+/* The transport failed under the answer: the connection was lost, closed early, or nothing came for too long.
+ * FILL_AGAIN: the rest is to be asked for, and its head comes next. */
+fill_action_t fill_cut_off(fill_t *fill, object_failure_t failure, int64_t now_ms);
+/* The upstream failed in any other way: connecting, or by what it says. */
 void fill_broken(fill_t *fill, object_failure_t failure, int64_t now_ms);
 /* The node itself cannot go on with it. */
 void fill_fail(fill_t *fill, object_failure_t failure);
 /* The origin was asked about something stale, and failed. */
 bool fill_in_vain(const fill_t *fill);
+typedef enum {
+    FILL_NOT_RESUMED,
+    FILL_RESUME_COMPLETED,
+    FILL_RESUME_REFUSED, /* another answer came than the rest of that version */
+    FILL_RESUME_BROKEN   /* it broke off again, or no answer came, or nobody waited for it */
+} fill_resumed_t;
+/* Once it has ended: what came of asking for the rest of what was cut off. */
+fill_resumed_t fill_resumed(const fill_t *fill);
 /* What object_filler_t.notify() said. */
 fill_action_t fill_notified(fill_t *fill, unsigned events);
 /* It was paused not for its readers alone: there is no memory. To be tried again soon: nobody notifies it

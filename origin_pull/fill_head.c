@@ -120,7 +120,7 @@ static fill_action_t not_modified(fill_t *fill, const fill_answer_t *answer, int
     return FILL_AGAIN;
 }
 
-static int64_t content_length_of(const fill_answer_t *answer)
+int64_t fill_length_of(const fill_answer_t *answer)
 {
     const http_field_t *field = http_fields_find(answer->fields, TEXT("content-length"));
     if (answer->status == 204 || answer->status == 304)
@@ -274,7 +274,7 @@ static fill_action_t begin(fill_t *fill, const fill_answer_t *answer, int64_t no
 {
     http_vary_names_t names;
     http_vary_t vary = http_vary(answer->fields, &names);
-    fill->content_length = content_length_of(answer);
+    fill->content_length = fill_length_of(answer);
     fill->can_pause = answer->can_pause;
     http_storing_t storing = judge(fill, answer, &vary, now_ms);
     judge_error(fill, &storing, answer->status);
@@ -308,8 +308,10 @@ static fill_action_t begin(fill_t *fill, const fill_answer_t *answer, int64_t no
 fill_action_t fill_head(fill_t *fill, const fill_answer_t *answer, int64_t now_ms)
 {
     MUST_BE(fill, FILL_MAGIC);
-    MUST(!fill->ended && !fill->has_head);
+    MUST(!fill->ended && (!fill->has_head || fill->resuming));
     fill->told_ms = now_ms;
+    if (fill->resuming)
+        return fill_begin_rest(fill, answer, now_ms);
     if (fill_is_for_piece(fill))
         return fill_begin_piece(fill, answer, now_ms);
     if (answer->status == 304 && fill_is_get(fill))

@@ -65,18 +65,23 @@ fill_action_t fill_freshen_sparse(fill_t *fill, const fill_answer_t *answer, int
     return FILL_GO_ON;
 }
 
-/* Is it the very piece that was asked for, of the very version (RFC 9110 section 15.3.7.1)? */
-static bool is_piece(const fill_t *fill, const fill_answer_t *answer)
+/* The value of a field that stands there once; absent: it does not. */
+static text_t only_value(const fill_answer_t *answer, text_t name)
 {
-    const head_t *head = object_head(fill->base);
-    const http_field_t *range = http_fields_find(answer->fields, TEXT("content-range"));
-    const http_field_t *etag = http_fields_find(answer->fields, TEXT("etag"));
+    const http_field_t *field = http_fields_find(answer->fields, name);
+    if (field == NULL || http_fields_next(answer->fields, field, name) != NULL)
+        return (text_t){NULL, 0};
+    return field->value;
+}
+
+bool fill_is_part(const fill_answer_t *answer, const head_t *version, piece_t part)
+{
+    text_t range = only_value(answer, TEXT("content-range")), etag = only_value(answer, TEXT("etag"));
     http_range_t found;
     uint64_t length;
-    return answer->status == 206 && range != NULL && etag != NULL &&
-           http_same_strong_etag(etag->value, head->etag) &&
-           http_content_range_parse(range->value, &found, &length) && found.first == fill->piece.first &&
-           found.end == fill->piece.end && length == (uint64_t)head->content_length;
+    return answer->status == 206 && range.data != NULL && etag.data != NULL &&
+           http_same_strong_etag(etag, version->etag) && http_content_range_parse(range, &found, &length) &&
+           found.first == part.first && found.end == part.end && length == (uint64_t)version->content_length;
 }
 
 /* An origin in trouble says nothing about what it had, nor does what is of one client alone; any other answer
@@ -94,7 +99,7 @@ const object_failure_t fill_version_ended = {502, "version_ended"};
 
 fill_action_t fill_begin_piece(fill_t *fill, const fill_answer_t *answer, int64_t now_ms)
 {
-    if (!is_piece(fill, answer) || !renew(fill, answer, now_ms))
+    if (!fill_is_part(answer, object_head(fill->base), fill->piece) || !renew(fill, answer, now_ms))
         return refuse(fill, answer->status);
     fill->can_pause = answer->can_pause;
     http_storing_t storing = object_head(fill->base)->storing;

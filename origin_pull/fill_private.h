@@ -1,5 +1,6 @@
-/* The insides of a fill, shared by its files: fill.c, fill_head.c (what a head means), and fill_pieces.c
- * (what becomes of large responses). Nobody else includes this. */
+/* The insides of a fill, shared by its files: fill.c, fill_head.c (what a head means), fill_pieces.c (what
+ * becomes of large responses), and fill_resume.c (what becomes of bodies that break off). Nobody else
+ * includes this. */
 #ifndef SELVEDGE_ORIGIN_PULL_FILL_PRIVATE_H
 #define SELVEDGE_ORIGIN_PULL_FILL_PRIVATE_H
 
@@ -28,7 +29,11 @@ struct fill {
     bool ranged, background, without_credentials; /* fixed after creation; the last: the client showed some */
     bool indexed, needs_pauses, has_head, windowed, can_pause, starved, ended;
     bool kept, given_up, in_vain, large; /* large: it could be stored but for its size */
-    uint64_t invalidations;              /* of all keys, when it began */
+    bool resuming, refused; /* the rest is asked for, its head has yet to come; it was not that */
+    unsigned resumes;
+    uint64_t resumed_from;    /* what had been received when the rest was asked for last */
+    object_failure_t cut_off; /* why it was */
+    uint64_t invalidations;   /* of all keys, when it began */
     int64_t request_time_ms;
     int64_t told_ms;        /* by the last event that had the time; 0: it was not sent */
     int64_t content_length; /* -1: not known */
@@ -38,7 +43,7 @@ struct fill {
     void (*on_over)(void *context, uint64_t wasted); /* NULL: none */
     void *on_over_context;
     uint64_t worth_bytes;
-    char range[48];                      /* of a piece, as it is asked for */
+    char range[48];                      /* of a piece, or of the rest, as it is asked for */
     _Alignas(http_field_t) char bytes[]; /* what the texts above point into */
 };
 
@@ -65,6 +70,8 @@ void fill_drop_base(fill_t *fill);
 bool fill_is_of_no_use(const fill_t *fill);
 /* When nobody reads it: ends it. False: somebody does. */
 bool fill_give_up(fill_t *fill);
+/* Is it, for what is stored, though nobody reads it? */
+bool fill_worth_finishing(const fill_t *fill);
 /* Readers are about to get all that they will. */
 void fill_tell_end(fill_t *fill);
 /* It is over: its object has ended. */
@@ -82,6 +89,8 @@ http_exchange_t fill_exchange(const fill_t *fill, const fill_answer_t *answer, i
 bool fill_reserve(fill_t *fill, http_storing_t *storing, size_t *bytes);
 bool fill_must_ask_again(fill_t *fill, size_t reserved);
 void fill_open(fill_t *fill, head_t **head, size_t reserved);
+/* Of the answer's body, as it says; -1: it does not. */
+int64_t fill_length_of(const fill_answer_t *answer);
 
 /* --- fill_pieces.c --- */
 /* A whole response that is too large: it leaves the index, and its head is kept for what is asked of it in
@@ -92,5 +101,13 @@ void fill_keep_sparse(fill_t *fill, const fill_answer_t *answer, const http_stor
 fill_action_t fill_freshen_sparse(fill_t *fill, const fill_answer_t *answer, int64_t now_ms);
 /* The head of what was asked for as a piece. */
 fill_action_t fill_begin_piece(fill_t *fill, const fill_answer_t *answer, int64_t now_ms);
+/* Is it these bytes, and no others, of that very version (RFC 9110 section 15.3.7.1)? */
+bool fill_is_part(const fill_answer_t *answer, const head_t *version, piece_t part);
+
+/* --- fill_resume.c --- */
+/* The head of the version that it fetches: of a piece, that of the whole. */
+const head_t *fill_version(const fill_t *fill);
+/* The head of what was asked for as the rest. */
+fill_action_t fill_begin_rest(fill_t *fill, const fill_answer_t *answer, int64_t now_ms);
 
 #endif

@@ -55,6 +55,15 @@ static void on_notify(object_filler_t *filler, unsigned events)
 
 static void finish(puller_t *puller, transfer_t *transfer);
 
+static void count_resumed(fill_resumed_t what)
+{
+    static const resume_result_t results[] = {[FILL_RESUME_COMPLETED] = RESUME_COMPLETED,
+                                              [FILL_RESUME_REFUSED] = RESUME_REFUSED,
+                                              [FILL_RESUME_BROKEN] = RESUME_BROKEN};
+    if (what != FILL_NOT_RESUMED)
+        count_resume(results[what]);
+}
+
 void puller_submit(puller_t *puller, fill_t **fill, configuration_t *configuration,
                    const settings_site_t *site)
 {
@@ -124,6 +133,7 @@ static void finish(puller_t *puller, transfer_t *transfer)
     take_from_inbox(puller, transfer);
     if (fill_in_vain(transfer->fill))
         count_failed_revalidation(fill_site(transfer->fill));
+    count_resumed(fill_resumed(transfer->fill));
     transfer_free(&transfer);
     gauge_add(GAUGE_FILLS, -1);
 }
@@ -145,18 +155,28 @@ static void begin(puller_t *puller, transfer_t *transfer)
     count_origin_request(fill_site(transfer->fill));
 }
 
+/* Tells the fill how the transfer ended. */
+static fill_action_t tell(puller_t *puller, transfer_t *transfer, CURLcode code)
+{
+    int64_t now_ms = puller->config.now_ms();
+    if (transfer_cut_off(transfer, code))
+        return fill_cut_off(transfer->fill, transfer_failure(transfer, code), now_ms);
+    if (code == CURLE_OK)
+        fill_complete(transfer->fill);
+    else
+        fill_broken(transfer->fill, transfer_failure(transfer, code), now_ms);
+    return FILL_STOP;
+}
+
 static void handle_result(puller_t *puller, transfer_t *transfer, CURLcode code)
 {
     curl_multi_remove_handle(puller->multi, transfer->easy);
     bool again = transfer->again && !fill_ended(transfer->fill);
-    if (again || (code != CURLE_OK && transfer_may_try_again(transfer, code))) {
+    again = again || (code != CURLE_OK && transfer_may_try_again(transfer, code));
+    if (again || tell(puller, transfer, code) == FILL_AGAIN) {
         begin(puller, transfer);
         return;
     }
-    if (code == CURLE_OK)
-        fill_complete(transfer->fill);
-    else
-        fill_broken(transfer->fill, transfer_failure(transfer, code), puller->config.now_ms());
     transfer_reset(transfer);
     finish(puller, transfer);
 }
@@ -240,7 +260,14 @@ static void pass_deadline(puller_t *puller, transfer_t *transfer, int64_t now_ms
         pass_pause(puller, transfer, now_ms);
         return;
     }
-    fill_broken(transfer->fill, transfer_timeout(transfer), puller->config.now_ms());
+    int64_t told_ms = puller->config.now_ms();
+    if (!transfer->head_done)
+        fill_broken(transfer->fill, transfer_timeout(transfer), told_ms);
+    else if (fill_cut_off(transfer->fill, transfer_timeout(transfer), told_ms) == FILL_AGAIN) {
+        detach(puller, transfer);
+        begin(puller, transfer);
+        return;
+    }
     finish(puller, transfer);
 }
 

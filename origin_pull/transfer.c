@@ -363,6 +363,21 @@ object_failure_t transfer_failure(const transfer_t *transfer, CURLcode code)
     }
 }
 
+/* A stream that upstream resets. nghttp2 resets those that are longer or shorter than they say themselves,
+ * and curl tells that apart in words alone. */
+static bool is_reset_stream(const transfer_t *transfer, CURLcode code)
+{
+    return code == CURLE_HTTP2_STREAM && strstr(transfer->error, "PROTOCOL_ERROR") == NULL;
+}
+
+bool transfer_cut_off(const transfer_t *transfer, CURLcode code)
+{
+    if (transfer->wrong != NULL || !transfer->head_done)
+        return false;
+    return code == CURLE_PARTIAL_FILE || code == CURLE_RECV_ERROR || code == CURLE_SEND_ERROR ||
+           is_reset_stream(transfer, code);
+}
+
 bool transfer_may_try_again(transfer_t *transfer, CURLcode code)
 {
     long made = 1;

@@ -60,6 +60,9 @@ void transfer_reset(transfer_t *transfer);
  * Notes that it was. */
 bool transfer_may_try_again(transfer_t *transfer, CURLcode code);
 
+/* The transport failed, and not what upstream says: the rest may come over another connection. */
+bool transfer_cut_off(const transfer_t *transfer, CURLcode code);
+
 /* How curl's result reads as a failure. */
 object_failure_t transfer_failure(const transfer_t *transfer, CURLcode code);
 /* What passing the deadline means now. */

@@ -174,6 +174,13 @@ bool head_has_validator(const head_t *head)
     return head->status == 200 && (head->etag.data != NULL || head->last_modified.data != NULL);
 }
 
+bool head_takes_ranges(const head_t *head)
+{
+    const http_field_t *field = http_fields_find(head->fields, TEXT("accept-ranges"));
+    return head->status == 200 && head->content_length > 0 && http_is_strong_etag(head->etag) &&
+           field != NULL && text_equal_nocase(field->value, TEXT("bytes"));
+}
+
 const head_front_t *head_keep_front(const head_t *head, head_front_t *front)
 {
     head_t *kept = (head_t *)head; /* the one thing that may change of it */

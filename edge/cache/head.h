@@ -55,5 +55,8 @@ int64_t head_ttl_ms(const head_t *head, int64_t now_ms, int64_t soft_since_ms);
 http_selected_t head_selected(const head_t *head, int64_t length, bool is_get);
 /* Can a conditional request ask for it? */
 bool head_has_validator(const head_t *head);
+/* Can upstream be asked for parts of that very version: a 200 of known length, with a strong ETag, from who
+ * says that it takes ranges (RFC 9110 sections 13.1.5, 14.3)? */
+bool head_takes_ranges(const head_t *head);
 
 #endif

@@ -1,6 +1,5 @@
 #include "edge/cache/pieces.h"
 
-#include "edge/http/conditional.h"
 
 /* As a selector: names of pieces are longer. */
 static const cache_variant_t sparse_variant = {NULL, {"sparse", 6}};
@@ -14,17 +13,9 @@ piece_t piece_at(const object_t *sparse, uint64_t offset)
     return (piece_t){first, end < length ? end : length};
 }
 
-/* RFC 9110 section 14.3. */
-static bool says_it_takes_ranges(const head_t *head)
-{
-    const http_field_t *field = http_fields_find(head->fields, TEXT("accept-ranges"));
-    return field != NULL && text_equal_nocase(field->value, TEXT("bytes"));
-}
-
 bool pieces_possible(const memory_t *memory, const head_t *head)
 {
-    return head->status == 200 && head->content_length > 0 && !head->storing.no_cache &&
-           head->etag.length <= ETAG_MAX && http_is_strong_etag(head->etag) && says_it_takes_ranges(head) &&
+    return head_takes_ranges(head) && !head->storing.no_cache && head->etag.length <= ETAG_MAX &&
            memory_max_object(memory) >= PIECE_BYTES;
 }
 

@@ -23,6 +23,7 @@ typedef enum {
     LABEL_CUT,
     LABEL_REFUSAL,
     LABEL_RESULT,
+    LABEL_RESUME,
     LABEL_NODE,
     LABEL_VERSION,
     LABELS
@@ -41,6 +42,9 @@ typedef enum {
             "selvedge_revalidations_failed_total",                                                           \
             "Times that the origin was asked about a stale response and failed, or answered 500, 502, 503 "  \
             "or 504.")                                                                                       \
+    COUNTER(resumes, [RESUME_RESULTS][ONE][ONE], (LABEL_RESUME, LABEL_NONE, LABEL_NONE),                     \
+            "selvedge_fill_resumes_total",                                                                   \
+            "Responses of the origin that broke off and whose rest was asked for, by what came of it.")      \
     GAUGE(GAUGE_INFO, IDENTITY, "selvedge_info", "1, with what this node is called and runs.")               \
     GAUGE(GAUGE_FILLS, LABEL_NONE, "selvedge_fills", "Responses being fetched from the origin now.")         \
     GAUGE(GAUGE_OBJECTS, LABEL_NONE, "selvedge_objects", "Responses held in memory now.")                    \
@@ -124,6 +128,7 @@ static const char *const reason_names[GUARD_REASONS] = {
 static const char *const version_names[ONE] = {SELVEDGE_VERSION};
 
 static const char *const result_names[RESULTS] = {"refused", "ok"};
+static const char *const resume_names[RESUME_RESULTS] = {"completed", "refused", "broken"};
 static const char *const cut_names[CUTS] = {"idle", "header", "stall", "memory"};
 
 static const char *const refusal_names[REFUSALS] = {
@@ -145,6 +150,7 @@ static const struct {
     [LABEL_CUT] = {"reason", CUTS, cut_names},
     [LABEL_REFUSAL] = {"reason", REFUSALS, refusal_names},
     [LABEL_RESULT] = {"result", RESULTS, result_names},
+    [LABEL_RESUME] = {"result", RESUME_RESULTS, resume_names},
     [LABEL_NODE] = {"node", ONE, NULL},
     [LABEL_VERSION] = {"version", ONE, version_names},
 };
@@ -267,6 +273,12 @@ void count_failed_revalidation(unsigned site)
 {
     MUST(site < SITES_MAX);
     count(CELL(failed_revalidations[site][0][0]), 1);
+}
+
+void count_resume(resume_result_t result)
+{
+    MUST(result < RESUME_RESULTS);
+    count(CELL(resumes[result][0][0]), 1);
 }
 
 void count_purge(unsigned kind, bool soft)

@@ -56,6 +56,7 @@ typedef enum {
     REFUSED_KEY_WASTE,     /* the same: too much was thrown away of what it asks for */
     REFUSALS
 } refusal_t;
+typedef enum { RESUME_COMPLETED, RESUME_REFUSED, RESUME_BROKEN, RESUME_RESULTS } resume_result_t;
 typedef enum {
     GAUGE_INFO,
     GAUGE_FILLS,
@@ -80,6 +81,7 @@ void counters_name_node(text_t name); /* with it selvedge_info is 1 */
 void count_request(unsigned site, outcome_t outcome, protocol_t protocol);
 void count_origin_request(unsigned site);
 void count_failed_revalidation(unsigned site); /* of something stored and stale */
+void count_resume(resume_result_t result);     /* of a response that broke off in its body */
 void count_purge(unsigned kind /* rule_kind_t */, bool soft);
 void count_guard_stopped(guard_reason_t reason);
 void count_cut(cut_t reason); /* a client's connection, for keeping the node waiting */

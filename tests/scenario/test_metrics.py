@@ -5,7 +5,7 @@ FAMILIES = {
     "selvedge_objects": "gauge", "selvedge_memory_bytes": "gauge", "selvedge_memory_limit_bytes": "gauge",
     "selvedge_connections": "gauge", "selvedge_purge_sequence": "gauge", "selvedge_purges_total": "counter",
     "selvedge_guard_stopped_total": "counter", "selvedge_access_log_dropped_total": "counter",
-    "selvedge_connections_cut_total": "counter", "selvedge_refused_total": "counter",
+    "selvedge_connections_cut_total": "counter", "selvedge_refused_total": "counter", "selvedge_fill_resumes_total": "counter",
 }
 
 

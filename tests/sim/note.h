@@ -51,6 +51,13 @@
     X(VERSION_ENDED, "pieces of another version refused")                                                    \
     X(PIECES_PURGED, "pieces not fetched, what they are of being purged")                                    \
     X(PARTS_COMPLETE, "parts complete, from pieces")                                                         \
+    X(ASKED_ON, "bodies that broke off and were asked on for")                                               \
+    X(RESTS_TAKEN, "rests taken")                                                                            \
+    X(RESTS_OF_PIECES, "rests of pieces taken")                                                              \
+    X(RESTS_WINDOWED, "rests taken of bodies through a window")                                              \
+    X(RESTS_REFUSED, "rests of another version refused")                                                     \
+    X(RESTS_NOT_STORED, "rests that forbade to store")                                                       \
+    X(RESTS_GIVEN_UP, "bodies that broke off once too often")                                                \
     X(BEHIND, "readers cut off")                                                                             \
     X(ASKED_FOR_PAUSES, "asked again on a connection that can pause")                                        \
     X(INVALIDATED, "unsafe methods that invalidate")                                                         \

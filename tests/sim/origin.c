@@ -63,9 +63,9 @@ static void choose_policy(url_t *url)
     url->age_s = random_chance(random, 100) ? (int64_t)random_below(random, 4) : -1;
     url->set_cookie = random_chance(random, 20);
     url->dated = random_chance(random, 700);
+    url->takes_ranges = random_chance(random, world.in_pieces ? 900 : 500);
     if (!world.in_pieces)
         return;
-    url->takes_ranges = random_chance(random, 900);
     if (random_chance(random, 800)) { /* what can be kept in pieces at all */
         url->status = 200;
         url->vary = 0;
@@ -96,6 +96,12 @@ void origin_change(unsigned index, bool content, bool policy)
     if (policy)
         choose_policy(url);
     note_event("origin changes", index, url->generation, policy);
+}
+
+void origin_forbid(unsigned index)
+{
+    world.urls[index].control = &controls[STORED_CONTROLS + random_below(&world.random, 2)];
+    note_event("origin forbids", index, 0, 0);
 }
 
 /* --- What the node asks --- */
@@ -296,8 +302,8 @@ static void judge(answer_t *answer, const url_t *url, bool authorized, const ans
 }
 
 /* A part, if one is asked for that it has, of the version that is named; some origins do not look at that.
- * The node asks for one at a time. */
-static void make_partial(answer_t *answer, const url_t *url, const asked_t *asked)
+ * The node asks for one at a time. rest_of: it has had a part of this already. */
+static void make_partial(answer_t *answer, const url_t *url, const asked_t *asked, const answer_t *rest_of)
 {
     unsigned long long first, last;
     char value[65] = "";
@@ -309,9 +315,14 @@ static void make_partial(answer_t *answer, const url_t *url, const asked_t *aske
     if (!same && !random_chance(&world.random, 200))
         return;
     memcpy(value, asked->range.data, asked->range.length);
-    MUST(sscanf(value, "bytes=%llu-%llu", &first, &last) == 2);
+    int numbers = sscanf(value, "bytes=%llu-%llu", &first, &last);
+    MUST(numbers >= 1);
+    if (numbers == 1)
+        last = url->length - 1;
     if (first >= url->length)
         return;
+    if (rest_of != NULL && random_chance(&world.random, 100))
+        first -= first < 16 ? first : 16; /* from an earlier byte on, as it says */
     answer->partial = true;
     answer->status = 206;
     answer->first = first;
@@ -341,7 +352,7 @@ answer_t *origin_answer(const transfer_t *transfer)
     asked_t asked = {0};
     read_request(transfer->fill, &asked);
     answer_t *answer = list_add(&world.answers, sizeof *answer);
-    answer->id = (unsigned)world.answers.count - 1;
+    answer->id = answer->bytes_of = (unsigned)world.answers.count - 1;
     answer->url = exchange->url;
     answer->owner = transfer->owner;
     answer->language = asked.language;
@@ -360,9 +371,13 @@ answer_t *origin_answer(const transfer_t *transfer)
     answer->length = answer->whole = url->status == 204 ? 0 : url->length;
     name_content(answer, url);
     answer->not_modified = is_unchanged(answer, url, &asked);
-    make_partial(answer, url, &asked);
+    const answer_t *rest_of = transfer->rests > 0 ? transfer->answer : NULL;
+    make_partial(answer, url, &asked, rest_of);
+    if (rest_of != NULL && answer->partial && strcmp(answer->etag, rest_of->etag) == 0)
+        answer->bytes_of = rest_of->bytes_of;
     bool about_base = answer->not_modified || answer->partial;
-    judge(answer, url, asked.authorized, about_base ? transfer->base_answer : NULL);
+    const answer_t *base = rest_of != NULL ? rest_of : transfer->base_answer;
+    judge(answer, url, asked.authorized, about_base ? base : NULL);
     put_fields(answer, url);
     return answer;
 }
@@ -372,7 +387,7 @@ answer_t *origin_answer(const transfer_t *transfer)
 static uint64_t word_at(const answer_t *content, uint64_t index)
 {
     const uint64_t step = 0x9e3779b97f4a7c15u;
-    return random_mix(content->id + UINT64_C(0x5e1ed6e)) + index * step;
+    return random_mix(content->bytes_of + UINT64_C(0x5e1ed6e)) + index * step;
 }
 
 void content_write(const answer_t *content, uint64_t offset, char *bytes, size_t length)
@@ -414,8 +429,8 @@ const answer_t *content_of(unsigned url, uint64_t offset, const char *bytes, siz
     for (size_t i = world.answers.count; i-- > 0;) {
         const answer_t *answer = world.answers.at[i];
         bool has = offset >= answer->first && offset - answer->first + part <= answer->length;
-        if (answer->url == url && !answer->not_modified && has &&
-            content_check(answer, offset, bytes, part) == part)
+        bool its_own = !answer->not_modified && answer->bytes_of == answer->id;
+        if (answer->url == url && its_own && has && content_check(answer, offset, bytes, part) == part)
             return answer;
     }
     return NULL;

@@ -201,6 +201,12 @@ static bool is_known_to_fail(const exchange_t *exchange, const answer_t *answer)
     return last_ms != 0 && exchange->walk_ms - last_ms < 2 * rest_ms;
 }
 
+/* Not at all, or not any more when it looked. */
+static bool is_never_hit(const exchange_t *exchange, const answer_t *answer)
+{
+    return answer->never_hit || (answer->forbidden != 0 && exchange->walked > answer->forbidden);
+}
+
 /* RFC 5861, RFC 9111 section 4.2.4. */
 static void check_stale(const exchange_t *exchange, const answer_t *answer, int64_t age_ms)
 {
@@ -208,7 +214,7 @@ static void check_stale(const exchange_t *exchange, const answer_t *answer, int6
     bool if_error = exchange->use == HTTP_IF_ERROR;
     int64_t window_ms = if_error ? answer->stale.if_error_ms : answer->stale.while_revalidate_ms;
     stale_ms = since_ms > stale_ms ? since_ms : stale_ms;
-    if (answer->never_hit || stale_ms >= window_ms)
+    if (is_never_hit(exchange, answer) || stale_ms >= window_ms)
         note_violation("request %d got answer %u, stale for %lld ms of %lld ms", exchange->id, answer->id,
                        (long long)stale_ms, (long long)window_ms);
     if (if_error && !exchange->on_error && !is_known_to_fail(exchange, answer))
@@ -223,7 +229,7 @@ static void check_fresh(const exchange_t *exchange, const answer_t *answer)
     int64_t age_ms = exchange->walk_ms - answer->made_ms + answer->age_s * 1000;
     if (exchange->use != HTTP_FRESH)
         check_stale(exchange, answer, age_ms);
-    else if (answer->never_hit || age_ms >= answer->lifetime_ms)
+    else if (is_never_hit(exchange, answer) || age_ms >= answer->lifetime_ms)
         note_violation("request %d hit answer %u at age %lld ms of %lld ms", exchange->id, answer->id,
                        (long long)age_ms, (long long)answer->lifetime_ms);
 }
@@ -317,15 +323,49 @@ void referee_end(const exchange_t *exchange)
                        (number_t)end);
 }
 
+static bool says(const answer_t *answer, const char *name, const char *value)
+{
+    const http_field_t *field =
+        http_fields_find((http_fields_t){answer->fields, answer->field_count}, text_of(name));
+    return field != NULL && text_equal(field->value, text_of(value));
+}
+
+/* RFC 9110 section 13.1.5: only of what has a strong validator, of one who takes ranges. Twice at most, and
+ * not again when nothing came of it. */
+void referee_asks_on(const transfer_t *transfer)
+{
+    const answer_t *answer = transfer->answer;
+    bool strong = answer->etag[0] == '"' && says(answer, "etag", answer->etag);
+    bool whole =
+        answer->status == 200 && says(answer, "accept-ranges", "bytes") && answer->framing == FRAMING_LENGTH;
+    if (!strong || !(whole || transfer->for_piece))
+        note_violation("fill %d asks for the rest of answer %u, which has none", transfer->id, answer->id);
+    bool fruitless = transfer->rests > 0 && transfer->offset == transfer->rest_at;
+    if (transfer->rests >= 2 || fruitless)
+        note_violation("fill %d asks for the rest once more, after %u times", transfer->id, transfer->rests);
+}
+
+/* It has to be the very bytes that are missing, and is to be taken then. */
+void referee_rest(const transfer_t *transfer, bool taken)
+{
+    const answer_t *answer = transfer->answer, *rest = transfer->rest;
+    bool right = rest->partial && rest->bytes_of == answer->bytes_of && rest->whole == answer->whole &&
+                 says(rest, "etag", answer->etag) && rest->first == answer->first + transfer->offset &&
+                 rest->first + rest->length == answer->first + answer->length &&
+                 rest->framing != FRAMING_CLOSE;
+    if (taken != right)
+        note_violation("fill %d %s answer %u for the rest of answer %u", transfer->id,
+                       taken ? "takes" : "does not take", rest->id, answer->id);
+}
+
 /* A part of the very version was sent: then there is something that forbids to store it by now. */
 void referee_refused(const transfer_t *transfer)
 {
     const answer_t *answer = transfer->answer;
     note_count(NOTE_VERSION_ENDED);
-    const http_field_t *etag =
-        http_fields_find((http_fields_t){answer->fields, answer->field_count}, TEXT("etag"));
-    bool same = etag != NULL && text_equal(etag->value, text_of(transfer->base_answer->etag));
-    bool may = !answer->partial || !same || answer->owner_only || answer->never_hit || answer->vary != 0;
+    bool same = says(answer, "etag", transfer->base_answer->etag);
+    bool may = !answer->partial || !same || answer->owner_only || answer->never_hit || answer->vary != 0 ||
+               says(answer, "set-cookie", "a=b");
     for (size_t i = 0; i < world.answers.count && !may; i++) {
         const answer_t *unsafe = world.answers.at[i];
         may = unsafe->url == answer->url && unsafe->invalidated >= transfer->created;

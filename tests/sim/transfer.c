@@ -201,6 +201,23 @@ static void on_end(transfer_t *transfer)
     finish(transfer);
 }
 
+static void ask_on(transfer_t *transfer);
+
+/* The connection is lost, at once or after a long silence. */
+static void on_break(transfer_t *transfer)
+{
+    transfer->faulted = true;
+    transfer->failed_ms = schedule_now_ms();
+    object_failure_t lost = {502, "connection_terminated"};
+    if (fill_cut_off(transfer->fill, lost, transfer->failed_ms) == FILL_AGAIN) {
+        ask_on(transfer);
+        return;
+    }
+    if (transfer->rests > 0)
+        note_count(NOTE_RESTS_GIVEN_UP);
+    finish(transfer);
+}
+
 static size_t next_part(const transfer_t *transfer)
 {
     static const unsigned sizes[] = {16, 1000, 16384, 65536};
@@ -234,14 +251,15 @@ static void on_bytes(transfer_t *transfer)
     size_t length = next_part(transfer), taken = 0;
     if (length == 0) {
         if (transfer->fault == FAULT_RESET)
-            fail(transfer, 502, "connection_terminated");
+            then(transfer, random_chance(chance(), 200) ? 30000000 : 0, on_break);
         else
             on_end(transfer);
         return;
     }
-    uint64_t place = transfer->answer->first + transfer->offset;
+    const answer_t *source = transfer->rest != NULL ? transfer->rest : transfer->answer;
+    uint64_t place = source->first + transfer->offset - transfer->rest_at;
     size_t before = (size_t)(place % 8);
-    content_write(transfer->answer, place - before, bytes, before + length);
+    content_write(source, place - before, bytes, before + length);
     int64_t failed_ms = transfer->failed_ms;
     transfer->failed_ms = schedule_now_ms();
     fill_action_t action = fill_bytes(transfer->fill, bytes + before, length, &taken);
@@ -269,7 +287,8 @@ static void make_nonsense(transfer_t *transfer)
     }
     fill_answer_t said = {.status = 304, .fields = {other, 2}, .can_pause = transfer->can_pause};
     transfer->fault = FAULT_NONE;
-    transfer->answer->not_modified = true;
+    if (transfer->rests == 0)
+        transfer->answer->not_modified = true;
     if (obey(transfer, fill_head(transfer->fill, &said, schedule_now_ms())))
         MUST(!"a fill believes nonsense");
 }
@@ -329,17 +348,58 @@ static void on_head(transfer_t *transfer)
     then(transfer, random_between(chance(), 0, transfer->pace_us), on_bytes);
 }
 
+/* What this says is nothing to those who read the first answer; but it is not stored against its word. */
+static void on_rest(transfer_t *transfer)
+{
+    answer_t *answer = transfer->answer, *rest = transfer->rest;
+    if (transfer->fault == FAULT_NONSENSE) {
+        make_nonsense(transfer);
+        return;
+    }
+    fill_answer_t said = {.status = rest->not_modified ? 304 : rest->status,
+                          .fields = {rest->fields, rest->field_count},
+                          .close_delimited = rest->framing == FRAMING_CLOSE,
+                          .can_pause = transfer->can_pause};
+    note_event("rest", (uint64_t)transfer->id, rest->id, (uint64_t)said.status);
+    fill_action_t action = fill_head(transfer->fill, &said, schedule_now_ms());
+    referee_rest(transfer, action == FILL_GO_ON);
+    if (action != FILL_GO_ON) {
+        note_count(rest->partial ? NOTE_RESTS_REFUSED : NOTE_RESTS_GIVEN_UP);
+        obey(transfer, action);
+        return;
+    }
+    note_count(transfer->for_piece ? NOTE_RESTS_OF_PIECES : NOTE_RESTS_TAKEN);
+    if (!object_admitted(fill_object(transfer->fill)))
+        note_count(NOTE_RESTS_WINDOWED);
+    if (rest->never_hit && !answer->never_hit) {
+        note_count(NOTE_RESTS_NOT_STORED);
+        answer->forbidden = schedule_moment();
+    }
+    transfer->faulted = false;
+    transfer->failed_ms = 0;
+    then(transfer, random_between(chance(), 0, transfer->pace_us), on_bytes);
+}
+
 /* --- The request --- */
 
 static void at_origin(transfer_t *transfer)
 {
-    transfer->answer = origin_answer(transfer);
-    if (transfer->fault == FAULT_LONG && transfer->answer->framing != FRAMING_LENGTH)
-        transfer->fault = FAULT_NONE;
-    if (transfer->fault == FAULT_SHORT && transfer->answer->framing != FRAMING_LENGTH)
+    answer_t *answer = origin_answer(transfer);
+    bool is_rest = transfer->rests > 0;
+    *(is_rest ? &transfer->rest : &transfer->answer) = answer;
+    /* More often where the rest may be asked for than elsewhere. */
+    bool may_go_on = answer->etag[0] == '"' && world.urls[answer->url].takes_ranges && !answer->not_modified;
+    if (transfer->fault == FAULT_NONE && may_go_on && world.fault_rate > 0 && random_chance(chance(), 150))
         transfer->fault = FAULT_RESET;
-    transfer->fault_at = transfer->answer->length / 2;
-    then(transfer, random_between(chance(), 0, random_chance(chance(), 50) ? 500000 : 20000), on_head);
+    if (transfer->fault == FAULT_LONG && answer->framing != FRAMING_LENGTH)
+        transfer->fault = FAULT_NONE;
+    if (transfer->fault == FAULT_SHORT && answer->framing != FRAMING_LENGTH)
+        transfer->fault = FAULT_RESET;
+    /* Halfway, or before the first byte. */
+    uint64_t left = transfer->answer->length - transfer->offset;
+    transfer->fault_at = transfer->offset + (random_chance(chance(), 100) ? 0 : left / 2);
+    then(transfer, random_between(chance(), 0, random_chance(chance(), 50) ? 500000 : 20000),
+         is_rest ? on_rest : on_head);
 }
 
 static void on_no_answer(transfer_t *transfer)
@@ -348,27 +408,47 @@ static void on_no_answer(transfer_t *transfer)
     fail(transfer, late ? 504 : 502, late ? "http_response_timeout" : "connection_refused");
 }
 
-static void begin(transfer_t *transfer)
+static void send(transfer_t *transfer, unsigned fault_rate)
 {
     fill_t *fill = transfer->fill;
-    http_field_t conditions[2];
-    transfer->begun = true;
     transfer->epoch++;
-    transfer->offset = 0;
     transfer->paused = false;
     transfer->fault =
-        random_chance(chance(), world.fault_rate) ? (fault_t)random_below(chance(), FAULTS) : FAULT_NONE;
+        random_chance(chance(), fault_rate) ? (fault_t)random_below(chance(), FAULTS) : FAULT_NONE;
     transfer->can_pause = fill_needs_pauses(fill) || random_chance(chance(), 500);
     fill_sent(fill, schedule_now_ms());
     transfer->sent = schedule_moment();
-    if (fill_conditions(fill, conditions) > 0)
-        note_count(NOTE_BASES);
     if (transfer->fault == FAULT_CONNECT)
         then(transfer, random_between(chance(), 0, 30000), on_no_answer);
     else if (transfer->fault == FAULT_TIMEOUT)
         then(transfer, 30000000, on_no_answer);
     else /* the origin is a place of its own, and needs no thread of the node */
         schedule_for_node(NULL, random_between(chance(), 0, 20000), run_step, step_new(transfer, at_origin));
+}
+
+static void begin(transfer_t *transfer)
+{
+    http_field_t conditions[2];
+    transfer->begun = true;
+    transfer->offset = 0;
+    if (fill_conditions(transfer->fill, conditions) > 0)
+        note_count(NOTE_BASES);
+    send(transfer, world.fault_rate);
+}
+
+/* What is there may have changed meanwhile, and what breaks off often does so again. */
+static void ask_on(transfer_t *transfer)
+{
+    note_count(NOTE_ASKED_ON);
+    referee_asks_on(transfer);
+    transfer->rests++;
+    transfer->rest = NULL;
+    transfer->rest_at = transfer->offset;
+    if (random_chance(chance(), 200))
+        origin_change(transfer->answer->url, random_chance(chance(), 700), random_chance(chance(), 500));
+    else if (random_chance(chance(), 100))
+        origin_forbid(transfer->answer->url);
+    send(transfer, world.fault_rate < 400 ? 400 : world.fault_rate);
 }
 
 static void handle_events(void *context)

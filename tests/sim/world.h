@@ -45,7 +45,8 @@ typedef struct {
 /* One message of the origin, as it was when it was made. */
 typedef struct {
     unsigned id, url, generation;
-    int owner; /* the exchange whose fill asked */
+    unsigned bytes_of; /* whose bytes it has: its own, or of whom it brings the rest */
+    int owner;         /* the exchange whose fill asked */
     unsigned language, from;
     uint64_t sent, made; /* moments: request left the node, answer made */
     int64_t made_ms;
@@ -57,6 +58,7 @@ typedef struct {
     bool modified, heuristic, for_authorized;
     bool dated_on_receipt; /* its heuristic lifetime counts from when the node has it */
     uint64_t invalidated;  /* an unsafe method's: when the node had its head; 0: none of that */
+    uint64_t forbidden;    /* moment: the node had the head of its rest, which forbade to store it; 0: none */
     framing_t framing;
     bool partial;          /* a 206 */
     uint64_t first, whole; /* where its body begins in the whole, and how long that is */
@@ -120,7 +122,10 @@ typedef struct {
     bool head_given;
     uint64_t sent, ended; /* moments; 0: not yet */
     answer_t *answer;
-    uint64_t offset; /* of the body, taken so far */
+    answer_t *rest;   /* what is or was answered to its last request for the rest; NULL: none */
+    uint64_t offset;  /* of the body, taken so far */
+    uint64_t rest_at; /* and when the rest was asked for last */
+    unsigned rests;   /* so often */
     uint64_t fault_at;
     int64_t pace_us;
     unsigned fault;
@@ -205,6 +210,8 @@ static inline text_t url_target(unsigned url)
 /* origin.c */
 void origin_begin(void);
 void origin_change(unsigned url, bool content, bool policy);
+/* From now on it may not be stored. */
+void origin_forbid(unsigned url);
 /* What the origin makes of a transfer's request now. */
 answer_t *origin_answer(const transfer_t *transfer);
 /* The body of an answer: `length` bytes from `offset`. */
@@ -235,6 +242,9 @@ void node_sweep(void);
 /* referee.c: each ends the run when what it is shown may not be. */
 void referee_joined(const exchange_t *exchange, const object_t *object);
 const answer_t *referee_answer_of(const head_t *head);
+/* The rest of what broke off is asked for; and its answer was taken or refused. */
+void referee_asks_on(const transfer_t *transfer);
+void referee_rest(const transfer_t *transfer, bool taken);
 /* A piece is refused, as of another version or not to be stored any more. */
 void referee_refused(const transfer_t *transfer);
 void referee_base(const transfer_t *transfer);

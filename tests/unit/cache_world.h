@@ -167,6 +167,36 @@ static inline void client_leave(client_t *client)
         fill_free(&client->fill);
 }
 
+/* There is a sparse object: `sparse` has it, and the client walks to the piece with this byte. */
+static inline bool client_ask_piece(world_t *world, client_t *client, client_t *sparse, const char *target,
+                                    uint64_t offset, const char *const *lines)
+{
+    client_ask(world, sparse, target, lines);
+    assert_int_equal(sparse->step.kind, WALK_HIT);
+    memset(client, 0, sizeof *client);
+    client->walk = sparse->walk;
+    piece_t piece = piece_at(sparse->reader.object, offset);
+    if (!walk_piece(&client->walk, sparse->reader.object, piece, &client->reader, &client->step))
+        return false;
+    if (client->step.kind != WALK_FILL)
+        return true;
+    fill_request_t request = {.memory = world->memory,
+                              .method = TEXT("GET"),
+                              .key = client->walk.key,
+                              .fields = client->walk.fields,
+                              .object = client->reader.object,
+                              .base = client->step.base,
+                              .indexed = true,
+                              .on_over = client_fill_over,
+                              .on_over_context = world,
+                              .piece = piece};
+    client->fill = fill_new(&request);
+    client->filler.notify = client_notified;
+    object_set_filler(client->reader.object, &client->filler);
+    fill_sent(client->fill, world->now_ms);
+    return true;
+}
+
 /* The upstream's head: "name: value" lines up to NULL. */
 static inline fill_action_t client_head(world_t *world, client_t *client, int status,
                                         const char *const *lines)

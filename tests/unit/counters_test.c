@@ -56,6 +56,9 @@ static void all_series_of_named_sites_are_there_at_zero(void **state)
     static const char *const others[] = {
         "selvedge_origin_requests_total{site=\"default\"}",
         "selvedge_revalidations_failed_total{site=\"default\"}",
+        "selvedge_fill_resumes_total{result=\"completed\"}",
+        "selvedge_fill_resumes_total{result=\"refused\"}",
+        "selvedge_fill_resumes_total{result=\"broken\"}",
         "selvedge_fills",
         "selvedge_objects",
         "selvedge_memory_bytes",
@@ -125,6 +128,7 @@ static void each_count_moves_its_own_line(void **state)
     count_request(0, OUTCOME_HIT, PROTOCOL_H1);
     count_origin_request(0);
     count_origin_request(0);
+    count_resume(RESUME_REFUSED);
     count_purge(0, true);
     count_purge(2, false);
     count_guard_stopped(GUARD_HEADER_TOO_LARGE);
@@ -138,6 +142,8 @@ static void each_count_moves_its_own_line(void **state)
                      0);
     assert_int_equal(value_of("selvedge_origin_requests_total{site=\"default\"}"), 2);
     assert_int_equal(value_of("selvedge_origin_requests_total{site=\"last\"}"), 0);
+    assert_int_equal(value_of("selvedge_fill_resumes_total{result=\"refused\"}"), 1);
+    assert_int_equal(value_of("selvedge_fill_resumes_total{result=\"completed\"}"), 0);
     assert_int_equal(value_of("selvedge_purges_total{kind=\"url\",mode=\"soft\"}"), 1);
     assert_int_equal(value_of("selvedge_purges_total{kind=\"url\",mode=\"hard\"}"), 0);
     assert_int_equal(value_of("selvedge_purges_total{kind=\"everything\",mode=\"hard\"}"), 1);

@@ -166,38 +166,9 @@ static void what_requests_forbid(void **state)
 
 /* --- Pieces --- */
 
-/* The client has the sparse object, and walks to the piece with this byte. */
-static bool ask_piece_with(client_t *client, client_t *sparse, uint64_t offset, const char *const *lines)
-{
-    client_ask(&world, sparse, "/a", lines);
-    assert_int_equal(sparse->step.kind, WALK_HIT);
-    memset(client, 0, sizeof *client);
-    client->walk = sparse->walk;
-    piece_t piece = piece_at(sparse->reader.object, offset);
-    if (!walk_piece(&client->walk, sparse->reader.object, piece, &client->reader, &client->step))
-        return false;
-    if (client->step.kind != WALK_FILL)
-        return true;
-    fill_request_t request = {.memory = world.memory,
-                              .method = TEXT("GET"),
-                              .key = client->walk.key,
-                              .fields = client->walk.fields,
-                              .object = client->reader.object,
-                              .base = client->step.base,
-                              .indexed = true,
-                              .on_over = client_fill_over,
-                              .on_over_context = &world,
-                              .piece = piece};
-    client->fill = fill_new(&request);
-    client->filler.notify = client_notified;
-    object_set_filler(client->reader.object, &client->filler);
-    fill_sent(client->fill, world.now_ms);
-    return true;
-}
-
 static bool ask_piece(client_t *client, client_t *sparse, uint64_t offset)
 {
-    return ask_piece_with(client, sparse, offset, LINES(FAR));
+    return client_ask_piece(&world, client, sparse, "/a", offset, LINES(FAR));
 }
 
 static void leave_both(client_t *client, client_t *sparse)
@@ -560,7 +531,8 @@ static void credentials_end_no_version(void **state)
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         keep_sparse();
         client_t client, sparse;
-        assert_true(ask_piece_with(&client, &sparse, WHOLE - 1, LINES(FAR, "authorization: x")));
+        assert_true(
+            client_ask_piece(&world, &client, &sparse, "/a", WHOLE - 1, LINES(FAR, "authorization: x")));
         assert_int_equal(client_head(&world, &client, rows[i].status, rows[i].lines), FILL_STOP);
         assert_string_equal(object_failure(client.reader.object).detail, fill_version_ended.detail);
         leave_both(&client, &sparse);

@@ -31,11 +31,12 @@ def make_certificates(folder, name="localhost"):
 
 
 class H2Origin:
-    """answers: {path: (status, fields, body)}; cut: {path: n}, those streams are reset after n bytes of body; interim:
-    {path: [(status, fields)]}, heads that go before the answer's."""
+    """answers: {path: (status, fields, body)}, or a function of the request that gives that; cut: {path: n}, those streams break
+    off after n bytes of body, or a function of the request that gives n or None; interim: {path: [(status, fields)]}, heads that go
+    before the answer's. how: what a stream that breaks off comes to: `reset`, the connection's `close`, or its `early end`."""
 
-    def __init__(self, certificate, key, answers, cut=None, interim=None):
-        self.answers, self.cut, self.interim = answers, cut or {}, interim or {}
+    def __init__(self, certificate, key, answers, cut=None, interim=None, how="reset"):
+        self.answers, self.cut, self.interim, self.how = answers, cut or {}, interim or {}, how
         self.requests, self.connections, self._sockets = [], 0, []
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.context.load_cert_chain(certificate, key)
@@ -65,6 +66,7 @@ class H2Origin:
                 pass
 
     def _serve(self, raw):
+        sock = raw
         try:
             raw.settimeout(30)
             sock = self.context.wrap_socket(raw, server_side=True)
@@ -77,7 +79,7 @@ class H2Origin:
         except (OSError, h2.exceptions.ProtocolError):
             pass  # the node refused the certificate or went away
         finally:
-            raw.close()
+            sock.close()
 
     def _talk(self, sock, connection):
         unsent = {}
@@ -87,22 +89,33 @@ class H2Origin:
                     unsent[event.stream_id] = self._begin(connection, event)
                 elif isinstance(event, h2.events.StreamReset):
                     unsent.pop(event.stream_id, None)
-            for number in list(unsent):
-                unsent[number] = self._push(connection, number, unsent[number])
-                if unsent[number] is None:
-                    del unsent[number]
-            sock.sendall(connection.data_to_send())
+            try:
+                for number in list(unsent):
+                    unsent[number] = self._push(connection, number, unsent[number])
+                    if unsent[number] is None:
+                        del unsent[number]
+            finally:
+                sock.sendall(connection.data_to_send())
 
     def _begin(self, connection, event):
         pairs = Fields(event.headers)
         request = Request(pairs.get(":method"), pairs.get(":path"), pairs, b"", len(self.requests) + 1, self.connections)
         self.requests.append(request)
-        status, fields, body = self.answers.get(request.path, (404, {}, b""))
+        answer, cut = self.answers.get(request.path, (404, {}, b"")), self.cut.get(request.path)
+        status, fields, body = answer(request) if callable(answer) else answer
         for early, hints in self.interim.get(request.path, []):
             connection.send_headers(event.stream_id, [(":status", str(early)), *hints.items()])
         head = [(":status", str(status)), ("content-length", str(len(body)))]
         connection.send_headers(event.stream_id, head + [(name.lower(), value) for name, value in fields.items()])
-        return body, self.cut.get(request.path)
+        return body, cut(request) if callable(cut) else cut
+
+    def _break_off(self, connection, number):
+        if self.how == "close":
+            raise ConnectionAbortedError  # _talk sends what came before it, _serve closes
+        if self.how == "early end":
+            connection.end_stream(number)
+        else:
+            connection.reset_stream(number, error_code=2)
 
     def _push(self, connection, number, state):
         """Sends what the window allows. None once the stream has ended."""
@@ -113,7 +126,7 @@ class H2Origin:
             if size == 0 and body:
                 if cut != 0:
                     return body, cut
-                connection.reset_stream(number, error_code=2)
+                self._break_off(connection, number)
                 return None
             last = cut is None and size == len(body)
             connection.send_data(number, body[:size], end_stream=last)
