@@ -3,10 +3,9 @@
 #ifndef SELVEDGE_EDGE_CACHE_ORDER_H
 #define SELVEDGE_EDGE_CACHE_ORDER_H
 
-/* Has read sections begin and end without a call: they are few lines each, and meant to be used so. */
-#define _LGPL_SOURCE
+/* Not with _LGPL_SOURCE: inlined, read sections could no longer be seen by the simulation, which frees what
+ * no section holds (tests/sim/interpose.c). */
 #include <urcu/urcu-memb.h>
-#undef _LGPL_SOURCE
 
 #if defined(__SANITIZE_THREAD__)
 void __tsan_acquire(void *address);
