@@ -93,6 +93,7 @@ bool setting_same(const setting_t *setting, const void *a, const void *b)
     case SETTING_HSTS:
     case SETTING_PATTERN:
     case SETTING_PARAMETERS:
+    case SETTING_TAGS:
     case SETTING_FIELD_LINES:
     case SETTING_FIELD_NAMES:
     case SETTING_ALLOWED_ORIGINS:
@@ -154,6 +155,7 @@ size_t setting_size(setting_type_t type)
     case SETTING_HSTS:
     case SETTING_PATTERN:
     case SETTING_PARAMETERS:
+    case SETTING_TAGS:
     case SETTING_FIELD_LINES:
     case SETTING_FIELD_NAMES:
     case SETTING_ALLOWED_ORIGINS:

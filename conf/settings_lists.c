@@ -3,13 +3,14 @@
 #include "conf/settings_table.h"
 
 #include "edge/http/cors.h"
+#include "edge/http/tags.h"
 
 enum { LIST_BYTES_MAX = 4096 };
 
 bool setting_is_list(setting_type_t type)
 {
     return type == SETTING_HOST_NAMES || type == SETTING_PARAMETERS || type == SETTING_FIELD_NAMES ||
-           type == SETTING_ALLOWED_ORIGINS;
+           type == SETTING_TAGS || type == SETTING_ALLOWED_ORIGINS;
 }
 
 void setting_begin_list(const setting_t *setting, settings_t *settings, size_t item)
@@ -115,6 +116,16 @@ static bool put_origin(const setting_t *setting, const char *value, settings_t *
     return put_behind(text_of(value), ' ', settings, origins, reason, capacity);
 }
 
+static bool put_tag(const setting_t *setting, const char *value, settings_t *settings, text_t *tags,
+                    char *reason, size_t capacity)
+{
+    const char *wrong = http_tag_check(text_of(value));
+    if (wrong == NULL)
+        return put_behind(text_of(value), ' ', settings, tags, reason, capacity);
+    snprintf(reason, capacity, "%s; %s", wrong, setting_type_text(setting->type));
+    return false;
+}
+
 bool setting_put_item(const setting_t *setting, const char *value, settings_t *settings, text_t *list,
                       char *reason, size_t capacity)
 {
@@ -128,6 +139,8 @@ bool setting_put_item(const setting_t *setting, const char *value, settings_t *s
         if (!lower_name(text_of(value), name))
             return refuse(setting, "not a field that a site says", reason, capacity);
         return put_behind((text_t){name, strlen(value)}, ' ', settings, list, reason, capacity);
+    case SETTING_TAGS:
+        return put_tag(setting, value, settings, list, reason, capacity);
     default:
         MUST(setting->type == SETTING_PARAMETERS);
         if (!is_parameter(value))

@@ -279,11 +279,22 @@ const setting_t settings_table[] = {
      .placeholder = "FIELDS|off",
      .type = SETTING_FIELDS,
      SITE_FIELD(policy.consumed),
-     .standard = {"selvedge-cache-control, surrogate-control"},
+     .standard = {"selvedge-cache-control, surrogate-control, surrogate-key, cache-tag"},
      .reload = true,
      .meaning =
          "Fields of answers that end here: clients do not see them. What is not in this list is passed on, "
          "to caches behind this one among others."},
+    {.name = "sites[].tag_fields",
+     .option = "--tag-fields",
+     .placeholder = "FIELDS|off",
+     .type = SETTING_FIELDS,
+     SITE_FIELD(policy.tag_fields),
+     .standard = {"surrogate-key, cache-tag"},
+     .reload = true,
+     .meaning =
+         "Fields in which the origin gives an answer tags, names by which it can be purged together with others: "
+         "spaces or commas stand between them, case counts. An answer with more than 1024 of them is not stored. "
+         "A change is a purge of the site."},
     {.name = "sites[].request_directives",
      .option = "--request-directives",
      .placeholder = "ignore|honour",

@@ -31,6 +31,7 @@ typedef enum {
     SETTING_ALLOWED_ORIGINS, /* one origin, or a list of them; field: text_t, a space between two; empty for
                                 `off` */
     SETTING_LIFETIME,        /* field: http_lifetime_t; `off` says none */
+    SETTING_TAGS,            /* a list of tags (edge/http/tags.h); field: text_t, a space between two */
     SETTING_PARAMETERS, /* a list of names of parameters; field: text_t, a space between each; absent: none
                            was given */
     SETTING_USER,       /* field: const char *, the name of a user */

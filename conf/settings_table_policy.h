@@ -43,6 +43,10 @@ POLICY("cors", response.cors, SETTING_ALLOWED_ORIGINS, .standard = {"off"}, "'*'
      "Which origins' pages may read answers (Access-Control-Allow-Origin): all alike, or each of a list, for which "
      "what is stored is the same. The node then says it in place of the origin server, which does not see Origin, "
      "and answers preflights for GET and HEAD. `off`: the origin server says it.")
+POLICY("tags", tags, SETTING_TAGS, .standard_words = "none", "[images, 'product-{2}']",
+     "What answers can be purged by together, beside the tags that the origin gives them (tag_fields). {2} is the second "
+     "segment of the path, {-1} its last; a path that has no such segment does not get that tag. A change is a purge of "
+     "the site.")
 POLICY("bypass", bypass, SETTING_CHOICE, .standard = {"off"}, "on",
      "Is nothing stored? Then each request goes to the origin by itself, with its whole query.",
      .choices = {"off", "on"})

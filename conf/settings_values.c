@@ -51,7 +51,7 @@ const char *setting_type_text(setting_type_t type)
         [SETTING_WORD] = "one of the words above",
         [SETTING_FILE] = "a path",
         [SETTING_REDIRECT] = "on, off, or a port from 1 to 65535",
-        [SETTING_FIELDS] = "off, or the names of up to four fields, a comma between two",
+        [SETTING_FIELDS] = "off, or the names of up to eight fields, a comma between two",
         [SETTING_HSTS] =
             "off, a number of seconds, or max-age=SECONDS with `; includeSubDomains` and `; preload` behind "
             "it where wanted, such as max-age=31536000; includeSubDomains",
@@ -66,6 +66,8 @@ const char *setting_type_text(setting_type_t type)
             "a group of fields and their values, such as {X-Frame-Options: DENY}; fields that the node says "
             "itself, such "
             "as Date, ETag, Content-Length or Access-Control-Allow-Origin, are not among them",
+        [SETTING_TAGS] = "a tag without spaces, in which {1} to {9} stand for a segment of the path, and {-1} "
+                         "to {-9} for one counted from its end",
         [SETTING_FIELD_NAMES] = "the name of a field, such as X-Powered-By; fields that the node says "
                                 "itself, such as Date, ETag, "
                                 "Content-Length or Access-Control-Allow-Origin, are not among them",
@@ -519,6 +521,7 @@ bool setting_put(const setting_t *setting, const char *value, settings_t *settin
     case SETTING_LIFETIME:
         return put_lifetime(setting, value, field, reason, capacity);
     case SETTING_PARAMETERS:
+    case SETTING_TAGS:
     case SETTING_FIELD_LINES:
     case SETTING_FIELD_NAMES:
     case SETTING_ALLOWED_ORIGINS:

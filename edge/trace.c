@@ -1,5 +1,6 @@
 #include "edge/trace.h"
 
+#include "edge/http/tags.h"
 #include "edge/sites/policy.h"
 
 /* What is known of the target. */
@@ -30,9 +31,9 @@ static void look(trace_t *trace)
     variants_unref(&node);
 }
 
-static ledger_judgement_t judge(const trace_t *trace, uint64_t stamp)
+static ledger_judgement_t judge(const trace_t *trace, const object_t *object)
 {
-    return ledger_judge(trace->node->ledger, &trace->key.subject, stamp);
+    return object_judge_now(object, trace->node->ledger);
 }
 
 static int64_t ttl_of(const trace_t *trace, ledger_judgement_t judgement)
@@ -68,13 +69,13 @@ static const char *treatment(const trace_t *trace, const char **why)
                "bypass";
     ledger_judgement_t judgement = {.verdict = LEDGER_VALID};
     if (view->stored != NULL)
-        judgement = judge(trace, object_stamp(view->stored));
+        judgement = judge(trace, view->stored);
     bool usable = view->stored != NULL && judgement.verdict != LEDGER_HARD;
     bool no_cache = usable && object_head(view->stored)->storing.no_cache;
     http_use_t use = usable ? use_of(trace, judgement, why) : HTTP_VALIDATE;
     if (use != HTTP_VALIDATE)
         return use == HTTP_FRESH ? "hit" : "stale";
-    if (view->growing != NULL && judge(trace, object_stamp(view->growing)).verdict == LEDGER_VALID)
+    if (view->growing != NULL && judge(trace, view->growing).verdict == LEDGER_VALID)
         return *why = "it is being fetched: others read along if it may be shared", "join";
     *why = no_cache                                     ? "it is stored, and has to be asked for each time"
            : !usable && view->stored != NULL            ? "what is stored was purged"
@@ -83,7 +84,7 @@ static const char *treatment(const trace_t *trace, const char **why)
     if (usable)
         return head_has_validator(object_head(view->stored)) ? "revalidate" : "fetch";
     if (view->stored == NULL && view->bypass_until_ms > trace->now_ms &&
-        judge(trace, view->bypass_stamp).verdict == LEDGER_VALID)
+        ledger_judge(trace->node->ledger, &trace->key.subject, view->bypass_stamp).verdict == LEDGER_VALID)
         return *why = "its last answer may not be shared: each request asks the origin by itself", "bypass";
     if (view->stored == NULL)
         *why = "nothing is stored: it was not asked for, may not be stored, or had to make room";
@@ -102,7 +103,7 @@ static json_t *stored_json(const trace_t *trace)
     if (stored == NULL)
         return json_null();
     const head_t *head = object_head(stored);
-    ledger_judgement_t judgement = judge(trace, object_stamp(stored));
+    ledger_judgement_t judgement = judge(trace, stored);
     bool purged = judgement.verdict == LEDGER_HARD;
     int64_t ttl_ms = purged ? 0 : ttl_of(trace, judgement);
     http_stale_t windows = purged ? (http_stale_t){0, 0} : head->storing.stale;
@@ -134,15 +135,50 @@ static json_t *rule_json(const trace_t *trace)
     return trace->rule != NULL ? json_stringn(trace->rule->path.data, trace->rule->path.length) : json_null();
 }
 
-static json_t *purge_json(const trace_t *trace)
+/* --- Tags --- */
+
+static void add_tag(void *context, text_t tag)
 {
-    static const char *const kinds[] = {
-        [RULE_URL] = "url", [RULE_SITE] = "site", [RULE_EVERYTHING] = "everything"};
-    ledger_match_t match = ledger_last_match(trace->node->ledger, &trace->key.subject);
+    json_array_append_new(context, json_stringn(tag.data, tag.length)); /* not UTF-8: it is left out */
+}
+
+/* Those that a purge would find it by: of what is stored, and of the path. */
+static json_t *tags_json(const trace_t *trace)
+{
+    json_t *tags = json_array();
+    text_t path = {trace->key.target.data, 0}, rest = trace->key.target;
+    text_take(&rest, '?', &path);
+    if (trace->view.stored != NULL)
+        http_tags_of_fields(trace->policy, object_head(trace->view.stored)->fields, add_tag, tags);
+    http_tags_of_path(trace->policy, path, add_tag, tags);
+    return tags;
+}
+
+static ledger_match_t last_match(const trace_t *trace, json_t *tags)
+{
+    size_t count = json_array_size(tags), index;
+    ledger_hash_t *names = must_calloc(count + 1, sizeof *names);
+    json_t *tag;
+    json_array_foreach(tags, index, tag) names[index] =
+        ledger_tag(trace->key.site, (text_t){json_string_value(tag), json_string_length(tag)});
+    ledger_match_t match =
+        ledger_last_match(trace->node->ledger, &trace->key.subject, (ledger_tags_t){names, count});
+    free(names);
+    return match;
+}
+
+static json_t *purge_json(const trace_t *trace, json_t *tags)
+{
+    static const char *const kinds[RULE_KINDS] = {
+        [RULE_URL] = "url", [RULE_SITE] = "site", [RULE_EVERYTHING] = "everything", [RULE_TAG] = "tag"};
+    ledger_match_t match = last_match(trace, tags);
     if (match.sequence == 0)
         return json_null();
-    return json_pack("{s:s,s:s,s:I}", "rule", kinds[match.kind], "mode", match.soft ? "soft" : "hard",
-                     "sequence", (json_int_t)match.sequence);
+    json_t *purge = json_pack("{s:s,s:s,s:I}", "rule", kinds[match.kind], "mode",
+                              match.soft ? "soft" : "hard", "sequence", (json_int_t)match.sequence);
+    if (match.kind == RULE_TAG)
+        json_object_set(purge, "tag", json_array_get(tags, match.tag));
+    return purge;
 }
 
 json_t *trace_target(void *context, const site_t *site, text_t target, int64_t now_ms)
@@ -157,12 +193,13 @@ json_t *trace_target(void *context, const site_t *site, text_t target, int64_t n
     const char *why;
     const char *treated = treatment(&trace, &why);
     int64_t marked_ms = trace.view.bypass_until_ms - now_ms;
-    json_t *traced = json_pack("{s:s%,s:s%,s:s,s:s,s:o,s:o,s:I,s:I,s:o,s:o}", "site", site->cache.name.data,
-                               site->cache.name.length, "key", target.data, target.length, "treatment",
-                               treated, "why", why, "stored", stored_json(&trace), "growing",
-                               growing_json(&trace), "variants", (json_int_t)trace.variants, "hit_for_miss_s",
-                               (json_int_t)(marked_ms > 0 ? marked_ms / 1000 : 0), "purge",
-                               purge_json(&trace), "rule", rule_json(&trace));
+    json_t *tags = tags_json(&trace);
+    json_t *traced = json_pack("{s:s%,s:s%,s:s,s:s,s:o,s:o,s:I,s:I,s:o,s:o,s:o}", "site",
+                               site->cache.name.data, site->cache.name.length, "key", target.data,
+                               target.length, "treatment", treated, "why", why, "stored", stored_json(&trace),
+                               "growing", growing_json(&trace), "variants", (json_int_t)trace.variants,
+                               "hit_for_miss_s", (json_int_t)(marked_ms > 0 ? marked_ms / 1000 : 0), "purge",
+                               purge_json(&trace, tags), "rule", rule_json(&trace), "tags", tags);
     memory_view_drop(&trace.view);
     MUST(traced != NULL);
     return traced;

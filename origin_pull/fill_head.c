@@ -90,6 +90,7 @@ static fill_action_t freshen(fill_t *fill, const fill_answer_t *answer, int64_t 
 {
     const http_exchange_t exchange = fill_exchange(fill, answer, now_ms);
     head_t *head = head_freshened(object_head(fill->base), &exchange);
+    fill_tag(fill, head, object_head(fill->base));
     http_vary_names_t names;
     http_vary_t vary = http_vary(head->fields, &names);
     place(fill, answer->status, &head->storing, &vary, now_ms);
@@ -249,6 +250,11 @@ bool fill_must_ask_again(fill_t *fill, size_t reserved)
     return true;
 }
 
+void fill_tag(const fill_t *fill, head_t *head, const head_t *before)
+{
+    head_tag(head, fill->key.site, fill->key.target, &fill->policy, before);
+}
+
 void fill_open(fill_t *fill, head_t **head, size_t reserved)
 {
     const http_storing_t *storing = &(*head)->storing;
@@ -301,6 +307,7 @@ static fill_action_t begin(fill_t *fill, const fill_answer_t *answer, int64_t no
     select_variant(fill, &vary);
     head_t *head = head_new(memory_account(fill->memory), answer->status, answer->fields,
                             fill->content_length, &storing, now_ms, &fill->policy);
+    fill_tag(fill, head, NULL);
     fill_open(fill, &head, reserved);
     return FILL_GO_ON;
 }

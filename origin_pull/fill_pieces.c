@@ -12,6 +12,7 @@ void fill_keep_sparse(fill_t *fill, const fill_answer_t *answer, const http_stor
     kept.why = NULL;
     head_t *head = head_new(memory_account(fill->memory), answer->status, answer->fields,
                             fill->content_length, &kept, now_ms, &fill->policy);
+    fill_tag(fill, head, NULL);
     bool possible = vary->kind == HTTP_VARY_NONE && !memory_has_variants(fill->memory, &fill->key) &&
                     pieces_possible(fill->memory, head);
     object_t *sparse = NULL;
@@ -33,7 +34,9 @@ void fill_keep_sparse(fill_t *fill, const fill_answer_t *answer, const http_stor
 static head_t *freshened_head(const fill_t *fill, const fill_answer_t *answer, int64_t now_ms)
 {
     const http_exchange_t exchange = fill_exchange(fill, answer, now_ms);
-    return head_freshened(object_head(fill->base), &exchange);
+    head_t *head = head_freshened(object_head(fill->base), &exchange);
+    fill_tag(fill, head, object_head(fill->base));
+    return head;
 }
 
 /* Stores a sparse object with such a head. False: it is not to be stored any more. */
@@ -115,6 +118,9 @@ fill_action_t fill_begin_piece(fill_t *fill, const fill_answer_t *answer, int64_
         return FILL_AGAIN;
     head_t *head = head_new(memory_account(fill->memory), answer->status, (http_fields_t){NULL, 0},
                             fill->content_length, &storing, now_ms, &fill->policy);
+    head_t *whole = freshened_head(fill, answer, now_ms);
+    head_tag_as(head, whole);
+    head_free(&whole);
     fill_open(fill, &head, reserved);
     return FILL_GO_ON;
 }

@@ -91,6 +91,8 @@ bool fill_must_ask_again(fill_t *fill, size_t reserved);
 void fill_open(fill_t *fill, head_t **head, size_t reserved);
 /* Of the answer's body, as it says; -1: it does not. */
 int64_t fill_length_of(const fill_answer_t *answer);
+/* Gives a new head its tags. before: of the stored response whose body it goes with, or NULL. */
+void fill_tag(const fill_t *fill, head_t *head, const head_t *before);
 
 /* --- fill_pieces.c --- */
 /* A whole response that is too large: it leaves the index, and its head is kept for what is asked of it in

@@ -2,6 +2,7 @@
 
 #include <sys/random.h>
 
+#include "edge/http/tags.h"
 #include "edge/http/url.h"
 #include "edge/observe/counters.h"
 #include "edge/sites/policy.h"
@@ -22,7 +23,7 @@ struct api_purge {
 
 /* What a body says, before it is made into rules. */
 typedef struct {
-    json_t *urls, *site, *everything, *soft, *reason; /* borrowed; NULL when absent */
+    json_t *urls, *tags, *site, *everything, *soft, *reason; /* borrowed; NULL when absent */
 } wish_t;
 
 static void purge_free(api_purge_t *purge)
@@ -39,11 +40,9 @@ static bool take_fields(json_t *body, wish_t *wish, api_answer_t *refusal)
     const struct {
         const char *name;
         json_t **field;
-    } known[] = {{"urls", &wish->urls},
-                 {"site", &wish->site},
-                 {"everything", &wish->everything},
-                 {"soft", &wish->soft},
-                 {"reason", &wish->reason}};
+    } known[] = {{"urls", &wish->urls}, {"tags", &wish->tags},
+                 {"site", &wish->site}, {"everything", &wish->everything},
+                 {"soft", &wish->soft}, {"reason", &wish->reason}};
     const char *name;
     json_t *value;
     json_object_foreach(body, name, value)
@@ -54,8 +53,8 @@ static bool take_fields(json_t *body, wish_t *wish, api_answer_t *refusal)
         if (i == sizeof known / sizeof *known) {
             *refusal = api_answer_error(
                 API_UNKNOWN_FIELD, name,
-                "'%.80s' is not a field of a purge; the fields are urls, site, everything, soft and "
-                "reason",
+                "'%.80s' is not a field of a purge; the fields are urls, tags, site, everything, "
+                "soft and reason",
                 name);
             return false;
         }
@@ -69,6 +68,8 @@ static bool check_types(const wish_t *wish, api_answer_t *refusal)
     const char *field = NULL, *allowed = NULL;
     if (wish->urls != NULL && !json_is_array(wish->urls))
         field = "urls", allowed = "an array of URLs, such as [\"https://example.com/a.css\"]";
+    else if (wish->tags != NULL && !json_is_array(wish->tags))
+        field = "tags", allowed = "an array of tags, such as [\"product-7\"]";
     else if (wish->site != NULL && !json_is_string(wish->site))
         field = "site", allowed = "the name of a site";
     else if (wish->everything != NULL && !json_is_boolean(wish->everything))
@@ -108,11 +109,35 @@ static bool check_amount(const wish_t *wish, api_answer_t *refusal)
                                     json_array_size(wish->urls), API_URLS_MAX);
         return false;
     }
-    if (json_array_size(wish->urls) > 0 || wish->site != NULL || json_is_true(wish->everything))
+    if (json_array_size(wish->tags) > API_TAGS_MAX) {
+        *refusal = api_answer_error(API_BAD_VALUE, "tags",
+                                    "%zu tags are too many for one purge; at most %d are allowed",
+                                    json_array_size(wish->tags), API_TAGS_MAX);
+        return false;
+    }
+    bool whole_site = wish->site != NULL && wish->tags == NULL;
+    if (json_array_size(wish->urls) > 0 || json_array_size(wish->tags) > 0 || whole_site ||
+        json_is_true(wish->everything))
         return true;
-    *refusal =
-        api_answer_error(API_NOTHING_TO_PURGE, NULL,
-                         "nothing is named that could be purged; give urls, or site, or everything: true");
+    *refusal = api_answer_error(
+        API_NOTHING_TO_PURGE, NULL,
+        "nothing is named that could be purged; give urls, or tags, or site, or everything: true");
+    return false;
+}
+
+/* Whose tags they are: of the site that is named, or of the only one. */
+static bool find_site_of_tags(const wish_t *wish, const sites_t *sites, const site_t **site,
+                              api_answer_t *refusal)
+{
+    if (*site == NULL && sites_count(sites) == 1)
+        *site = sites_at(sites, 0);
+    if (*site != NULL || json_array_size(wish->tags) == 0)
+        return true;
+    char names[512];
+    sites_describe(sites, names, sizeof names);
+    *refusal = api_answer_error(
+        API_BAD_VALUE, "site",
+        "tags are those of one site: say of which, as in \"site\": \"NAME\"; there is %s", names);
     return false;
 }
 
@@ -166,19 +191,45 @@ static bool read_urls(api_purge_t *purge, const wish_t *wish, const sites_t *sit
     return true;
 }
 
+static bool read_tags(api_purge_t *purge, const wish_t *wish, const site_t *site, bool soft,
+                      api_answer_t *refusal)
+{
+    size_t index;
+    json_t *tag;
+    json_array_foreach(wish->tags, index, tag)
+    {
+        char field[32];
+        snprintf(field, sizeof field, "tags[%zu]", index);
+        text_t text = {json_string_value(tag), json_string_length(tag)};
+        if (!json_is_string(tag) || !http_is_tag(text)) {
+            *refusal =
+                api_answer_error(API_BAD_VALUE, field, "%s must be a tag: 1 to %d bytes without spaces",
+                                 field, HTTP_TAG_BYTES_MAX);
+            return false;
+        }
+        purge->submitted.rules[purge->submitted.rule_count++] =
+            (ledger_rule_t){.kind = RULE_TAG, .soft = soft, .site = site->cache.name, .target = text};
+    }
+    return true;
+}
+
 static bool read_rules(api_purge_t *purge, const sites_t *sites, api_answer_t *refusal)
 {
-    wish_t wish = {NULL, NULL, NULL, NULL, NULL};
+    wish_t wish = {NULL, NULL, NULL, NULL, NULL, NULL};
     const site_t *site;
     if (!take_fields(purge->body, &wish, refusal) || !check_types(&wish, refusal) ||
         !find_site(&wish, sites, &site, refusal) || !check_amount(&wish, refusal))
         return false;
+    const site_t *tagged = site;
+    if (!find_site_of_tags(&wish, sites, &tagged, refusal))
+        return false;
     bool soft = json_is_true(wish.soft);
     publisher_purge_t *submitted = &purge->submitted;
-    submitted->rules = must_calloc(json_array_size(wish.urls) + 2, sizeof *submitted->rules);
-    if (!read_urls(purge, &wish, sites, soft, refusal))
+    submitted->rules =
+        must_calloc(json_array_size(wish.urls) + json_array_size(wish.tags) + 2, sizeof *submitted->rules);
+    if (!read_urls(purge, &wish, sites, soft, refusal) || !read_tags(purge, &wish, tagged, soft, refusal))
         return false;
-    if (site != NULL)
+    if (site != NULL && wish.tags == NULL)
         submitted->rules[submitted->rule_count++] =
             (ledger_rule_t){.kind = RULE_SITE, .soft = soft, .site = site->cache.name};
     if (json_is_true(wish.everything))

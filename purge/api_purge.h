@@ -5,7 +5,7 @@
 
 #include "purge/api_answer.h"
 
-enum { API_URLS_MAX = 10000, API_REASON_MAX = 1024 };
+enum { API_URLS_MAX = 10000, API_TAGS_MAX = 1000, API_REASON_MAX = 1024 };
 
 /* One purge on its way; frees itself after it has been answered. */
 typedef struct api_purge api_purge_t;

@@ -177,6 +177,11 @@ ledger_subject_t ledger_subject(text_t site, text_t target)
                               .site = name_of(RULE_SITE, site, (text_t){NULL, 0})};
 }
 
+ledger_hash_t ledger_tag(text_t site, text_t tag)
+{
+    return name_of(RULE_TAG, site, tag);
+}
+
 /* Readers. --------------------------------------------------------------------------------------------------
  */
 
@@ -203,17 +208,26 @@ static ledger_marks_t find_folded(const ledger_t *ledger, const ledger_hash_t *n
     return load(&ledger->folded[name->high & ledger->folded_mask]);
 }
 
-ledger_judgement_t ledger_judge(const ledger_t *ledger, const ledger_subject_t *subject, uint64_t stamp)
+/* The order matters: the exact slots of all names, then what they may have been folded into. */
+ledger_judgement_t ledger_judge_tagged(const ledger_t *ledger, const ledger_subject_t *subject,
+                                       ledger_tags_t tags, uint64_t stamp)
 {
-    /* The order matters: the exact slots, then what they may have been folded into. */
+    ledger_judgement_t judgement = {.verdict = LEDGER_VALID};
     ledger_marks_t marks[5];
+    for (size_t i = 0; i < tags.count; i++) {
+        marks[0] = find_exact(ledger, &tags.at[i]);
+        weigh(&judgement, &marks[0], stamp);
+    }
     marks[0] = find_exact(ledger, &subject->url);
     marks[1] = find_exact(ledger, &subject->site);
     marks[2] = find_folded(ledger, &subject->url);
     marks[3] = find_folded(ledger, &subject->site);
+    for (size_t i = 0; i < tags.count; i++) {
+        marks[4] = find_folded(ledger, &tags.at[i]);
+        weigh(&judgement, &marks[4], stamp);
+    }
     marks[4] = load(&ledger->everything);
 
-    ledger_judgement_t judgement = {.verdict = LEDGER_VALID};
     for (size_t i = 0; i < sizeof(marks) / sizeof(marks[0]); i++)
         weigh(&judgement, &marks[i], stamp);
     if (judgement.verdict != LEDGER_SOFT)
@@ -221,23 +235,30 @@ ledger_judgement_t ledger_judge(const ledger_t *ledger, const ledger_subject_t *
     return judgement;
 }
 
-ledger_match_t ledger_last_match(const ledger_t *ledger, const ledger_subject_t *subject)
+ledger_judgement_t ledger_judge(const ledger_t *ledger, const ledger_subject_t *subject, uint64_t stamp)
 {
-    const struct {
-        rule_kind_t kind;
-        ledger_marks_t marks;
-    } found[] = {{RULE_URL, find_exact(ledger, &subject->url)},
-                 {RULE_SITE, find_exact(ledger, &subject->site)},
-                 {RULE_URL, find_folded(ledger, &subject->url)},
-                 {RULE_SITE, find_folded(ledger, &subject->site)},
-                 {RULE_EVERYTHING, load(&ledger->everything)}};
+    return ledger_judge_tagged(ledger, subject, (ledger_tags_t){NULL, 0}, stamp);
+}
+
+static void take_later(ledger_match_t *last, rule_kind_t kind, size_t tag, ledger_marks_t marks)
+{
+    uint64_t sequence = marks.hard > marks.soft ? marks.hard : marks.soft;
+    if (sequence > last->sequence)
+        *last = (ledger_match_t){kind, marks.soft > marks.hard, sequence, tag};
+}
+
+ledger_match_t ledger_last_match(const ledger_t *ledger, const ledger_subject_t *subject, ledger_tags_t tags)
+{
     ledger_match_t last = {.sequence = 0};
-    for (size_t i = 0; i < sizeof(found) / sizeof(found[0]); i++) {
-        uint64_t hard = found[i].marks.hard, soft = found[i].marks.soft;
-        uint64_t sequence = hard > soft ? hard : soft;
-        if (sequence > last.sequence)
-            last = (ledger_match_t){found[i].kind, soft > hard, sequence};
-    }
+    take_later(&last, RULE_URL, 0, find_exact(ledger, &subject->url));
+    take_later(&last, RULE_SITE, 0, find_exact(ledger, &subject->site));
+    for (size_t i = 0; i < tags.count; i++)
+        take_later(&last, RULE_TAG, i, find_exact(ledger, &tags.at[i]));
+    take_later(&last, RULE_URL, 0, find_folded(ledger, &subject->url));
+    take_later(&last, RULE_SITE, 0, find_folded(ledger, &subject->site));
+    for (size_t i = 0; i < tags.count; i++)
+        take_later(&last, RULE_TAG, i, find_folded(ledger, &tags.at[i]));
+    take_later(&last, RULE_EVERYTHING, 0, load(&ledger->everything));
     return last;
 }
 
@@ -345,8 +366,8 @@ void ledger_apply(ledger_t *ledger, const ledger_rule_t *rule)
     if (rule->kind == RULE_EVERYTHING) {
         join(&ledger->everything, &marks);
     } else {
-        MUST(rule->kind == RULE_URL || rule->kind == RULE_SITE);
-        text_t target = rule->kind == RULE_URL ? rule->target : (text_t){NULL, 0};
+        MUST(rule->kind == RULE_URL || rule->kind == RULE_SITE || rule->kind == RULE_TAG);
+        text_t target = rule->kind == RULE_SITE ? (text_t){NULL, 0} : rule->target;
         ledger_hash_t name = name_of(rule->kind, rule->site, target);
         update(ledger, &name, &marks);
     }

@@ -14,10 +14,11 @@
 
 typedef struct ledger ledger_t;
 
-typedef enum { RULE_URL, RULE_SITE, RULE_EVERYTHING, RULE_KINDS } rule_kind_t;
+/* In this order in journals: a new one comes last. */
+typedef enum { RULE_URL, RULE_SITE, RULE_EVERYTHING, RULE_TAG, RULE_KINDS } rule_kind_t;
 
-/* One purge rule. `site` is the site's name, `target` the normalised path and query; each empty where the
- * kind has none. */
+/* One purge rule. `site` is the site's name, `target` the normalised path and query, or the tag; each empty
+ * where the kind has none. */
 typedef struct {
     rule_kind_t kind;
     bool soft;         /* stale as of `time_ms`, rather than never used again */
@@ -32,11 +33,17 @@ typedef struct {
     uint64_t low, high;
 } ledger_hash_t;
 
-/* All that rules can say about one stored response, computed once from its key. */
+/* What rules can say about one stored response and its key tells, computed once. */
 typedef struct {
     ledger_hash_t url;
     ledger_hash_t site;
 } ledger_subject_t;
+
+/* The names of its tags, in any order, which its head tells. */
+typedef struct {
+    const ledger_hash_t *at;
+    size_t count;
+} ledger_tags_t;
 
 typedef enum {
     LEDGER_VALID, /* no rule after the stamp matches */
@@ -49,7 +56,8 @@ typedef struct {
     int64_t stale_since_ms; /* with LEDGER_SOFT: never later than the earliest matching rule's time */
 } ledger_judgement_t;
 
-/* exact_slots: URL and site slots held exactly, at least 16. folded_slots: a power of two, at least 16. */
+/* exact_slots: URL, site and tag slots held exactly, at least 16. folded_slots: a power of two, at least 16.
+ */
 ledger_t *ledger_new(size_t exact_slots, size_t folded_slots);
 void ledger_free(ledger_t **ledger);
 
@@ -68,9 +76,15 @@ ledger_subject_t ledger_subject(text_t site, text_t target);
  * request. */
 ledger_subject_t ledger_subject_beside(const ledger_subject_t *sibling, text_t site, text_t target);
 
+/* Names a tag of a site's responses. */
+ledger_hash_t ledger_tag(text_t site, text_t tag);
+
 /* Is a response with this stamp still valid? Sees at least every rule up to the last ledger_sequence() this
  * thread read. */
 ledger_judgement_t ledger_judge(const ledger_t *ledger, const ledger_subject_t *subject, uint64_t stamp);
+/* The same for one that has tags. */
+ledger_judgement_t ledger_judge_tagged(const ledger_t *ledger, const ledger_subject_t *subject,
+                                       ledger_tags_t tags, uint64_t stamp);
 
 /* The latest rule that matches a response of this name, whatever its stamp; sequence 0: there is none. For
  * people: a rule that was folded may be another's. */
@@ -78,8 +92,9 @@ typedef struct {
     rule_kind_t kind;
     bool soft;
     uint64_t sequence;
+    size_t tag; /* RULE_TAG: its place among the tags */
 } ledger_match_t;
-ledger_match_t ledger_last_match(const ledger_t *ledger, const ledger_subject_t *subject);
+ledger_match_t ledger_last_match(const ledger_t *ledger, const ledger_subject_t *subject, ledger_tags_t tags);
 
 /* What the rules of one slot come to: enough to answer for any stamp, and two can be joined into one. */
 typedef struct {

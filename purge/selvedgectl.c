@@ -45,6 +45,12 @@ static char *purge_body(const ctl_options_t *options)
             wrong |= json_array_append_new(urls, json_string(options->urls[i]));
         wrong |= json_object_set_new(body, "urls", urls);
     }
+    if (options->tag_count > 0) {
+        json_t *tags = json_array();
+        for (int i = 0; i < options->tag_count; i++)
+            wrong |= json_array_append_new(tags, json_string(options->tags[i]));
+        wrong |= json_object_set_new(body, "tags", tags);
+    }
     if (options->site != NULL)
         wrong |= json_object_set_new(body, "site", json_string(options->site));
     if (options->everything)

@@ -19,6 +19,8 @@ typedef enum {
 
 typedef enum { CTL_NO_COMMAND, CTL_PURGE, CTL_STATUS, CTL_TRACE, CTL_RELOAD, CTL_CHECK } ctl_command_t;
 
+enum { CTL_TAGS_MAX = 1000 };
+
 typedef struct {
     const char *admin; /* the admin listener's URL */
     const char *token_file;
@@ -29,6 +31,8 @@ typedef struct {
     char *const *urls;
     int url_count;
     const char *site, *reason;
+    const char *tags[CTL_TAGS_MAX];
+    int tag_count;
     bool everything, soft;
 } ctl_options_t;
 

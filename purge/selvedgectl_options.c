@@ -6,6 +6,7 @@
 
 static const char help[] =
     "Usage: selvedgectl [OPTION]... purge URL...\n"
+    "       selvedgectl [OPTION]... purge --tag TAG... [--site NAME]\n"
     "       selvedgectl [OPTION]... purge --site NAME | --everything\n"
     "       selvedgectl [OPTION]... status\n"
     "       selvedgectl [OPTION]... trace URL\n"
@@ -24,6 +25,9 @@ static const char help[] =
     "\n"
     "purge\n"
     "  URL...             These URLs: path and query count, the scheme and the host name do not.\n"
+    "  --tag TAG          What has this tag, by word of the origin or by its path; may be given several "
+    "times.\n"
+    "                     Where a node has several sites, --site says of which.\n"
     "  --site NAME        Everything of one site.\n"
     "  --everything       Everything.\n"
     "  --soft             Mark as stale rather than forget: the origin is asked whether it has changed.\n"
@@ -36,7 +40,8 @@ static const char help[] =
     "1, "
     "the\n"
     "                     mistakes that keep the one before in force.\n"
-    "check FILE           The mistakes of a configuration file; 0 or 1. Not those of the files that it names:\n"
+    "check FILE           The mistakes of a configuration file; 0 or 1. Not those of the files that it "
+    "names:\n"
     "                     `selvedge --config FILE --check` tells these, too.\n"
     "\n"
     "When purge ends with 0, no request that arrives from then on gets what was stored before.\n"
@@ -48,6 +53,7 @@ static const char help[] =
     "Examples:\n"
     "  export SELVEDGE_TOKEN_FILE=/var/lib/selvedge/admin-token\n"
     "  selvedgectl purge https://www.example.com/index.html https://www.example.com/app.css?v=2\n"
+    "  selvedgectl purge --tag product-7 --tag product-8\n"
     "  selvedgectl purge --everything --soft --reason 'release 7'\n"
     "  selvedgectl --json status\n";
 
@@ -57,6 +63,7 @@ enum {
     OPTION_TIMEOUT,
     OPTION_JSON,
     OPTION_SITE,
+    OPTION_TAG,
     OPTION_EVERYTHING,
     OPTION_SOFT,
     OPTION_REASON,
@@ -69,6 +76,7 @@ static const struct option known[] = {
     {"timeout", required_argument, NULL, OPTION_TIMEOUT},
     {"json", no_argument, NULL, OPTION_JSON},
     {"site", required_argument, NULL, OPTION_SITE},
+    {"tag", required_argument, NULL, OPTION_TAG},
     {"everything", no_argument, NULL, OPTION_EVERYTHING},
     {"soft", no_argument, NULL, OPTION_SOFT},
     {"reason", required_argument, NULL, OPTION_REASON},
@@ -114,6 +122,13 @@ static bool take(int option, ctl_options_t *options, ctl_exit_t *code)
     case OPTION_SITE:
         options->site = optarg;
         return true;
+    case OPTION_TAG:
+        if (options->tag_count < CTL_TAGS_MAX) {
+            options->tags[options->tag_count++] = optarg;
+            return true;
+        }
+        *code = wrong_usage(options, ": one tag too many; at most 1000 go into one purge", optarg);
+        return false;
     case OPTION_EVERYTHING:
         return options->everything = true;
     case OPTION_SOFT:
@@ -137,27 +152,33 @@ static bool take(int option, ctl_options_t *options, ctl_exit_t *code)
 
 static const char *wrong_purge(const ctl_options_t *options)
 {
-    int targets = (options->url_count > 0) + (options->site != NULL) + options->everything;
+    bool tags = options->tag_count > 0, site = options->site != NULL && !tags;
+    int targets = (options->url_count > 0) + tags + site + options->everything;
     if (targets == 0)
-        return "nothing is named to be purged: give URLs, --site NAME or --everything";
+        return "nothing is named to be purged: give URLs, --tag TAG, --site NAME or --everything";
     if (targets > 1)
-        return "URLs, --site and --everything do not go together: give one of the three, as a wider one "
-               "includes the narrower";
+        return "URLs, --tag, --site and --everything do not go together: give one of the four (and --site "
+               "beside "
+               "--tag where a node has several)";
     return NULL;
+}
+
+static bool has_options_of_purge(const ctl_options_t *options)
+{
+    return options->site != NULL || options->tag_count > 0 || options->everything || options->soft ||
+           options->reason != NULL;
 }
 
 static const char *wrong_trace(const ctl_options_t *options)
 {
-    if (options->url_count != 1 || options->site != NULL || options->everything || options->soft ||
-        options->reason != NULL)
+    if (options->url_count != 1 || has_options_of_purge(options))
         return "trace takes one URL and none of the options of purge";
     return NULL;
 }
 
 static const char *wrong_status(const ctl_options_t *options)
 {
-    if (options->url_count > 0 || options->site != NULL || options->everything || options->soft ||
-        options->reason != NULL)
+    if (options->url_count > 0 || has_options_of_purge(options))
         return "status and reload take neither URLs nor the options of purge";
     return NULL;
 }

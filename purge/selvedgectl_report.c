@@ -100,6 +100,16 @@ static void print_stale(json_t *stored)
     printf("%s\n", *before == ';' ? "" : "stale      never used");
 }
 
+static void print_tags(json_t *tags)
+{
+    size_t index;
+    json_t *tag;
+    json_array_foreach(tags, index, tag)
+        printf("%s%s", index == 0 ? "tags       " : " ", json_string_value(tag));
+    if (json_array_size(tags) > 0)
+        putchar('\n');
+}
+
 static void print_trace(json_t *body)
 {
     json_t *stored = json_object_get(body, "stored"), *growing = json_object_get(body, "growing");
@@ -122,9 +132,12 @@ static void print_trace(json_t *body)
     printf("variants   %lld\n", number(body, "variants"));
     if (number(body, "hit_for_miss_s") > 0)
         printf("marked     not to be shared, for %lld s more\n", number(body, "hit_for_miss_s"));
-    if (json_is_object(purge))
-        printf("purge      %s, %s, sequence %lld\n", word(purge, "rule"), word(purge, "mode"),
-               number(purge, "sequence"));
+    print_tags(json_object_get(body, "tags"));
+    if (json_is_object(purge)) {
+        const char *tag = json_string_value(json_object_get(purge, "tag"));
+        printf("purge      %s%s%s, %s, sequence %lld\n", word(purge, "rule"), tag != NULL ? " " : "",
+               tag != NULL ? tag : "", word(purge, "mode"), number(purge, "sequence"));
+    }
 }
 
 static void print_list(FILE *out, const char *label, json_t *list)

@@ -141,8 +141,15 @@ void head_free(head_t **pointer)
         memory_give(head->account, front, malloc_usable_size(front));
         front = next;
     }
+    if (head->tags.at != NULL)
+        memory_give(head->account, (ledger_hash_t *)head->tags.at, head->tags_charged);
     head->magic = 0;
     memory_give(head->account, head, head->charged);
+}
+
+size_t head_weight(const head_t *head)
+{
+    return head->charged + head->tags_charged;
 }
 
 int64_t head_age_ms(const head_t *head, int64_t now_ms)

@@ -7,6 +7,7 @@
 #include "edge/http/fields.h"
 #include "edge/http/range.h"
 #include "edge/http/storing.h"
+#include "purge/ledger.h"
 
 /* The beginning of what a protocol front makes of a head's fields. There are several where another
  * configuration wants other changes of them. */
@@ -30,8 +31,12 @@ typedef struct head {
     size_t sent;
     text_t etag, last_modified; /* absent: {NULL, 0} */
     text_t date;
+    /* What it can be purged by beside its URL and its site; fixed before anybody else sees it. The first
+     * `own_tags` of them are its own. */
+    ledger_tags_t tags;
+    size_t own_tags;
     memory_account_t *account;
-    size_t charged;
+    size_t charged, tags_charged;
 } head_t;
 
 /* Copies what it needs. `fields` as they came; names in lower case. policy: which of them are sent,
@@ -46,7 +51,15 @@ const head_front_t *head_keep_front(const head_t *head, head_front_t *front);
 /* The stored head freshened by a validation, whose answer is a 304 (RFC 9111 section 3.2): the 304's fields
  * replace the stored ones of the same name, except those that describe the stored bytes. */
 head_t *head_freshened(const head_t *stored, const http_exchange_t *validation);
+/* Gives a new head its tags: those that its fields name, those that the site gives its path, and the own ones
+ * of `before`, whose body it goes with: what is purged by a tag while its origin says that it has lost that is
+ * purged all the same. target: of its key. policy: NULL gives none. before: NULL: it has a body of its own. */
+void head_tag(head_t *head, text_t site, text_t target, const http_policy_t *policy, const head_t *before);
+/* Gives it all those of another. */
+void head_tag_as(head_t *head, const head_t *other);
 void head_free(head_t **head);
+/* What it weighs, in bytes. */
+size_t head_weight(const head_t *head);
 
 int64_t head_age_ms(const head_t *head, int64_t now_ms);
 /* Milliseconds it stays fresh; zero or less when stale. soft_since_ms: a soft purge's time, or INT64_MAX. */

@@ -16,7 +16,7 @@ static void take_purged(memory_t *memory, home_t *home, const ledger_t *ledger, 
                         leavings_t *left)
 {
     const object_t *stored = atomic_load_explicit(&home->stored, memory_order_relaxed);
-    if (stored != NULL && is_purged(home, ledger, object_stamp(stored)))
+    if (stored != NULL && object_judge_now(stored, ledger).verdict == LEDGER_HARD)
         home_take_stored(memory, home, left);
     if (atomic_load_explicit(&home->variants, memory_order_relaxed) != NULL &&
         is_purged(home, ledger, home->variants_stamp)) {

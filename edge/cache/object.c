@@ -135,14 +135,23 @@ uint64_t object_length(object_t *object)
     return length;
 }
 
+ledger_judgement_t object_judge_now(const object_t *object, const ledger_t *ledger)
+{
+    const head_t *head = object_head(object);
+    return ledger_judge_tagged(ledger, &object->subject, head != NULL ? head->tags : (ledger_tags_t){NULL, 0},
+                               object->stamp);
+}
+
+/* Without a head its tags are not known yet: what is found then holds for this once. */
 ledger_judgement_t object_judge(object_t *object, const ledger_t *ledger, uint64_t sequence)
 {
     if (atomic_load_explicit(&object->checked, memory_order_acquire) >= sequence) {
         int64_t since = atomic_load_explicit(&object->soft_since_ms, memory_order_relaxed);
         return (ledger_judgement_t){since == INT64_MAX ? LEDGER_VALID : LEDGER_SOFT, since};
     }
-    ledger_judgement_t judgement = ledger_judge(ledger, &object->subject, object->stamp);
-    if (judgement.verdict == LEDGER_HARD)
+    bool tagged = object_head(object) != NULL;
+    ledger_judgement_t judgement = object_judge_now(object, ledger);
+    if (judgement.verdict == LEDGER_HARD || !tagged)
         return judgement;
     if (judgement.verdict == LEDGER_SOFT)
         atomic_store_explicit(&object->soft_since_ms, judgement.stale_since_ms, memory_order_relaxed);
@@ -358,7 +367,7 @@ uint64_t object_held(object_t *object)
 size_t object_weight(const object_t *object)
 {
     MUST(object_end(object) == OBJECT_COMPLETE);
-    return sizeof *object + object->selector_length + object_head(object)->charged +
+    return sizeof *object + object->selector_length + head_weight(object_head(object)) +
            (size_t)body_length(object->body);
 }
 

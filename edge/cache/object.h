@@ -90,6 +90,8 @@ uint64_t object_length(object_t *object);
 /* The ledger's verdict on it for a request that loaded this head sequence; a verdict found for a later or the
  * same sequence before is remembered, so a hit pays one comparison. */
 ledger_judgement_t object_judge(object_t *object, const ledger_t *ledger, uint64_t sequence);
+/* The same by the rules of now, without a trace. */
+ledger_judgement_t object_judge_now(const object_t *object, const ledger_t *ledger);
 
 /* Of a stored object: the origin was asked about it, and failed. answered: with an error as its answer. */
 void object_note_trouble(object_t *object, int64_t now_ms, bool answered);

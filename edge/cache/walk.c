@@ -369,13 +369,34 @@ walk_step_t walk_again(walk_t *walk, object_reader_t *reader, bool alone)
     return alone ? walk_private(walk, reader, FORWARD_BYPASS) : walk_begin(walk, reader);
 }
 
+/* A piece by the tags of the whole: where the request knows of a rule that came after it. */
+static ledger_verdict_t judge_as(const walk_t *walk, const object_t *sparse, const object_t *piece)
+{
+    ledger_tags_t tags = object_head(sparse)->tags;
+    if (walk->sequence <= object_stamp(piece))
+        return LEDGER_VALID;
+    return ledger_judge_tagged(walk->ledger, &walk->key.subject, tags, object_stamp(piece)).verdict;
+}
+
+/* By the tags that it came with, and by those that the whole has now. */
+static bool is_piece_purged(const walk_t *walk, const object_t *sparse, object_t *piece)
+{
+    return object_judge(piece, walk->ledger, walk->sequence).verdict == LEDGER_HARD ||
+           judge_as(walk, sparse, piece) == LEDGER_HARD;
+}
+
+static bool is_piece_asked_for(const walk_t *walk, const object_t *sparse, object_t *growing)
+{
+    return is_asked_for(walk, growing) && judge_as(walk, sparse, growing) == LEDGER_VALID;
+}
+
 /* Is there one that a rule known to the request did not purge? A soft purge is the sparse object's matter:
  * what upstream confirms of that is as good as new, and so are its pieces. */
-static bool is_piece_hit(const walk_t *walk, memory_view_t *view)
+static bool is_piece_hit(const walk_t *walk, const object_t *sparse, memory_view_t *view)
 {
     if (view->stored == NULL)
         return false;
-    if (object_judge(view->stored, walk->ledger, walk->sequence).verdict != LEDGER_HARD)
+    if (!is_piece_purged(walk, sparse, view->stored))
         return true;
     memory_forget(walk->memory, view->stored);
     object_unref(&view->stored);
@@ -406,14 +427,13 @@ static piece_step_t start_piece(const walk_t *walk, object_t *sparse, piece_t pi
 static piece_step_t try_piece(const walk_t *walk, object_t *sparse, piece_t piece, memory_view_t *view,
                               object_reader_t *reader, walk_kind_t *kind)
 {
-    if (is_piece_hit(walk, view)) {
+    if (is_piece_hit(walk, sparse, view)) {
         object_open(&view->stored, reader);
         *kind = WALK_HIT;
         return PIECE_FOUND;
     }
     *kind = WALK_JOIN;
-    if (view->growing != NULL &&
-        object_judge(view->growing, walk->ledger, walk->sequence).verdict == LEDGER_VALID &&
+    if (view->growing != NULL && is_piece_asked_for(walk, sparse, view->growing) &&
         object_join(view->growing, reader, walk->sequence, false, walk->wake))
         return PIECE_FOUND;
     *kind = WALK_FILL;

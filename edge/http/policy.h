@@ -34,7 +34,7 @@ typedef struct {
     http_lifetime_t negative; /* of 404 and 410: the same */
 } http_lifetimes_t;
 
-enum { HTTP_NAMES_MAX = 4 };
+enum { HTTP_NAMES_MAX = 8 };
 
 /* Names of fields, in lower case. */
 typedef struct {
@@ -55,6 +55,10 @@ typedef struct {
      * them that a response has before the others; Surrogate-Control may be among them. */
     http_names_t targeted;
     http_names_t consumed; /* those that end here: clients do not see them */
+    /* What its responses can be purged by (tags.h): the fields that name tags, and the tags that paths have, a
+     * space between two. */
+    http_names_t tag_fields;
+    text_t tags;
 } http_policy_t;
 
 bool http_names_have(const http_names_t *names, text_t name);

@@ -5,6 +5,7 @@
 #include "edge/http/stale.h"
 #include "edge/http/status.h"
 #include "edge/http/surrogate.h"
+#include "edge/http/tags.h"
 #include "edge/http/vary.h"
 
 static const int64_t lifetime_max_ms = HTTP_SECONDS_MAX * 1000;
@@ -118,6 +119,8 @@ static const char *why_not_shared(const http_exchange_t *exchange, const http_ca
         return "partial";
     if (control->bad_syntax)
         return "bad-cache-control";
+    if (http_tags_of_fields(exchange->policy, exchange->fields, NULL, NULL) > HTTP_TAGS_MAX)
+        return "too-many-tags";
     /* Section 3.5. */
     if (exchange->request_authorization && !control->is_public && !control->must_revalidate &&
         control->s_maxage == HTTP_SECONDS_ABSENT)

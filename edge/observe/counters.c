@@ -10,7 +10,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-enum { PURGE_KINDS = 3, PURGE_MODES = 2, RESULTS = 2, ONE = 1, METRIC_LABELS_MAX = 3 };
+enum { PURGE_KINDS = 4, PURGE_MODES = 2, RESULTS = 2, ONE = 1, METRIC_LABELS_MAX = 3 };
 
 typedef enum {
     LABEL_NONE,
@@ -118,7 +118,7 @@ static const metric_t metrics[] = {
 static const char *const outcome_names[OUTCOMES] = {"hit",  "miss",  "stale",    "revalidated",
                                                     "pass", "error", "redirect", "preflight"};
 static const char *const protocol_names[PROTOCOLS] = {"h1", "h2"};
-static const char *const kind_names[PURGE_KINDS] = {"url", "site", "everything"};
+static const char *const kind_names[PURGE_KINDS] = {"url", "site", "everything", "tag"};
 static const char *const mode_names[PURGE_MODES] = {"hard", "soft"};
 static const char *const reason_names[GUARD_REASONS] = {
     "window_after_end", "unknown_frame",   "bad_framing",       "bad_request",      "bad_url",

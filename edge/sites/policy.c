@@ -52,20 +52,39 @@ static bool same_query(const http_query_t *a, const http_query_t *b)
            text_equal(a->drop, b->drop) && a->sort == b->sort;
 }
 
-/* Rules count where one of them has another query than the site. */
+static void sign_names(XXH3_state_t *state, const http_names_t *names)
+{
+    XXH3_64bits_update(state, &names->count, sizeof names->count);
+    for (size_t i = 0; i < names->count; i++)
+        sign_text(state, names->at[i]);
+}
+
+static bool same_purges(const http_policy_t *a, const http_policy_t *b)
+{
+    return same_query(&a->query, &b->query) && text_equal(a->tags, b->tags);
+}
+
+static void sign_purges(XXH3_state_t *state, const http_policy_t *policy)
+{
+    sign_query(state, &policy->query);
+    sign_text(state, policy->tags);
+}
+
+/* Rules count where one of them has another query than the site, or other tags. */
 uint64_t site_keys_signature(const site_t *site)
 {
     XXH3_state_t *state = XXH3_createState();
     MUST(state != NULL);
     XXH3_64bits_reset(state);
-    const http_query_t *own = &site->settings->policy.query;
+    const http_policy_t *own = &site->settings->policy;
     bool differ = false;
-    sign_query(state, own);
+    sign_names(state, &own->tag_fields);
+    sign_purges(state, own);
     for (size_t i = 0; i < site->rule_count; i++)
-        differ = differ || !same_query(own, &site->rules[i].policy.query);
+        differ = differ || !same_purges(own, &site->rules[i].policy);
     for (size_t i = 0; differ && i < site->rule_count; i++) {
         sign_text(state, site->rules[i].path);
-        sign_query(state, &site->rules[i].policy.query);
+        sign_purges(state, &site->rules[i].policy);
     }
     uint64_t signature = XXH3_64bits_digest(state);
     XXH3_freeState(state);

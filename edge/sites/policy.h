@@ -13,8 +13,8 @@ const http_policy_t *site_policy(const site_t *site, text_t target);
  * answer lies in it, or is the target itself. */
 text_t site_key_target(const site_t *site, text_t target, char *room);
 
-/* The same for any two policies by which every target has the same in its key, and next to never for others.
- */
+/* The same for any two policies by which every target has the same in its key, and every response the same
+ * tags; next to never for others. */
 uint64_t site_keys_signature(const site_t *site);
 
 #endif

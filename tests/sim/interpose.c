@@ -133,6 +133,19 @@ ledger_judgement_t WRAP(ledger_judge)(const ledger_t *ledger, const ledger_subje
     return judgement;
 }
 
+ledger_judgement_t REAL(ledger_judge_tagged)(const ledger_t *ledger, const ledger_subject_t *subject,
+                                             ledger_tags_t tags, uint64_t stamp);
+ledger_judgement_t WRAP(ledger_judge_tagged)(const ledger_t *ledger, const ledger_subject_t *subject,
+                                             ledger_tags_t tags, uint64_t stamp);
+ledger_judgement_t WRAP(ledger_judge_tagged)(const ledger_t *ledger, const ledger_subject_t *subject,
+                                             ledger_tags_t tags, uint64_t stamp)
+{
+    schedule_preempt();
+    ledger_judgement_t judgement = REAL(ledger_judge_tagged)(ledger, subject, tags, stamp);
+    preempt_often();
+    return judgement;
+}
+
 void REAL(ledger_apply)(ledger_t *ledger, const ledger_rule_t *rule);
 void WRAP(ledger_apply)(ledger_t *ledger, const ledger_rule_t *rule);
 void WRAP(ledger_apply)(ledger_t *ledger, const ledger_rule_t *rule)

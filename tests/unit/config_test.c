@@ -186,7 +186,7 @@ static void refuse_fields(const char *value)
              "sites: [{name: a, hosts: [a], origin: {url: http://o}, targeted_fields: '%s'}]\n", value);
     snprintf(
         wanted, sizeof wanted,
-        "1:73: sites[].targeted_fields %s: not a list of fields; allowed is off, or the names of up to four "
+        "1:73: sites[].targeted_fields %s: not a list of fields; allowed is off, or the names of up to eight "
         "fields, a comma between two\n",
         *value != 0 ? value : "''");
     refuse(text, wanted);
@@ -198,13 +198,14 @@ static void fields_are_written_as_in_a_header(void **state)
     take("sites: [{name: a, hosts: [a], origin: {url: http://o}}]\n");
     assert_int_equal(settings.sites[0].policy.targeted.count, 2);
     assert_text(settings.sites[0].policy.targeted.at[0], "selvedge-cache-control");
-    assert_int_equal(settings.sites[0].policy.consumed.count, 2);
+    assert_int_equal(settings.sites[0].policy.consumed.count, 4);
+    assert_int_equal(settings.sites[0].policy.tag_fields.count, 2);
     take_fields("off", 0, NULL);
     take_fields("CDN-Cache-Control", 1, "cdn-cache-control");
     take_fields(" a ,b,  C-d", 3, "c-d");
     take_fields("a, b, A", 2, "b"); /* once is enough */
-    take_fields("a,b,c,d", 4, "d");
-    static const char *const wrong[] = {"", ",", "a,", ",a", "a b", "a: b", "a,b,c,d,e", "a, (b)"};
+    take_fields("a,b,c,d,e,f,g,h", 8, "h");
+    static const char *const wrong[] = {"", ",", "a,", ",a", "a b", "a: b", "a,b,c,d,e,f,g,h,i", "a, (b)"};
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
         refuse_fields(wrong[i]);
 }

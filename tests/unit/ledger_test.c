@@ -24,7 +24,7 @@ static uint64_t below(uint64_t *state, uint64_t limit)
 /* The model. ------------------------------------------------------------------------------------------------
  */
 
-enum { SITES = 4, TARGETS = 60, RULES_MAX = 600 };
+enum { SITES = 4, TARGETS = 60, TAGS = 5, RULES_MAX = 600 };
 
 static const char *const site_names[SITES] = {"a", "ab", "shop", "img"};
 
@@ -48,10 +48,21 @@ typedef struct {
     size_t count;
 } model_t;
 
+/* A rule's target is a tag where it is of tags: each target has those of two numbers. */
+static bool has_tag(unsigned target, unsigned tag)
+{
+    return tag == target % TAGS || tag == TAGS + target / TAGS % TAGS;
+}
+
 static bool matches(const model_rule_t *rule, unsigned site, unsigned target)
 {
-    return rule->kind == RULE_EVERYTHING ||
-           (rule->site == site && (rule->kind == RULE_SITE || rule->target == target));
+    if (rule->kind == RULE_EVERYTHING)
+        return true;
+    if (rule->site != site)
+        return false;
+    if (rule->kind == RULE_TAG)
+        return has_tag(target, rule->target);
+    return rule->kind == RULE_SITE || rule->target == target;
 }
 
 /* exact_time: in every slot all soft rules match, or none, or the latest alone, where the ledger promises the
@@ -60,21 +71,22 @@ static ledger_judgement_t model_judge(const model_t *model, unsigned site, unsig
                                       bool *exact_time)
 {
     ledger_judgement_t judgement = {.verdict = LEDGER_VALID};
-    unsigned all[RULE_KINDS] = {0}, matching[RULE_KINDS] = {0};
+    unsigned all[RULE_KINDS + 2 * TAGS] = {0}, matching[RULE_KINDS + 2 * TAGS] = {0};
 
     for (size_t i = 0; i < model->count; i++) {
         const model_rule_t *rule = &model->rules[i];
         if (!matches(rule, site, target))
             continue;
+        unsigned slot = rule->kind == RULE_TAG ? RULE_KINDS + rule->target : (unsigned)rule->kind;
         if (rule->soft)
-            all[rule->kind]++;
+            all[slot]++;
         if (rule->sequence <= stamp)
             continue;
         if (!rule->soft) {
             judgement.verdict = LEDGER_HARD;
             continue;
         }
-        matching[rule->kind]++;
+        matching[slot]++;
         if (judgement.verdict == LEDGER_HARD)
             continue;
         if (judgement.verdict == LEDGER_VALID || rule->time_ms < judgement.stale_since_ms)
@@ -84,9 +96,26 @@ static ledger_judgement_t model_judge(const model_t *model, unsigned site, unsig
     if (judgement.verdict != LEDGER_SOFT)
         judgement.stale_since_ms = 0;
     *exact_time = true;
-    for (int kind = 0; kind < RULE_KINDS; kind++)
-        *exact_time = *exact_time && (matching[kind] <= 1 || matching[kind] == all[kind]);
+    for (int slot = 0; slot < RULE_KINDS + 2 * TAGS; slot++)
+        *exact_time = *exact_time && (matching[slot] <= 1 || matching[slot] == all[slot]);
     return judgement;
+}
+
+/* Spelt like targets, which they must not be taken for. */
+static text_t tag_name(char buffer[16], unsigned tag)
+{
+    return target_name(buffer, tag);
+}
+
+static ledger_tags_t tags_of(ledger_hash_t names[2], unsigned site, unsigned target)
+{
+    char buffer[16];
+    size_t count = 0;
+    for (unsigned tag = 0; tag < 2 * TAGS; tag++)
+        if (has_tag(target, tag))
+            names[count++] = ledger_tag(text_of(site_names[site]), tag_name(buffer, tag));
+    assert_int_equal(count, 2);
+    return (ledger_tags_t){names, count};
 }
 
 static void apply(ledger_t *ledger, const model_rule_t *rule)
@@ -98,6 +127,8 @@ static void apply(ledger_t *ledger, const model_rule_t *rule)
         applied.site = text_of(site_names[rule->site]);
     if (rule->kind == RULE_URL)
         applied.target = target_name(buffer, rule->target);
+    if (rule->kind == RULE_TAG)
+        applied.target = tag_name(buffer, rule->target);
     ledger_apply(ledger, &applied);
     ledger_publish(ledger, rule->sequence);
 }
@@ -105,19 +136,19 @@ static void apply(ledger_t *ledger, const model_rule_t *rule)
 static ledger_judgement_t judge(const ledger_t *ledger, unsigned site, unsigned target, uint64_t stamp)
 {
     char buffer[16];
+    ledger_hash_t names[2];
     ledger_subject_t subject = ledger_subject(text_of(site_names[site]), target_name(buffer, target));
-    return ledger_judge(ledger, &subject, stamp);
+    return ledger_judge_tagged(ledger, &subject, tags_of(names, site, target), stamp);
 }
 
 static model_rule_t random_rule(uint64_t *random, uint64_t after)
 {
     uint64_t dice = below(random, 100);
-    return (model_rule_t){.kind = dice < 90   ? RULE_URL
-                                  : dice < 98 ? RULE_SITE
-                                              : RULE_EVERYTHING,
+    rule_kind_t kind = dice < 75 ? RULE_URL : dice < 90 ? RULE_TAG : dice < 98 ? RULE_SITE : RULE_EVERYTHING;
+    return (model_rule_t){.kind = kind,
                           .soft = below(random, 2) != 0,
                           .site = (unsigned)below(random, SITES),
-                          .target = (unsigned)below(random, TARGETS),
+                          .target = (unsigned)below(random, kind == RULE_TAG ? 2 * TAGS : TARGETS),
                           .sequence = after + 1 + below(random, 3),
                           /* Clocks are set back now and then. */
                           .time_ms = (int64_t)(after * 10 + below(random, 500))};
@@ -145,7 +176,8 @@ static void compare_match(const ledger_t *ledger, const model_t *model, unsigned
 {
     char buffer[16];
     ledger_subject_t subject = ledger_subject(text_of(site_names[site]), target_name(buffer, target));
-    ledger_match_t got = ledger_last_match(ledger, &subject);
+    ledger_hash_t names[2];
+    ledger_match_t got = ledger_last_match(ledger, &subject, tags_of(names, site, target));
     const model_rule_t *want = NULL;
     for (size_t i = 0; i < model->count; i++)
         if (matches(&model->rules[i], site, target))
@@ -206,7 +238,7 @@ static void test_exact_while_nothing_is_folded(void **state)
 {
     (void)state;
     for (uint64_t seed = 1; seed <= 60; seed++)
-        assert_int_equal(run_beside_model(seed, SITES * (TARGETS + 1), 200, false), 100);
+        assert_int_equal(run_beside_model(seed, SITES * (TARGETS + 2 * TAGS + 1), 200, false), 100);
 }
 
 static void test_never_too_little_when_folding(void **state)
@@ -258,25 +290,29 @@ static void test_the_last_match_is_the_latest_of_all_kinds(void **state)
     ledger_t *ledger = ledger_new(16, 16);
     ledger_subject_t subject = ledger_subject(TEXT("s"), TEXT("/a")),
                      other = ledger_subject(TEXT("t"), TEXT("/a"));
-    assert_int_equal(ledger_last_match(ledger, &subject).sequence, 0);
+    const ledger_hash_t names[] = {ledger_tag(TEXT("s"), TEXT("one")), ledger_tag(TEXT("s"), TEXT("two"))};
+    const ledger_tags_t tags = {names, 2};
+    assert_int_equal(ledger_last_match(ledger, &subject, tags).sequence, 0);
     const ledger_rule_t rules[] = {
         url_rule(3, "/a", false, 10),
         {.kind = RULE_SITE, .soft = true, .sequence = 5, .time_ms = 20, .site = TEXT("s")},
         url_rule(7, "/b", false, 30),
         {.kind = RULE_EVERYTHING, .sequence = 8, .time_ms = 40},
-        url_rule(9, "/a", true, 50)};
-    const ledger_match_t want[] = {{RULE_URL, false, 3},
-                                   {RULE_SITE, true, 5},
-                                   {RULE_SITE, true, 5},
-                                   {RULE_EVERYTHING, false, 8},
-                                   {RULE_URL, true, 9}};
+        url_rule(9, "/a", true, 50),
+        {.kind = RULE_TAG, .sequence = 11, .site = TEXT("s"), .target = TEXT("two")},
+        {.kind = RULE_TAG, .sequence = 12, .site = TEXT("t"), .target = TEXT("one")},
+        {.kind = RULE_TAG, .sequence = 13, .site = TEXT("s"), .target = TEXT("/a")}};
+    const ledger_match_t want[] = {{RULE_URL, false, 3, 0},  {RULE_SITE, true, 5, 0},
+                                   {RULE_SITE, true, 5, 0},  {RULE_EVERYTHING, false, 8, 0},
+                                   {RULE_URL, true, 9, 0},   {RULE_TAG, false, 11, 1},
+                                   {RULE_TAG, false, 11, 1}, {RULE_TAG, false, 11, 1}};
     for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++) {
         ledger_apply(ledger, &rules[i]);
-        ledger_match_t got = ledger_last_match(ledger, &subject);
+        ledger_match_t got = ledger_last_match(ledger, &subject, tags);
         assert_int_equal(got.sequence, want[i].sequence);
-        assert_true(got.kind == want[i].kind && got.soft == want[i].soft);
+        assert_true(got.kind == want[i].kind && got.soft == want[i].soft && got.tag == want[i].tag);
     }
-    assert_int_equal(ledger_last_match(ledger, &other).sequence, 8);
+    assert_int_equal(ledger_last_match(ledger, &other, (ledger_tags_t){NULL, 0}).sequence, 8);
     ledger_free(&ledger);
 }
 
