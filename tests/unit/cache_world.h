@@ -22,6 +22,7 @@ typedef struct {
     uint64_t sequence; /* of the last rule */
     int64_t now_ms;
     uint64_t wasted, worth_bytes; /* by all fills that are over; of those to come */
+    const http_policy_t *policy;  /* of the fills to come; NULL: it decides nothing */
 } world_t;
 
 static inline version_id_t world_version(void *context)
@@ -121,7 +122,8 @@ static inline void client_start_fill(world_t *world, client_t *client)
                               .background = step->background != NULL,
                               .on_over = client_fill_over,
                               .on_over_context = world,
-                              .worth_bytes = world->worth_bytes};
+                              .worth_bytes = world->worth_bytes,
+                              .policy = world->policy};
     step->base = step->stale = NULL;
     client->fill = fill_new(&request);
     client->filler.notify = client_notified;
