@@ -191,6 +191,7 @@ static inline bool client_ask_piece(world_t *world, client_t *client, client_t *
                               .indexed = true,
                               .on_over = client_fill_over,
                               .on_over_context = world,
+                              .policy = world->policy,
                               .piece = piece};
     client->fill = fill_new(&request);
     client->filler.notify = client_notified;

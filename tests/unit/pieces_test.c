@@ -10,10 +10,13 @@
 
 enum { WHOLE = 3 * PIECE_BYTES + 5 };
 
+static const http_policy_t policy = {.tag_fields = {{{"cache-tag", 9}}, 1}};
+
 static int begin(void **state)
 {
     (void)state;
     world_begin(&world, 64 * (uint64_t)MIB, PIECE_BYTES);
+    world.policy = &policy;
     return 0;
 }
 
@@ -424,6 +427,84 @@ static void purges_of_pieces(void **state)
     }
 }
 
+/* --- Tags --- */
+
+static void keep_tagged(const char *tags)
+{
+    come_whole("/a", LINES(FRESH, TAKES, LENGTH, "etag: \"a\"", tags));
+}
+
+static void store_tagged_piece(const char *tags)
+{
+    client_t client, sparse;
+    assert_true(ask_piece(&client, &sparse, WHOLE - 1));
+    assert_int_equal(client.step.kind, WALK_FILL);
+    client_answer(&world, &client, 206, LINES(FRESH, LAST, "etag: \"a\"", tags), "bytes");
+    leave_both(&client, &sparse);
+}
+
+/* A piece has the tags that the whole had when it came, that its own answer names, and that the whole has
+ * now: purged by any of them it is not used again, though the origin has the same bytes under the same ETag,
+ * now without that tag. */
+static void purges_of_pieces_by_tag(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *whole, *piece, *then, *purged;
+        bool soft, whole_stays, piece_stays;
+    } rows[] = {
+        {"cache-tag: a", "x: 1", "cache-tag: b", "a", false, false, false},
+        {"cache-tag: a", "x: 1", "cache-tag: a", "a", false, false, false},
+        {"cache-tag: a", "cache-tag: b", "x: 1", "a", false, false, false}, /* that of before */
+        {"cache-tag: a", "cache-tag: b", "x: 1", "b", false, false, false},
+        {"cache-tag: a", "x: 1", "cache-tag: b", "c", false, true, true},
+        {"cache-tag: a", "x: 1", "cache-tag: b", "a", true, false, true},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        keep_tagged(rows[i].whole);
+        store_tagged_piece(rows[i].piece);
+        world_purge(&world, RULE_TAG, rows[i].purged, rows[i].soft);
+        if ((kind_of("/a", LINES(FAR)) == WALK_HIT) != rows[i].whole_stays)
+            fail_msg("row %zu: the whole", i);
+        if (!rows[i].whole_stays)
+            keep_tagged(rows[i].then);
+        if ((piece_kind(WHOLE - 1) == WALK_HIT) != rows[i].piece_stays)
+            fail_msg("row %zu: the piece", i);
+        world_evict_all(&world);
+    }
+}
+
+/* The whole was found by its tag only once the piece was stored: what its origin says of it now counts for
+ * its pieces of before. */
+static void a_piece_by_a_tag_that_the_whole_got_since(void **state)
+{
+    (void)state;
+    keep_tagged("x: 1");
+    store_tagged_piece("x: 1");
+    world_purge(&world, RULE_TAG, "late", false);
+    assert_int_equal(piece_kind(WHOLE - 1), WALK_HIT);
+    keep_tagged("cache-tag: late");
+    assert_int_equal(piece_kind(WHOLE - 1), WALK_FILL);
+}
+
+/* In flight when the purge of its whole's tag comes: not joined later, and not used once it is complete. */
+static void a_purge_by_tag_during_the_fill_of_a_piece(void **state)
+{
+    (void)state;
+    keep_tagged("cache-tag: a");
+    client_t client, sparse, after, fresh;
+    assert_true(ask_piece(&client, &sparse, WHOLE - 1));
+    world_purge(&world, RULE_TAG, "a", false);
+    keep_tagged("cache-tag: a");
+    assert_true(ask_piece(&after, &fresh, WHOLE - 1));
+    assert_int_equal(after.step.kind, WALK_FILL);
+    fill_fail(after.fill, (object_failure_t){502, "test"});
+    leave_both(&after, &fresh);
+    client_answer(&world, &client, 206, LINES(FRESH, LAST, "etag: \"a\""), "bytes");
+    leave_both(&client, &sparse);
+    assert_int_equal(piece_kind(WHOLE - 1), WALK_FILL);
+}
+
 /* Its answer is under way: nothing may be asked about what is hard-purged, not even for its next piece. */
 static void a_purge_while_pieces_are_read(void **state)
 {
@@ -592,6 +673,9 @@ int main(void)
         STORY(a_206_brings_the_head_up_to_date),
         STORY(a_304_confirms_it_and_the_pieces_stay),
         STORY(purges_of_pieces),
+        STORY(purges_of_pieces_by_tag),
+        STORY(a_piece_by_a_tag_that_the_whole_got_since),
+        STORY(a_purge_by_tag_during_the_fill_of_a_piece),
         STORY(a_purge_while_pieces_are_read),
         STORY(a_purge_during_the_fill_of_a_piece),
         STORY(what_an_unsafe_method_invalidates),

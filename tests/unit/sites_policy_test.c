@@ -109,12 +109,51 @@ static void other_keys_have_another_signature(void **state)
     free(rules);
 }
 
+/* As with keys: what is stored has the tags of before. */
+static void other_tags_have_another_signature(void **state)
+{
+    (void)state;
+    static const http_names_t fields[] = {{{{NULL, 0}}, 0},
+                                          {{{"surrogate-key", 13}}, 1},
+                                          {{{"surrogate-key", 13}, {"cache-tag", 9}}, 2},
+                                          {{{"surrogate-keycache-tag", 22}}, 1}};
+    static const char *const tags[] = {NULL, "a", "a b", "a {1}"}, *const rules[] = {NULL, "a", "c"};
+    uint64_t seen[4 * 4 * 3];
+    size_t count = 0;
+    for (size_t f = 0; f < 4; f++)
+        for (size_t t = 0; t < 4; t++)
+            for (size_t r = 0; r < 3; r++) {
+                memset(&settings, 0, sizeof settings);
+                settings.site_count = settings.rule_count = 1;
+                settings.sites[0].name = TEXT("one");
+                settings.sites[0].policy.tag_fields = fields[f];
+                if (tags[t] != NULL)
+                    settings.sites[0].policy.tags = text_of(tags[t]);
+                settings.rules[0] = (settings_rule_t){.path = TEXT("/a"), .policy = settings.sites[0].policy};
+                if (rules[r] != NULL)
+                    settings.rules[0].policy.tags = text_of(rules[r]);
+                settings.rules[0].policy.bypass = true; /* which says nothing of tags */
+                sites_t *sites = sites_new(&settings);
+                seen[count++] = site_keys_signature(sites_at(sites, 0));
+                assert_int_equal(site_keys_signature(sites_at(sites, 0)), seen[count - 1]);
+                sites_free(&sites);
+            }
+    for (size_t i = 0; i < count; i++)
+        for (size_t j = 0; j < i; j++) {
+            /* A rule that says what its site says is none. */
+            bool same = i / 3 == j / 3 && i / 3 % 4 == 1 && j % 3 == 0 && i % 3 == 1;
+            if ((seen[i] == seen[j]) != same)
+                fail_msg("%zu and %zu", j, i);
+        }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_first_that_matches),
         cmocka_unit_test(keys_have_what_the_policy_of_the_path_leaves),
         cmocka_unit_test(other_keys_have_another_signature),
+        cmocka_unit_test(other_tags_have_another_signature),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
