@@ -200,6 +200,117 @@ static void urls_become_rules_in_the_form_that_requests_have(void **state)
     assert_int_equal(strlen(json_string_value(json_object_get(got.json, "id"))), 32);
 }
 
+static void assert_tag(size_t index, const char *site, bool soft, const char *tag)
+{
+    assert_non_null(submitted);
+    assert_true(index < submitted->rule_count);
+    const ledger_rule_t *rule = &submitted->rules[index];
+    assert_int_equal(rule->kind, RULE_TAG);
+    assert_int_equal(rule->soft, soft);
+    assert_true(text_equal(rule->site, text_of(site)) && text_equal(rule->target, text_of(tag)));
+}
+
+/* With tags, `site` says whose they are, and is not purged. */
+static void tags_become_rules_of_their_site(void **state)
+{
+    (void)state;
+    post(TEXT("{\"tags\":[\"a\",\"B,{1}\",\"\xc3\xbc\",\"a\"]}"));
+    assert_int_equal(submitted->rule_count, 4);
+    assert_tag(0, "default", false, "a");
+    assert_tag(1, "default", false, "B,{1}");
+    assert_tag(2, "default", false, "\xc3\xbc");
+    assert_tag(3, "default", false, "a");
+    finish(12, NULL);
+    post(TEXT("{\"tags\":[\"a\"],\"site\":\"default\",\"soft\":true}"));
+    assert_int_equal(submitted->rule_count, 1);
+    assert_tag(0, "default", true, "a");
+    finish(13, NULL);
+    post(TEXT("{\"tags\":[\"a\"],\"urls\":[\"http://e/a\"],\"everything\":true,\"site\":\"default\"}"));
+    assert_int_equal(submitted->rule_count, 3);
+    assert_rule(0, RULE_URL, false, "/a");
+    assert_tag(1, "default", false, "a");
+    assert_rule(2, RULE_EVERYTHING, false, "");
+    finish(14, NULL);
+    post(TEXT("{\"tags\":[],\"urls\":[\"http://e/a\"],\"site\":\"default\"}"));
+    assert_int_equal(submitted->rule_count, 1);
+    assert_rule(0, RULE_URL, false, "/a");
+    finish(15, NULL);
+}
+
+static void of_several_sites_one_is_named_with_tags(void **state)
+{
+    (void)state;
+    settings.sites[1].name = TEXT("shop");
+    settings.site_count = 2;
+    sites_free(&sites);
+    sites = sites_new(&settings);
+    post(TEXT("{\"tags\":[\"a\"]}"));
+    assert_refused(400, "bad_value", "site");
+    assert_string_equal(member("message"),
+                        "tags are those of one site: say of which, as in \"site\": \"NAME\"; "
+                        "there is default, shop");
+    post(TEXT("{\"tags\":[\"a\"],\"site\":\"sohp\"}"));
+    assert_refused(400, "unknown_site", "site");
+    post(TEXT("{\"tags\":[\"a\",\"b\"],\"site\":\"shop\"}"));
+    assert_int_equal(submitted->rule_count, 2);
+    assert_tag(0, "shop", false, "a");
+    assert_tag(1, "shop", false, "b");
+    finish(1, NULL);
+    post(TEXT("{\"tags\":[],\"everything\":true}")); /* needs none where there is no tag */
+    assert_int_equal(submitted->rule_count, 1);
+    finish(2, NULL);
+}
+
+/* A text of so many bytes between what is in front of it and behind. */
+static void post_long(const char *front, size_t length, const char *behind)
+{
+    size_t size = strlen(front) + length + strlen(behind) + 1;
+    char *body = malloc(size), *end = stpcpy(body, front);
+    memset(end, 'x', length);
+    strcpy(end + length, behind);
+    post(text_of(body));
+    free(body);
+}
+
+static void what_is_no_tag_is_refused(void **state)
+{
+    (void)state;
+    static const char *const tags[] = {"\"\"",        "\"a b\"",      "\" a\"", "\"a\\tb\"", "\"a\\n\"",
+                                       "\"\\u0000\"", "\"a\\u007f\"", "7",      "null",      "[\"a\"]"};
+    for (size_t i = 0; i < sizeof tags / sizeof *tags; i++) {
+        char body[64];
+        snprintf(body, sizeof body, "{\"tags\":[\"a\",%s]}", tags[i]);
+        post(text_of(body));
+        assert_refused(400, "bad_value", "tags[1]");
+        assert_string_equal(member("message"), "tags[1] must be a tag: 1 to 1024 bytes without spaces");
+    }
+    post_long("{\"tags\":[\"", 1024, "\"]}");
+    assert_int_equal(submitted->rules[0].target.length, 1024);
+    finish(1, NULL);
+    post_long("{\"tags\":[\"", 1025, "\"]}");
+    assert_refused(400, "bad_value", "tags[0]");
+}
+
+static void a_thousand_tags_and_no_more(void **state)
+{
+    (void)state;
+    for (size_t count = 1000; count <= 1001; count++) {
+        char *body = malloc(count * 8 + 32), *end = body + sprintf(body, "{\"tags\":[");
+        for (size_t i = 0; i < count; i++)
+            end += sprintf(end, "%s\"t%zu\"", i > 0 ? "," : "", i);
+        strcpy(end, "]}");
+        post(text_of(body));
+        free(body);
+        if (count > 1000)
+            break;
+        assert_int_equal(submitted->rule_count, 1000);
+        assert_tag(999, "default", false, "t999");
+        finish(1000, NULL);
+    }
+    assert_refused(400, "bad_value", "tags");
+    assert_string_equal(member("message"), "1001 tags are too many for one purge; at most 1000 are allowed");
+}
+
 static void every_purge_has_its_own_id(void **state)
 {
     (void)state;
@@ -242,13 +353,17 @@ static void rules_are_counted_when_they_are_in_force(void **state)
 {
     (void)state;
     uint64_t urls = purges("url", "hard"), site = purges("site", "soft"),
-             everything = purges("everything", "hard");
+             everything = purges("everything", "hard"), tags = purges("tag", "soft");
     post(TEXT("{\"urls\":[\"http://e/a\",\"http://e/b\"]}"));
     assert_int_equal(purges("url", "hard"), urls);
     finish(1, NULL);
     assert_int_equal(purges("url", "hard"), urls + 2);
     post(TEXT("{\"site\":\"default\",\"soft\":true}"));
     finish(2, NULL);
+    assert_int_equal(purges("site", "soft"), site + 1);
+    post(TEXT("{\"tags\":[\"a\",\"b\"],\"site\":\"default\",\"soft\":true}"));
+    finish(3, NULL);
+    assert_int_equal(purges("tag", "soft"), tags + 2);
     assert_int_equal(purges("site", "soft"), site + 1);
     post(TEXT("{\"everything\":true}"));
     finish(0, "the journal could not be synced: Input/output error");
@@ -301,6 +416,9 @@ static void fields_that_are_not_known_are_refused(void **state)
     (void)state;
     post(TEXT("{\"everything\":true,\"sotf\":true}"));
     assert_refused(400, "unknown_field", "sotf");
+    assert_string_equal(member("message"),
+                        "'sotf' is not a field of a purge; the fields are urls, tags, site, "
+                        "everything, soft and reason");
     post(TEXT("{\"URLs\":[]}"));
     assert_refused(400, "unknown_field", "URLs");
     post(TEXT("{\"everything\":true,\"gr\xc3\xbc\xc3\x9f\":1}"));
@@ -314,6 +432,9 @@ static void values_of_a_wrong_kind_are_refused(void **state)
         {"{\"urls\":\"http://e/\"}", "urls"},
         {"{\"urls\":null}", "urls"},
         {"{\"urls\":{}}", "urls"},
+        {"{\"tags\":\"a\"}", "tags"},
+        {"{\"tags\":null}", "tags"},
+        {"{\"tags\":{}}", "tags"},
         {"{\"site\":1}", "site"},
         {"{\"site\":null}", "site"},
         {"{\"everything\":1}", "everything"},
@@ -329,6 +450,8 @@ static void values_of_a_wrong_kind_are_refused(void **state)
         post(text_of(bodies[i][0]));
         assert_refused(400, "bad_value", bodies[i][1]);
     }
+    post(TEXT("{\"tags\":\"a\"}"));
+    assert_string_equal(member("message"), "tags must be an array of tags, such as [\"product-7\"]");
 }
 
 static void urls_that_no_request_could_have_are_refused(void **state)
@@ -364,11 +487,16 @@ static void the_site_must_be_known(void **state)
 static void something_must_be_named(void **state)
 {
     (void)state;
-    static const char *const bodies[] = {"{}", "{\"urls\":[]}", "{\"everything\":false}",
-                                         "{\"soft\":true,\"reason\":\"x\"}"};
+    static const char *const bodies[] = {
+        "{}", "{\"urls\":[]}", "{\"everything\":false}", "{\"soft\":true,\"reason\":\"x\"}", "{\"tags\":[]}",
+        /* A list that came out empty does not become a purge of all the site. */
+        "{\"tags\":[],\"site\":\"default\"}"};
     for (size_t i = 0; i < sizeof bodies / sizeof *bodies; i++) {
         post(text_of(bodies[i]));
         assert_refused(400, "nothing_to_purge", NULL);
+        assert_string_equal(member("message"),
+                            "nothing is named that could be purged; give urls, or tags, or site, "
+                            "or everything: true");
     }
 }
 
@@ -737,6 +865,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(urls_become_rules_in_the_form_that_requests_have, start, stop),
         cmocka_unit_test_setup_teardown(urls_lose_what_their_sites_keys_have_not, start, stop),
+        cmocka_unit_test_setup_teardown(tags_become_rules_of_their_site, start, stop),
+        cmocka_unit_test_setup_teardown(of_several_sites_one_is_named_with_tags, start, stop),
+        cmocka_unit_test_setup_teardown(what_is_no_tag_is_refused, start, stop),
+        cmocka_unit_test_setup_teardown(a_thousand_tags_and_no_more, start, stop),
         cmocka_unit_test_setup_teardown(every_purge_has_its_own_id, start, stop),
         cmocka_unit_test_setup_teardown(all_kinds_go_together_hard_or_soft, start, stop),
         cmocka_unit_test_setup_teardown(rules_are_counted_when_they_are_in_force, start, stop),

@@ -751,6 +751,49 @@ static void test_folded_rules_survive(void **state)
     disk_free(&disk);
 }
 
+/* A purge by tag, written as it is and, after a restart, as a slot of the fresh file. */
+static void test_a_tag_survives(void **state)
+{
+    (void)state;
+    disk_t *disk = disk_new(14);
+    journal_io_t io = disk_io(disk);
+    life_t life;
+    ledger_rule_t rules[] = {
+        {.kind = RULE_TAG, .site = TEXT("shop"), .target = TEXT("a,\xc3\xbc")},
+        {.kind = RULE_TAG, .soft = true, .time_ms = 7, .site = TEXT("shop"), .target = TEXT("b")}};
+    assert_true(life_begin(&life, &io, 700));
+    assert_true(append(&life, rules, 2));
+    life_end(&life);
+    const ledger_subject_t subject = ledger_subject(TEXT("shop"), TEXT("/x"));
+    const struct {
+        const char *site, *tag;
+        ledger_verdict_t verdict;
+    } rows[] = {{"shop", "a,\xc3\xbc", LEDGER_HARD},
+                {"shop", "b", LEDGER_SOFT},
+                {"shop", "a", LEDGER_VALID},
+                {"img", "b", LEDGER_VALID}};
+    for (int restart = 0; restart < 3; restart++) {
+        assert_true(life_begin(&life, &io, 700));
+        for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+            ledger_hash_t name = ledger_tag(text_of(rows[i].site), text_of(rows[i].tag));
+            ledger_judgement_t judgement =
+                ledger_judge_tagged(life.ledger, &subject, (ledger_tags_t){&name, 1}, 0);
+            assert_int_equal(judgement.verdict, rows[i].verdict);
+            if (judgement.verdict == LEDGER_SOFT)
+                assert_int_equal(judgement.stale_since_ms, 7);
+            assert_int_equal(
+                ledger_judge_tagged(life.ledger, &subject, (ledger_tags_t){&name, 1}, rules[1].sequence)
+                    .verdict,
+                LEDGER_VALID);
+        }
+        numbered_t again;
+        number_rule(&again, (unsigned)restart); /* so that a fresh file is made */
+        assert_true(append(&life, &again.rule, 1));
+        life_end(&life);
+    }
+    disk_free(&disk);
+}
+
 static void test_sequences_run_out(void **state)
 {
     (void)state;
@@ -873,6 +916,7 @@ int main(void)
         cmocka_unit_test(test_writes_of_a_few_bytes),
         cmocka_unit_test(test_the_file_stays_bounded),
         cmocka_unit_test(test_folded_rules_survive),
+        cmocka_unit_test(test_a_tag_survives),
         cmocka_unit_test(test_sequences_run_out),
         cmocka_unit_test(test_texts_of_any_bytes),
         cmocka_unit_test(test_on_the_real_file_system),

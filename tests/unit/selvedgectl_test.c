@@ -71,12 +71,14 @@ static void listen_anywhere(void)
 /* Runs the program with words of a line; `$` is the node's URL. Returns its exit code. */
 static int run(const char *line)
 {
-    char words[1024], *argv[40] = {program};
+    static char words[16384], *argv[2048];
+    argv[0] = program;
     int argc = 1, ends[2], status;
     char *rest = NULL;
     snprintf(words, sizeof words, "%s", line);
     for (char *word = strtok_r(words, " ", &rest); word != NULL; word = strtok_r(NULL, " ", &rest))
         argv[argc++] = strcmp(word, "$") == 0 ? node.url : word;
+    argv[argc] = NULL;
     assert_int_equal(pipe(ends), 0);
     pid_t child = fork();
     if (child == 0) {
@@ -157,6 +159,32 @@ static void purging_urls(void **state)
     assert_sent_body("{\"everything\":true}");
 }
 
+static void purging_tags(void **state)
+{
+    (void)state;
+    assert_int_equal(run_against(PURGED, "--admin $ purge --tag product-7"), 0);
+    assert_string_equal(output, "purged: sequence 7, id abc\n");
+    assert_sent_body("{\"tags\":[\"product-7\"]}");
+    assert_int_equal(run_against(PURGED, "--admin $ purge --tag a --site shop --tag=B,c --soft --reason r"),
+                     0);
+    assert_sent_body("{\"tags\":[\"a\",\"B,c\"],\"site\":\"shop\",\"soft\":true,\"reason\":\"r\"}");
+}
+
+/* As many as the node takes in one purge. */
+static void a_thousand_tags_and_no_more(void **state)
+{
+    (void)state;
+    static char line[16384];
+    char *end = line + sprintf(line, "--admin $ purge");
+    for (int i = 0; i < 1000; i++)
+        end += sprintf(end, " --tag t%d", i);
+    assert_int_equal(run_against(PURGED, line), 0);
+    assert_non_null(strstr(node.request, "\"t999\""));
+    strcpy(end, " --tag last");
+    assert_int_equal(run(line), 2);
+    assert_output("selvedgectl: last: one tag too many; at most 1000 go into one purge");
+}
+
 static void showing_the_status(void **state)
 {
     (void)state;
@@ -169,6 +197,27 @@ static void showing_the_status(void **state)
     assert_output("memory    1.0 of 16.0 MiB\n");
     assert_int_equal(run_against(script, "--admin $ --json status"), 0);
     assert_output("\"memory_bytes\":1048576");
+}
+
+#define TRACED(more)                                                                                         \
+    ANSWER("200 OK", "{\"site\":\"a\",\"key\":\"/x\",\"treatment\":\"fetch\",\"why\":\"w\",\"stored\":null," \
+                     "\"growing\":null,\"variants\":0,\"hit_for_miss_s\":0,\"rule\":null," more "}")
+
+static void a_trace_shows_tags(void **state)
+{
+    (void)state;
+    assert_int_equal(
+        run_against(TRACED("\"tags\":[\"b\",\"a\"],\"purge\":{\"rule\":\"tag\",\"mode\":\"soft\","
+                           "\"sequence\":7,\"tag\":\"a\"}"),
+                    "--admin $ trace http://e/x"),
+        0);
+    assert_output("\ntags       b a\npurge      tag a, soft, sequence 7\n");
+    assert_int_equal(
+        run_against(TRACED("\"tags\":[],\"purge\":{\"rule\":\"site\",\"mode\":\"hard\",\"sequence\":8}"),
+                    "--admin $ trace http://e/x"),
+        0);
+    assert_output("\npurge      site, hard, sequence 8\n");
+    assert_null(strstr(output, "tags"));
 }
 
 static void a_refusal_is_four_and_a_failure_one(void **state)
@@ -251,6 +300,11 @@ static void a_wrong_command_line_is_two(void **state)
         "purge --site a --everything",
         "purge --site a http://e/",
         "status http://e/",
+        "purge --tag a http://e/",
+        "purge --tag a --everything",
+        "trace http://e/ --tag a",
+        "status --tag a",
+        "reload --tag a",
         "status --soft",
         "--nope status",
         "-x status",
@@ -275,6 +329,22 @@ static void a_wrong_command_line_is_two(void **state)
     }
     assert_int_equal(run("--json purge --reason \xff http://e/"), 2);
     assert_error_code("usage");
+    assert_int_equal(run("--json purge --tag"), 2);
+    assert_error_code("usage");
+    assert_int_equal(run("--json purge --tag \xff"), 2);
+    assert_error_code("usage");
+    static const struct {
+        const char *line, *says;
+    } rows[] = {{"purge", "nothing is named to be purged: give URLs, --tag TAG, --site NAME or --everything"},
+                {"purge --tag a http://e/",
+                 "URLs, --tag, --site and --everything do not go together: give one of the four (and "
+                 "--site beside --tag where a node has several)"},
+                {"trace http://e/ --tag a", "trace takes one URL and none of the options of purge"},
+                {"status --tag a", "status and reload take neither URLs nor the options of purge"}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        assert_int_equal(run(rows[i].line), 2);
+        assert_output(rows[i].says);
+    }
 }
 
 static void help_and_version(void **state)
@@ -355,6 +425,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(purging_urls),
+        cmocka_unit_test(purging_tags),
+        cmocka_unit_test(a_thousand_tags_and_no_more),
+        cmocka_unit_test(a_trace_shows_tags),
         cmocka_unit_test(showing_the_status),
         cmocka_unit_test(a_refusal_is_four_and_a_failure_one),
         cmocka_unit_test(what_is_no_node_is_a_failure),

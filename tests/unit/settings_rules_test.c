@@ -125,6 +125,22 @@ static void rules_belong_to_their_site(void **state)
     drop(settings);
 }
 
+static void tags_are_a_rules_own(void **state)
+{
+    (void)state;
+    settings_t *settings = take("tags: [all, 'p-{2}'], tag_fields: X-Tags, rules: [{path: /a, tags: []}, "
+                                "{path: /b, tags: ['{-1}:{9}']}, {path: /c}]");
+    const http_policy_t *site = &settings->sites[0].policy;
+    assert_true(text_equal(site->tags, TEXT("all p-{2}")));
+    assert_int_equal(site->tag_fields.count, 1);
+    assert_true(text_equal(site->tag_fields.at[0], TEXT("x-tags")));
+    assert_int_equal(settings->rules[0].policy.tags.length, 0);
+    assert_true(text_equal(settings->rules[1].policy.tags, TEXT("{-1}:{9}")));
+    assert_true(text_equal(settings->rules[2].policy.tags, site->tags));
+    assert_int_equal(settings->rules[0].policy.tag_fields.count, 1); /* which is a site's to say */
+    drop(settings);
+}
+
 #define PATTERN                                                                                              \
     "a pattern is a path, such as /robots.txt, or has stars: /assets/* is all below, /img/*.png is of one "  \
     "segment, /a/**/b of any segments between, *.css of the last segment anywhere\n"
@@ -144,6 +160,29 @@ static void mistakes_are_told_with_their_place(void **state)
            "decimals, such as 3600\n");
     refuse("negative_lifetime: 315360001",
            "2:69: sites[].negative_lifetime 315360001: too large; allowed is 0 to 315360000\n");
+}
+
+#define TAG                                                                                                  \
+    "; a tag without spaces, in which {1} to {9} stand for a segment of the path, and {-1} to {-9} for one " \
+    "counted from its end\n"
+#define BRACE "has a brace that is no segment of the path, {1} to {9} or {-1} to {-9}" TAG
+
+static void mistakes_of_tags_are_told(void **state)
+{
+    (void)state;
+    refuse("tags: ['']", "2:57: sites[].tags '': is empty" TAG);
+    refuse("tags: [a b]", "2:57: sites[].tags a b: holds a space or a control byte" TAG);
+    refuse("tags: [a, \"b\\t\"]", "2:60: sites[].tags b?: holds a space or a control byte" TAG);
+    refuse("tags: ['{0}']", "2:57: sites[].tags {0}: " BRACE);
+    refuse("tags: ['{10}']", "2:57: sites[].tags {10}: " BRACE);
+    refuse("tags: ['a}']", "2:57: sites[].tags a}: " BRACE);
+    refuse("rules: [{path: /a, tags: ['{-}']}]", "2:76: sites[].rules[].tags {-}: " BRACE);
+    char text[1200], wanted[2400];
+    memset(text, 'x', sizeof text);
+    memcpy(text, "tags: [", 7);
+    strcpy(text + 7 + 1025, "]");
+    snprintf(wanted, sizeof wanted, "2:57: sites[].tags %.*s: is longer than 1024 bytes" TAG, 200, text + 7);
+    refuse(text, wanted);
 }
 
 static void rules_without_end_are_told(void **state)
@@ -183,6 +222,10 @@ static void what_has_changed_is_told(void **state)
     compare(RULES, RULES ", lifetime: 9", "sites[a].lifetime\n");
     compare("query: {keep: []}", "query: {drop: []}", "sites[a].query.keep\nsites[a].query.drop\n");
     compare("lifetime: 0", "lifetime: off", "sites[a].lifetime\n");
+    compare("tags: [a, b]", "tags: [a, b]", "");
+    compare("tags: [a, b]", "tags: [b, a]", "sites[a].tags\n");
+    compare("tags: [a]", "tag_fields: off", "sites[a].tag_fields\nsites[a].tags\n");
+    compare("rules: [{path: /a}]", "rules: [{path: /a, tags: [a]}]", "sites[a].rules\n");
 }
 
 int main(void)
@@ -191,7 +234,9 @@ int main(void)
         cmocka_unit_test(a_rule_says_what_it_says_and_leaves_the_rest_to_the_site),
         cmocka_unit_test(lists_are_a_rules_own_even_when_they_are_empty),
         cmocka_unit_test(rules_belong_to_their_site),
+        cmocka_unit_test(tags_are_a_rules_own),
         cmocka_unit_test(mistakes_are_told_with_their_place),
+        cmocka_unit_test(mistakes_of_tags_are_told),
         cmocka_unit_test(rules_without_end_are_told),
         cmocka_unit_test(what_has_changed_is_told),
     };
