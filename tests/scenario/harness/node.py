@@ -218,9 +218,9 @@ class Node:
         finally:
             connection.close()
 
-    def purge(self, urls=None, site=None, everything=None, soft=None, reason=None):
+    def purge(self, urls=None, site=None, everything=None, soft=None, reason=None, tags=None):
         """Purges and returns the sequence once it is acknowledged."""
-        asked = {"urls": urls, "site": site, "everything": everything, "soft": soft, "reason": reason}
+        asked = {"urls": urls, "tags": tags, "site": site, "everything": everything, "soft": soft, "reason": reason}
         answer = self.admin("POST", "/v1/purge", {k: v for k, v in asked.items() if v is not None})
         assert answer.status == 200 and answer.json["applied_here"] is True, answer
         return answer.json["sequence"]
