@@ -23,7 +23,7 @@ BUILD = os.path.join(ROOT, "build-fuzz")
 CORPUS = os.path.join(ROOT, "tests", "fuzz", "corpus")
 FAILURES = os.path.join(BUILD, "failures")
 COVERED = 0.95
-LENGTH_MAX = {"request": 49152, "journal": 4096, "purge": 24576, "config": 16384, "reference": 16384}
+LENGTH_MAX = {"request": 49152, "journal": 4096, "purge": 24576, "tags": 4096, "config": 16384, "reference": 16384}
 
 # What each target is for: the functions that the request path calls are in these files.
 PARSERS = {
@@ -41,6 +41,7 @@ PARSERS = {
     "structured": ["edge/http/structured.c"],
     "date": ["edge/http/date.c"],
     "vary": ["edge/http/vary.c", "edge/http/accept.c", "edge/http/form.c"],
+    "tags": ["edge/http/tags.c"],
     "etags": ["edge/http/conditional.c"],
     "purge": ["purge/api_purge.c"],
     "trace": ["purge/api_trace.c"],
