@@ -41,6 +41,12 @@ static bool open_piece(exchange_t *exchange, http_fields_t fields, walk_kind_t *
     return true;
 }
 
+/* Does the piece that was waited for turn out, by its tags, to be one of before a purge? */
+static bool is_overtaken(const exchange_t *exchange)
+{
+    return walk_piece_overtaken(worker_node(exchange->worker)->ledger, exchange->piece);
+}
+
 /* The answer's head is the sparse object's, which stays; the waiter's reader is for the pieces. */
 static void keep_sparse(exchange_t *exchange)
 {
@@ -114,6 +120,10 @@ void pieces_await(exchange_t *exchange)
         at_failure(exchange, object);
         return;
     }
+    if (is_overtaken(exchange)) {
+        look_elsewhere(exchange); /* what is known of the whole has its tags by now */
+        return;
+    }
     http_field_t list[EXCHANGE_FIELDS_MAX];
     if (exchange->kind != WALK_HIT && exchange->origin_status == 0)
         exchange->origin_status = object_head(object)->status;
@@ -149,6 +159,10 @@ object_read_t pieces_read(exchange_t *exchange, size_t most)
             return READ_WAIT;
         if (object_head(piece->object) == NULL)
             return READ_FAILED;
+        if (is_overtaken(exchange)) {
+            object_leave(piece);
+            continue;
+        }
         object_read_t said = object_read(piece, most, &exchange->span);
         exchange->at += exchange->span.length;
         if (said != READ_END)

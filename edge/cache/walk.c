@@ -474,6 +474,20 @@ static bool is_our_variant(const walk_t *walk, const object_t *object)
     return ours;
 }
 
+/* Now that the head is here, all that rules may match is known: who joined after such a rule moves on. */
+static bool is_overtaken(const ledger_t *ledger, const object_reader_t *reader)
+{
+    object_t *object = reader->object;
+    return reader->join_sequence > object_stamp(object) &&
+           object_judge(object, ledger, reader->join_sequence).verdict != LEDGER_VALID;
+}
+
+bool walk_piece_overtaken(const ledger_t *ledger, const object_reader_t *reader)
+{
+    bool has_begun = reader->offset != reader->first;
+    return !has_begun && object_head(reader->object) != NULL && is_overtaken(ledger, reader);
+}
+
 walk_head_t walk_at_head(const walk_t *walk, const object_reader_t *reader)
 {
     object_t *object = reader->object;
@@ -487,9 +501,7 @@ walk_head_t walk_at_head(const walk_t *walk, const object_reader_t *reader)
         return HEAD_SERVE;
     if (!object_shareable(object))
         return HEAD_ALONE;
-    /* Now that the head is here, all that rules may match is known: who joined after such a rule moves on. */
-    if (reader->join_sequence > object_stamp(object) &&
-        object_judge(object, walk->ledger, reader->join_sequence).verdict != LEDGER_VALID)
+    if (is_overtaken(walk->ledger, reader))
         return HEAD_AGAIN;
     return is_our_variant(walk, object) ? HEAD_SERVE : HEAD_AGAIN;
 }

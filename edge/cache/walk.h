@@ -81,6 +81,9 @@ walk_step_t walk_private(const walk_t *walk, object_reader_t *reader, forward_t 
  * reads nothing: it would have to be fetched, and the sparse object has been hard-purged. */
 bool walk_piece(const walk_t *walk, object_t *sparse, piece_t piece, object_reader_t *reader,
                 walk_step_t *step);
+/* With the head of a piece, before any of it is read: was it purged, by a tag that its head tells, after its
+ * fill started? Who joined after that leaves it and walks again. */
+bool walk_piece_overtaken(const ledger_t *ledger, const object_reader_t *reader);
 
 typedef enum {
     HEAD_SERVE, /* answer with it */

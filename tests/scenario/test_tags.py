@@ -261,6 +261,27 @@ def test_pieces_go_with_the_whole(start_node, origin, after):
     assert get_part(node, large, 5 * MIB, 5 * MIB + 9).cache["hit"]
 
 
+@pytest.mark.parametrize("soft", [False, True], ids=["hard", "soft"])
+def test_who_joined_a_piece_after_the_purge_of_a_tag_that_it_turns_out_to_have(start_node, origin, soft):
+    node, large = start_node(origin, max_object="1M"), Large(origin)
+    get_part(node, large, 5 * MIB, 5 * MIB + 9)  # what is asked for first is the whole, which has no tag
+    large.gate, field = origin.gate(), {"Range": f"bytes={9 * MIB}-{9 * MIB + 8}"}
+    client = node.h2()
+    before = len(large.asked())
+    early = client.ask("/a", field)
+    origin.wait_for("/a", count=before + 1)
+    large.alter = lambda request, answer: answer[1].update({"Cache-Tag": "a"})
+    node.purge(tags=["a"], soft=soft)
+    late = client.ask("/a", field)
+    client.ping()
+    large.gate.open()
+    for stream in early, late:
+        answer = stream.rest()
+        assert answer.status == 206 and answer.body == large.body[9 * MIB:9 * MIB + 9]
+    node.wait_metric("selvedge_fills", 0)
+    assert large.answered[before] == 206 and large.answered[before + 1] == (304 if soft else 200), "what came with the tag was asked for before"
+
+
 def test_memory_comes_back(node, origin):
     for number in range(30):
         origin.serve(f"/{number}", b"x" * 10_000, cache_control="max-age=60", cache_tag="odd" if number % 2 else "even")
@@ -373,13 +394,16 @@ def test_a_trace_shows_tags_and_the_one_that_was_purged(start, origin):
     assert "\ntags       product-7\n" in trace(), "those of the path are known before"
     node.get("/p/7?x")
     assert "\ntags       shop menu product-7\n" in trace() and "treatment  hit: " in trace()
-    sequence = node.purge(tags=["other", "menu"])
+    sequence = node.purge(tags=["other", "menu"], soft=True)
     said = json.loads(trace("--json"))
-    assert said["tags"] == ["shop", "menu", "product-7"] and said["treatment"] == "fetch" and said["stored"]["purged"] == "hard"
-    assert said["purge"] == {"rule": "tag", "mode": "hard", "sequence": sequence, "tag": "menu"}
-    assert f"\npurge      tag menu, hard, sequence {sequence}\n" in trace()
-    node.purge(tags=["product-7"], soft=True)
-    assert json.loads(trace("--json"))["purge"] == {"rule": "tag", "mode": "soft", "sequence": sequence + 1, "tag": "product-7"}
+    assert said["tags"] == ["shop", "menu", "product-7"] and said["treatment"] == "fetch" and said["stored"]["purged"] == "soft"
+    assert said["purge"] == {"rule": "tag", "mode": "soft", "sequence": sequence, "tag": "menu"}
+    assert f"\npurge      tag menu, soft, sequence {sequence}\n" in trace()
+    node.purge(tags=["product-7"])
+    node.wait_metric("selvedge_objects", 0)
+    said = json.loads(trace("--json"))
+    assert said["tags"] == ["product-7"] and said["stored"] is None
+    assert said["purge"] == {"rule": "tag", "mode": "hard", "sequence": sequence + 1, "tag": "product-7"}
 
 
 # ---- what is wrong with it

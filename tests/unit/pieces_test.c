@@ -505,6 +505,38 @@ static void a_purge_by_tag_during_the_fill_of_a_piece(void **state)
     assert_int_equal(piece_kind(WHOLE - 1), WALK_FILL);
 }
 
+/* What its own answer names is known once that is here: who joined after a purge by it moves on, unless it
+ * has begun to read; who joined before may have it. */
+static void a_tag_that_a_piece_turns_out_to_have(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *purged;
+        bool soft, moves_on;
+    } rows[] = {{"late", false, true}, {"late", true, true}, {"other", false, false}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        keep_tagged("x: 1");
+        client_t owner, before, after, sparse[3];
+        assert_true(ask_piece(&owner, &sparse[0], WHOLE - 1));
+        assert_true(ask_piece(&before, &sparse[1], WHOLE - 1));
+        world_purge(&world, RULE_TAG, rows[i].purged, rows[i].soft);
+        assert_true(ask_piece(&after, &sparse[2], WHOLE - 1));
+        assert_int_equal(after.step.kind, WALK_JOIN);
+        assert_false(walk_piece_overtaken(world.ledger, &after.reader));
+        client_answer(&world, &owner, 206, LINES(FRESH, LAST, "etag: \"a\"", "cache-tag: late"), "bytes");
+        assert_false(walk_piece_overtaken(world.ledger, &owner.reader));
+        assert_false(walk_piece_overtaken(world.ledger, &before.reader));
+        assert_int_equal(walk_piece_overtaken(world.ledger, &after.reader), rows[i].moves_on);
+        assert_reads(&before, "bytes", READ_END);
+        assert_reads(&after, "bytes", READ_END);
+        assert_false(walk_piece_overtaken(world.ledger, &after.reader));
+        leave_both(&owner, &sparse[0]);
+        leave_both(&before, &sparse[1]);
+        leave_both(&after, &sparse[2]);
+        world_evict_all(&world);
+    }
+}
+
 /* Its answer is under way: nothing may be asked about what is hard-purged, not even for its next piece. */
 static void a_purge_while_pieces_are_read(void **state)
 {
@@ -676,6 +708,7 @@ int main(void)
         STORY(purges_of_pieces_by_tag),
         STORY(a_piece_by_a_tag_that_the_whole_got_since),
         STORY(a_purge_by_tag_during_the_fill_of_a_piece),
+        STORY(a_tag_that_a_piece_turns_out_to_have),
         STORY(a_purge_while_pieces_are_read),
         STORY(a_purge_during_the_fill_of_a_piece),
         STORY(what_an_unsafe_method_invalidates),
