@@ -159,6 +159,10 @@ static object_read_t read_piece(exchange_t *exchange)
             return READ_WAIT;
         if (object_head(exchange->piece.object) == NULL)
             return READ_FAILED;
+        if (walk_piece_overtaken(world.node.ledger, &exchange->piece)) {
+            object_leave(&exchange->piece);
+            continue;
+        }
         object_read_t said = object_read(&exchange->piece, exchange->read_most, &exchange->span);
         exchange->at += exchange->span.length;
         if (said != READ_END)
@@ -274,6 +278,8 @@ static void await_piece(exchange_t *exchange)
         return;
     if (object_head(exchange->piece.object) == NULL)
         at_piece_failure(exchange);
+    else if (walk_piece_overtaken(world.node.ledger, &exchange->piece))
+        look_elsewhere(exchange);
     else
         respond(exchange);
 }

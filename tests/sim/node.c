@@ -259,13 +259,14 @@ static void add_rule(purge_t *purge, rule_kind_t kind, bool soft, unsigned site,
     static const note_t kinds[RULE_KINDS][2] = {
         [RULE_URL] = {NOTE_HARD_URL, NOTE_SOFT_URL},
         [RULE_SITE] = {NOTE_HARD_SITE, NOTE_SOFT_SITE},
+        [RULE_TAG] = {NOTE_HARD_TAG, NOTE_SOFT_TAG},
         [RULE_EVERYTHING] = {NOTE_HARD_EVERYTHING, NOTE_SOFT_EVERYTHING}};
     size_t at = purge->super.rule_count++;
     ledger_rule_t *rule = &purge->rules[at];
     *rule = (ledger_rule_t){.kind = kind, .soft = soft};
     if (kind != RULE_EVERYTHING)
         rule->site = site_name(site);
-    if (kind == RULE_URL) {
+    if (kind == RULE_URL || kind == RULE_TAG) {
         memcpy(purge->targets[at], target.data, target.length);
         rule->target = (text_t){purge->targets[at], target.length};
     }
@@ -309,6 +310,38 @@ static void add_strangers(purge_t *purge, bool soft)
     }
 }
 
+/* What the origin is just being asked about, and may have lost a tag of meanwhile; NULL: nothing. */
+static const answer_t *choose_asked_about(void)
+{
+    for (size_t i = world.transfers.count; i-- > 0;) {
+        const transfer_t *transfer = world.transfers.at[i];
+        const answer_t *base = transfer->base_answer;
+        if (transfer->fill != NULL && !transfer->answered && base != NULL && base->tags != 0 &&
+            random_chance(chance(), 700))
+            return base;
+    }
+    return NULL;
+}
+
+/* One of these, or sometimes any. */
+static unsigned choose_tag(unsigned tags)
+{
+    unsigned tag = random_below(chance(), TAGS);
+    while (tags != 0 && !(tags & (1u << tag)) && random_chance(chance(), 900))
+        tag = random_below(chance(), TAGS);
+    return tag;
+}
+
+static void add_tag(purge_t *purge, bool soft)
+{
+    char buffer[24];
+    const answer_t *asked_about = choose_asked_about();
+    unsigned url = asked_about != NULL ? asked_about->url : choose_url(), site = world.urls[url].site;
+    unsigned tag = choose_tag(asked_about != NULL ? asked_about->tags : world.urls[url].tags);
+    bool of_path = site == SITE_OF_PATH_TAGS && random_chance(chance(), 300);
+    add_rule(purge, RULE_TAG, soft, site, of_path ? path_tag(url, buffer) : tag_name(tag));
+}
+
 void node_purge(void)
 {
     purge_t *purge = list_add(&world.purges, sizeof *purge);
@@ -316,8 +349,10 @@ void node_purge(void)
     unsigned kind = random_below(chance(), 100);
     purge->super.rules = purge->rules;
     purge->super.done = on_done;
-    if (kind < 60 || kind >= 95)
+    if (kind < 30 || kind >= 95)
         add_url(purge, soft, choose_url());
+    if ((kind >= 30 && kind < 60) || kind >= 98)
+        add_tag(purge, soft);
     if (kind >= 60 && kind < 70)
         add_rule(purge, RULE_SITE, soft, random_below(chance(), SITES), (text_t){NULL, 0});
     else if (kind >= 70 && kind < 75)

@@ -63,9 +63,11 @@
     X(INVALIDATED, "unsafe methods that invalidate")                                                         \
     X(HARD_URL, "hard URL purges")                                                                           \
     X(HARD_SITE, "hard site purges")                                                                         \
+    X(HARD_TAG, "hard tag purges")                                                                           \
     X(HARD_EVERYTHING, "hard purges of everything")                                                          \
     X(SOFT_URL, "soft URL purges")                                                                           \
     X(SOFT_SITE, "soft site purges")                                                                         \
+    X(SOFT_TAG, "soft tag purges")                                                                           \
     X(SOFT_EVERYTHING, "soft purges of everything")                                                          \
     X(PURGE_BATCHES, "purges of several rules")                                                              \
     X(PURGE_IN_FLIGHT, "purges aimed at a fill in flight")                                                   \

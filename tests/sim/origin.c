@@ -64,6 +64,7 @@ static void choose_policy(url_t *url)
     url->set_cookie = random_chance(random, 20);
     url->dated = random_chance(random, 700);
     url->takes_ranges = random_chance(random, world.in_pieces ? 900 : 500);
+    url->tags = random_chance(random, 700) ? random_below(random, 1u << TAGS) : 0;
     if (!world.in_pieces)
         return;
     if (random_chance(random, 800)) { /* what can be kept in pieces at all */
@@ -93,7 +94,9 @@ void origin_change(unsigned index, bool content, bool policy)
         url->generation++;
         url->length = choose_length(&world.random);
     }
-    if (policy)
+    if (policy && random_chance(&world.random, 400))
+        url->tags = random_below(&world.random, 1u << TAGS);
+    else if (policy)
         choose_policy(url);
     note_event("origin changes", index, url->generation, policy);
 }
@@ -226,6 +229,17 @@ static void put_vary(writer_t *writer, unsigned vary)
         put(writer, TEXT("vary"), TEXT("origin"));
 }
 
+static void put_tags(writer_t *writer, text_t name, unsigned tags)
+{
+    char value[8 * TAGS] = "";
+    for (unsigned tag = 0; tag < TAGS; tag++)
+        if (tags & (1u << tag))
+            snprintf(value + strlen(value), sizeof value - strlen(value), "%s%.*s", value[0] != 0 ? ", " : "",
+                     (int)tag_name(tag).length, tag_name(tag).data);
+    if (value[0] != 0)
+        put(writer, name, text_of(value));
+}
+
 static void put_content_range(writer_t *writer, const answer_t *answer)
 {
     char value[80];
@@ -251,6 +265,8 @@ static void put_fields(answer_t *answer, const url_t *url)
     if (url->set_cookie)
         put(&writer, TEXT("set-cookie"), TEXT("a=b"));
     put_vary(&writer, url->vary);
+    put_tags(&writer, TEXT("surrogate-key"), url->tags & TAGS_OF_FIRST_FIELD);
+    put_tags(&writer, TEXT("cache-tag"), url->tags & TAGS_OF_OTHER_FIELD);
     if (url->takes_ranges)
         put(&writer, TEXT("accept-ranges"), TEXT("bytes"));
     if (answer->partial)
@@ -279,10 +295,23 @@ static http_stale_t stale_windows(const control_t *control, const http_policy_t 
                           control->if_error_ms >= 0 ? control->if_error_ms : site->stale.if_error_ms};
 }
 
+/* A field that the answer does not have says what it said before (RFC 9111 section 3.2). */
+static unsigned tags_of(const url_t *url, const answer_t *before)
+{
+    static const unsigned fields[] = {TAGS_OF_FIRST_FIELD, TAGS_OF_OTHER_FIELD};
+    unsigned tags = url->tags;
+    for (size_t i = 0; before != NULL && i < sizeof fields / sizeof *fields; i++)
+        if (!(url->tags & fields[i]))
+            tags |= before->tags & fields[i];
+    return tags;
+}
+
 /* What a cache may do with it, by RFC 9111 and not by the code under test. before: what a 304 freshens. */
 static void judge(answer_t *answer, const url_t *url, bool authorized, const answer_t *before)
 {
     const control_t *control = url->control;
+    answer->before = before;
+    answer->tags = tags_of(url, before);
     answer->modified = (url->validators & VALIDATOR_MODIFIED) || (before != NULL && before->modified);
     answer->heuristic = control->value == NULL && (before == NULL || before->heuristic);
     answer->for_authorized =
@@ -376,6 +405,8 @@ answer_t *origin_answer(const transfer_t *transfer)
     if (rest_of != NULL && answer->partial && strcmp(answer->etag, rest_of->etag) == 0)
         answer->bytes_of = rest_of->bytes_of;
     bool about_base = answer->not_modified || answer->partial;
+    if (about_base && random_chance(&world.random, 250))
+        world.urls[exchange->url].tags = random_below(&world.random, 1u << TAGS);
     const answer_t *base = rest_of != NULL ? rest_of : transfer->base_answer;
     judge(answer, url, asked.authorized, about_base ? base : NULL);
     put_fields(answer, url);

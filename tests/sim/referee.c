@@ -6,18 +6,37 @@
 
 typedef unsigned long long number_t;
 
-static bool matches(const ledger_rule_t *rule, unsigned url)
+/* By what is known before there is a head. */
+static bool matches_key(const ledger_rule_t *rule, unsigned url)
 {
     if (rule->kind == RULE_EVERYTHING)
         return true;
-    if (!text_equal(rule->site, site_name(world.urls[url].site)))
+    if (rule->kind == RULE_TAG || !text_equal(rule->site, site_name(world.urls[url].site)))
         return false;
     return rule->kind == RULE_SITE || text_equal(rule->target, url_target(url));
 }
 
-/* A purge acknowledged before this request came, or looked again, whose rule matches, and which came into
- * force after `moment`; a hard one only, or any. */
-static const purge_t *purged_since(const exchange_t *exchange, uint64_t moment, bool hard_only)
+static bool matches_tag(const ledger_rule_t *rule, unsigned url, unsigned tags)
+{
+    char buffer[24];
+    unsigned site = world.urls[url].site;
+    if (rule->kind != RULE_TAG || !text_equal(rule->site, site_name(site)))
+        return false;
+    for (unsigned tag = 0; tag < TAGS; tag++)
+        if ((tags & (1u << tag)) && text_equal(rule->target, tag_name(tag)))
+            return true;
+    return site == SITE_OF_PATH_TAGS && text_equal(rule->target, path_tag(url, buffer));
+}
+
+static bool matches(const ledger_rule_t *rule, const answer_t *answer)
+{
+    return matches_key(rule, answer->url) || matches_tag(rule, answer->url, answer->tags);
+}
+
+/* A purge acknowledged before this request came, or looked again, whose rule matches what is known of the
+ * answer, and which came into force after `moment`; a hard one only, or any. answer NULL: nothing is. */
+static const purge_t *purged_since(const exchange_t *exchange, uint64_t moment, const answer_t *answer,
+                                   bool hard_only)
 {
     uint64_t chosen = exchange->looked != 0 ? exchange->looked : exchange->arrived;
     for (size_t i = world.purges.count; i-- > 0;) {
@@ -25,7 +44,9 @@ static const purge_t *purged_since(const exchange_t *exchange, uint64_t moment, 
         if (purge->acknowledged == 0 || purge->acknowledged > chosen || purge->published < moment)
             continue;
         for (size_t j = 0; j < purge->super.rule_count; j++)
-            if ((!hard_only || !purge->rules[j].soft) && matches(&purge->rules[j], exchange->url))
+            if ((!hard_only || !purge->rules[j].soft) &&
+                (matches_key(&purge->rules[j], exchange->url) ||
+                 (answer != NULL && matches_tag(&purge->rules[j], exchange->url, answer->tags))))
                 return purge;
     }
     return NULL;
@@ -36,7 +57,7 @@ static const purge_t *purged_since(const exchange_t *exchange, uint64_t moment, 
 void referee_joined(const exchange_t *exchange, const object_t *object)
 {
     const transfer_t *transfer = transfer_of(object);
-    const purge_t *purge = purged_since(exchange, transfer->created, false);
+    const purge_t *purge = purged_since(exchange, transfer->created, NULL, false);
     if (purge != NULL)
         note_violation(
             "request %d joined fill %d, which purge %llu had made unjoinable before the request came",
@@ -49,7 +70,7 @@ void referee_base(const transfer_t *transfer)
 {
     if (transfer->base == NULL)
         return;
-    const exchange_t *owner = world.exchanges.at[transfer->owner];
+    const answer_t *said = transfer->base_answer;
     uint64_t stamp = object_stamp(fill_object(transfer->fill));
     for (size_t i = world.purges.count; i-- > 0;) {
         const purge_t *purge = world.purges.at[i];
@@ -57,7 +78,9 @@ void referee_base(const transfer_t *transfer)
         if (purge->acknowledged == 0 || !before || purge->published < transfer->base->sent)
             continue;
         for (size_t j = 0; j < purge->super.rule_count; j++)
-            if (!purge->rules[j].soft && matches(&purge->rules[j], owner->url))
+            if (!purge->rules[j].soft &&
+                (matches_key(&purge->rules[j], said->url) ||
+                 (purge->published >= said->sent && matches_tag(&purge->rules[j], said->url, said->tags))))
                 note_violation("fill %d asks about answer %u, which purge %llu had hard-purged", transfer->id,
                                transfer->base->id, (number_t)purge->sequence);
     }
@@ -171,7 +194,7 @@ static int64_t since_purge_ms(const exchange_t *exchange, const answer_t *answer
             continue;
         for (size_t j = 0; j < purge->super.rule_count; j++) {
             const ledger_rule_t *rule = &purge->rules[j];
-            if (matches(rule, exchange->url) && exchange->walk_ms - rule->time_ms > since_ms)
+            if (matches(rule, answer) && exchange->walk_ms - rule->time_ms > since_ms)
                 since_ms = exchange->walk_ms - rule->time_ms;
         }
     }
@@ -236,7 +259,7 @@ static void check_fresh(const exchange_t *exchange, const answer_t *answer)
 
 static void check_rules(const exchange_t *exchange, const answer_t *answer)
 {
-    const purge_t *purge = purged_since(exchange, answer->sent, is_used_stale(exchange));
+    const purge_t *purge = purged_since(exchange, answer->sent, answer, is_used_stale(exchange));
     if (purge != NULL)
         note_violation(
             "request %d got answer %u, asked for before purge %llu, acknowledged before the request",
@@ -266,6 +289,20 @@ void referee_head(exchange_t *exchange)
 
 /* --- The body --- */
 
+/* What had a tag when that was purged is not brought back by an answer that takes the tag away: that was made
+ * after the purge. */
+static void check_tags_before(const exchange_t *exchange, const answer_t *answer)
+{
+    for (; answer->before != NULL; answer = answer->before) {
+        const answer_t *before = answer->before;
+        const purge_t *purge = purged_since(exchange, before->sent, before, true);
+        if (purge != NULL && purge->acknowledged < answer->made)
+            note_violation("request %d got what purge %llu had hard-purged by a tag of answer %u, confirmed "
+                           "by answer %u",
+                           exchange->id, (number_t)purge->sequence, before->id, answer->id);
+    }
+}
+
 /* What a 304 confirmed must be the same representation, and not hard-purged since it was made. */
 static void check_confirmed(const exchange_t *exchange, const answer_t *content)
 {
@@ -279,11 +316,12 @@ static void check_confirmed(const exchange_t *exchange, const answer_t *content)
          content->vary == answer->vary))
         note_violation("request %d got bytes of answer %u, which answer %u had not confirmed", exchange->id,
                        content->id, answer->id);
-    const purge_t *purge = purged_since(exchange, content->sent, true);
+    const purge_t *purge = purged_since(exchange, content->sent, exchange->in_pieces ? content : NULL, true);
     if (purge != NULL)
         note_violation(
             "request %d got bytes of answer %u, hard-purged by purge %llu and confirmed again by %u",
             exchange->id, content->id, (number_t)purge->sequence, answer->id);
+    check_tags_before(exchange, answer);
 }
 
 static void find_content(exchange_t *exchange)
@@ -434,7 +472,9 @@ static void check_rule(const ledger_rule_t *rule)
     text_t site = rule->kind == RULE_EVERYTHING ? site_name(0) : rule->site;
     text_t target = rule->kind == RULE_URL ? rule->target : TEXT("/any");
     ledger_subject_t subject = ledger_subject(site, target);
-    ledger_judgement_t judgement = ledger_judge(world.node.ledger, &subject, rule->sequence - 1);
+    ledger_hash_t tag = ledger_tag(site, rule->target);
+    ledger_tags_t tags = {&tag, rule->kind == RULE_TAG};
+    ledger_judgement_t judgement = ledger_judge_tagged(world.node.ledger, &subject, tags, rule->sequence - 1);
     bool late = judgement.verdict == LEDGER_SOFT && judgement.stale_since_ms > rule->time_ms;
     if (judgement.verdict == LEDGER_VALID || late || (!rule->soft && judgement.verdict != LEDGER_HARD))
         note_violation("rule %llu was acknowledged and is not in force", (number_t)rule->sequence);

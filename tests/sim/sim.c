@@ -50,8 +50,11 @@ static unsigned choose_kind(void)
     world.compact_bytes = RANDOM_PICK(chance(), compact);
     world.gap_us = RANDOM_PICK(chance(), gaps);
     world.large_bodies = random_chance(chance(), 60);
-    for (unsigned i = 0; i < SITES; i++)
+    for (unsigned i = 0; i < SITES; i++) {
         world.policies[i].stale = (http_stale_t){RANDOM_PICK(chance(), stale), RANDOM_PICK(chance(), stale)};
+        world.policies[i].tag_fields = (http_names_t){{TEXT("surrogate-key"), TEXT("cache-tag")}, 2};
+    }
+    world.policies[SITE_OF_PATH_TAGS].tags = TEXT("path-{-1}");
     world.url_count = 2 + random_below(chance(), URLS_MAX - 1);
     world.actions_left = 60 + random_below(chance(), world.large_bodies ? 60 : 240);
     unsigned preempted = RANDOM_PICK(chance(), preempt);

@@ -13,6 +13,8 @@ enum { SITES = 2, URLS_MAX = 10, WORKERS_MAX = 3, LANGUAGES = 3, ORIGINS = 2, NO
 
 /* --- The origin --- */
 
+/* Tags t0 to t3: the first two are named in one field, the others in another. */
+enum { TAGS = 4, TAGS_OF_FIRST_FIELD = 3, TAGS_OF_OTHER_FIELD = 12 };
 enum { VARY_LANGUAGE = 1, VARY_ORIGIN = 2, VARY_ANY = 4 };
 enum { VALIDATOR_ETAG = 1, VALIDATOR_WEAK = 2, VALIDATOR_MODIFIED = 4 };
 typedef enum { FRAMING_LENGTH, FRAMING_CHUNKED, FRAMING_CLOSE } framing_t;
@@ -39,11 +41,12 @@ typedef struct {
     framing_t framing;
     uint64_t length;
     int64_t age_s; /* -1: no Age field */
+    unsigned tags; /* a bit for each */
     bool set_cookie, dated, takes_ranges;
 } url_t;
 
 /* One message of the origin, as it was when it was made. */
-typedef struct {
+typedef struct answer {
     unsigned id, url, generation;
     unsigned bytes_of; /* whose bytes it has: its own, or of whom it brings the rest */
     int owner;         /* the exchange whose fill asked */
@@ -52,7 +55,8 @@ typedef struct {
     int64_t made_ms;
     int status;
     bool not_modified, owner_only, never_hit, delivered_whole;
-    unsigned vary;
+    unsigned vary, tags;
+    const struct answer *before; /* of what it says that it is unchanged, or has a part; NULL: of nothing */
     int64_t lifetime_ms, age_s;
     http_stale_t stale; /* for so long after it */
     bool modified, heuristic, for_authorized;
@@ -65,8 +69,8 @@ typedef struct {
     uint64_t length;       /* of its body */
     char etag[40];
     size_t field_count;
-    http_field_t fields[12];
-    char bytes[384];
+    http_field_t fields[14];
+    char bytes[416];
 } answer_t;
 
 /* --- The node's parts --- */
@@ -205,6 +209,21 @@ static inline text_t site_name(unsigned site)
 static inline text_t url_target(unsigned url)
 {
     return text_of(world.urls[url].target);
+}
+
+/* The last segment of the URL's path is a tag of its own where the site has such. */
+enum { SITE_OF_PATH_TAGS = 1 };
+
+static inline text_t tag_name(unsigned tag)
+{
+    static const char *const names[TAGS] = {"t0", "t1", "t2", "t3"};
+    return text_of(names[tag]);
+}
+
+static inline text_t path_tag(unsigned url, char buffer[24])
+{
+    snprintf(buffer, 24, "path-%s", strrchr(world.urls[url].target, '/') + 1);
+    return text_of(buffer);
 }
 
 /* origin.c */
