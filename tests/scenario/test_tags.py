@@ -282,6 +282,25 @@ def test_who_joined_a_piece_after_the_purge_of_a_tag_that_it_turns_out_to_have(s
     assert large.answered[before] == 206 and large.answered[before + 1] == (304 if soft else 200), "what came with the tag was asked for before"
 
 
+def test_in_the_middle_of_an_answer_such_a_piece_is_asked_for_again(start_node, origin):
+    node, large = start_node(origin, max_object="1M"), Large(origin)
+    for _ in range(2):
+        get_part(node, large, 9 * MIB, 9 * MIB + 9)
+    large.gate, piece = origin.gate(), f"bytes={10 * MIB}-{11 * MIB - 1}"
+    early = node.h2().ask("/a", {"Range": f"bytes={10 * MIB}-{10 * MIB + 8}"})
+    origin.wait_for("/a", count=3)
+    large.alter = lambda request, answer: answer[1].update({"Cache-Tag": "a"})
+    node.purge(tags=["a"])
+    late = node.h2(window=1 << 22).ask("/a", {"Range": f"bytes={9 * MIB}-{10 * MIB + 8}"})
+    late.at_least(MIB)
+    assert large.asked().count(piece) == 1
+    large.gate.open()
+    assert early.rest().body == large.body[10 * MIB:10 * MIB + 9]
+    assert late.rest().body == large.body[9 * MIB:10 * MIB + 9]
+    node.wait_metric("selvedge_fills", 0)
+    assert large.asked().count(piece) == 2
+
+
 def test_memory_comes_back(node, origin):
     for number in range(30):
         origin.serve(f"/{number}", b"x" * 10_000, cache_control="max-age=60", cache_tag="odd" if number % 2 else "even")
