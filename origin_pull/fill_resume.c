@@ -73,11 +73,14 @@ static bool may_be_stored(const fill_t *fill, const fill_answer_t *answer, int64
     const head_t *version = fill_version(fill);
     const http_exchange_t exchange = fill_exchange(fill, answer, now_ms);
     head_t *head = head_freshened(version, &exchange);
+    fill_tag(fill, head, NULL);
+    /* A purge by a tag that the object does not have would not find it. */
+    bool tagged = head_tags_within(head, object_head(fill->object));
     bool storable = head->storing.storable && (version->storing.no_cache || !head->storing.no_cache);
     head_free(&head);
     const http_field_t *was = http_fields_find(version->fields, TEXT("vary"));
     const http_field_t *is = http_fields_find(answer->fields, TEXT("vary"));
-    return storable && (is == NULL || (was != NULL && text_equal(was->value, is->value)));
+    return storable && tagged && (is == NULL || (was != NULL && text_equal(was->value, is->value)));
 }
 
 /* Itself, and what is kept of that version for what is asked of it in parts. */

@@ -55,6 +55,8 @@ head_t *head_freshened(const head_t *stored, const http_exchange_t *validation);
  * of `before`, whose body it goes with: what is purged by a tag while its origin says that it has lost that is
  * purged all the same. target: of its key. policy: NULL gives none. before: NULL: it has a body of its own. */
 void head_tag(head_t *head, text_t site, text_t target, const http_policy_t *policy, const head_t *before);
+/* Has the other all own tags of this one? */
+bool head_tags_within(const head_t *head, const head_t *other);
 /* Gives it all those of another. */
 void head_tag_as(head_t *head, const head_t *other);
 void head_free(head_t **head);

@@ -67,6 +67,18 @@ void head_tag(head_t *head, text_t site, text_t target, const http_policy_t *pol
     head->tags = (ledger_tags_t){names.at, names.count};
 }
 
+bool head_tags_within(const head_t *head, const head_t *other)
+{
+    for (size_t i = 0; i < head->own_tags; i++) {
+        size_t j = 0; /* of the other only the own ones are sorted */
+        while (j < other->tags.count && compare(&head->tags.at[i], &other->tags.at[j]) != 0)
+            j++;
+        if (j == other->tags.count)
+            return false;
+    }
+    return true;
+}
+
 void head_tag_as(head_t *head, const head_t *other)
 {
     MUST(head->tags.at == NULL);

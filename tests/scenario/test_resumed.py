@@ -244,7 +244,7 @@ def test_an_origin_that_is_gone_is_asked_no_further(client, node, origin):
 
 
 @pytest.mark.parametrize("change", [{"Cache-Control": "no-store"}, {"Cache-Control": "private"}, {"Vary": "Accept-Language"},
-                                    {"Set-Cookie": "a=b"}], ids=repr)
+                                    {"Set-Cookie": "a=b"}, {"Cache-Tag": "new"}], ids=repr)
 def test_a_rest_that_forbids_it_is_not_stored(client, node, origin, change):
     path = Breaking(origin)
     path.alter = lambda request, answer: answer[1].update(change)
