@@ -6,9 +6,9 @@ differ by up to a third in one round, so each round runs bare, bare again and Se
 medians of the ratios count. bare/bare is the control: when its median is not near 1, the run says nothing and is void.
 
 A virtual machine adds a cost of its own, which comes and goes with what its host does: memory that the guest has not used
-for some seconds is given back, and each page of it costs ten microseconds when it is used again. A log that grows by 66 MB
-in a measurement, and whatever the kernel buffers, take such pages, of all servers alike; more rounds, not longer ones, tell
-it from the servers' own cost.
+for some seconds is given back, and each page of it costs ten microseconds when it is used again. Whatever the kernel buffers
+may take such pages, of all servers alike (the access log takes them for its first 8 MiB only: edge/observe/drop_behind); more
+rounds, not longer ones, tell it from the servers' own cost.
 
 The server under test has one core, h2load the others (taskset), as otherwise the two move each other about; the other
 servers are idle meanwhile. CPU is user and system time of all the server's processes and threads, until its access log
