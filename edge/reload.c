@@ -164,13 +164,16 @@ static void on_in_force(void *context)
     MUST(pthread_kill(reload->main, SIGHUP) == 0);
 }
 
-/* What workers that had not switched yet stored, and were told of purges. */
+/* What workers that had not switched yet stored. From here on there is one way to name what is stored. */
 static void purge_again(taking_t *taking)
 {
     char error[RELOAD_KEYS_ERROR_MAX];
-    if (taking->reload->publisher != NULL &&
-        !reload_keys_purge(taking->sites, taking->site_count, taking->reload->publisher, error))
+    publisher_t *publisher = taking->reload->publisher;
+    if (publisher == NULL)
+        return;
+    if (!reload_keys_purge(taking->sites, taking->site_count, publisher, error))
         fprintf(stderr, "selvedge: sites whose keys have changed could not be purged again: %s\n", error);
+    publisher_widen_end(publisher, taking->sites, taking->site_count);
 }
 
 static void conclude_those_in_force(reload_t *reload)
@@ -291,10 +294,13 @@ static bool purge_changed(reload_t *reload, const configuration_t *made, taking_
 {
     char error[RELOAD_KEYS_ERROR_MAX], text[RELOAD_KEYS_ERROR_MAX + 128];
     taking->sites = reload_keys_changed(reload->keys, made->sites, &taking->site_count);
+    /* Until every worker has switched, a purge may name the keys of before, and another store by those of now. */
+    publisher_widen(reload->publisher, taking->sites, taking->site_count);
     if (reload_keys_purge(taking->sites, taking->site_count, reload->publisher, error)) {
         reload_keys_note(reload->keys, made->sites);
         return true;
     }
+    publisher_widen_end(reload->publisher, taking->sites, taking->site_count);
     snprintf(text, sizeof text, "the purge of sites whose keys change could not be kept: %s", error);
     add(taking->mistakes, text);
     return false;

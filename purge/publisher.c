@@ -10,6 +10,14 @@ typedef struct {
     publisher_purge_t *first, *last;
 } queue_t;
 
+/* A site of which purges are widened. */
+typedef struct widened widened_t;
+struct widened {
+    widened_t *next;
+    size_t length;
+    char name[];
+};
+
 struct publisher {
     /* Fixed after creation. */
     uint32_t magic;
@@ -21,6 +29,7 @@ struct publisher {
     pthread_cond_t changed;
     queue_t waiting;
     bool stopping;
+    widened_t *widened;
     /* The publisher's thread only. */
     journal_t *journal;
 };
@@ -45,6 +54,29 @@ static publisher_purge_t *pop(queue_t *queue)
     return purge;
 }
 
+/* --- Widening. Under the lock. --- */
+
+static widened_t **find_widened(publisher_t *publisher, text_t site)
+{
+    widened_t **at = &publisher->widened;
+    while (*at != NULL && !text_equal((text_t){(*at)->name, (*at)->length}, site))
+        at = &(*at)->next;
+    return at;
+}
+
+static void widen_all(publisher_t *publisher, const publisher_purge_t *purge)
+{
+    for (; purge != NULL; purge = purge->next)
+        for (size_t i = 0; i < purge->rule_count; i++) {
+            ledger_rule_t *rule = &purge->rules[i];
+            bool of_site = rule->kind == RULE_URL || rule->kind == RULE_TAG;
+            if (of_site && *find_widened(publisher, rule->site) != NULL) {
+                rule->kind = RULE_SITE;
+                rule->target = (text_t){NULL, 0};
+            }
+        }
+}
+
 /* All that waits, taken at once; empty only when the publisher is to stop and nothing is left. */
 static queue_t take_waiting(publisher_t *publisher)
 {
@@ -53,6 +85,8 @@ static queue_t take_waiting(publisher_t *publisher)
         pthread_cond_wait(&publisher->changed, &publisher->lock);
     queue_t taken = publisher->waiting;
     publisher->waiting = (queue_t){0};
+    if (publisher->widened != NULL)
+        widen_all(publisher, taken.first);
     pthread_mutex_unlock(&publisher->lock);
     return taken;
 }
@@ -181,6 +215,33 @@ void publisher_submit(publisher_t *publisher, publisher_purge_t *purge)
     pthread_mutex_unlock(&publisher->lock);
 }
 
+void publisher_widen(publisher_t *publisher, const text_t *sites, size_t count)
+{
+    MUST_BE(publisher, PUBLISHER_MAGIC);
+    pthread_mutex_lock(&publisher->lock);
+    for (size_t i = 0; i < count; i++) {
+        widened_t *widened = must_alloc(sizeof *widened + sites[i].length);
+        widened->next = publisher->widened;
+        widened->length = sites[i].length;
+        memcpy(widened->name, sites[i].data, sites[i].length);
+        publisher->widened = widened;
+    }
+    pthread_mutex_unlock(&publisher->lock);
+}
+
+void publisher_widen_end(publisher_t *publisher, const text_t *sites, size_t count)
+{
+    MUST_BE(publisher, PUBLISHER_MAGIC);
+    pthread_mutex_lock(&publisher->lock);
+    for (size_t i = 0; i < count; i++) {
+        widened_t **at = find_widened(publisher, sites[i]), *ended = *at;
+        MUST(ended != NULL);
+        *at = ended->next;
+        free(ended);
+    }
+    pthread_mutex_unlock(&publisher->lock);
+}
+
 void publisher_stop(publisher_t **publisher)
 {
     publisher_t *stopping = *publisher;
@@ -193,6 +254,8 @@ void publisher_stop(publisher_t **publisher)
     pthread_mutex_unlock(&stopping->lock);
     MUST(pthread_join(stopping->thread, NULL) == 0);
 
+    while (stopping->widened != NULL)
+        publisher_widen_end(stopping, &(text_t){stopping->widened->name, stopping->widened->length}, 1);
     journal_close(&stopping->journal);
     pthread_cond_destroy(&stopping->changed);
     pthread_mutex_destroy(&stopping->lock);

@@ -28,6 +28,12 @@ publisher_t *publisher_start(journal_t **journal, ledger_t *ledger, int64_t (*no
 /* Any thread; never blocks for the disk. */
 void publisher_submit(publisher_t *publisher, publisher_purge_t *purge);
 
+/* From now on, until the same is ended, what names something of one of these sites, by URL or by tag, is a purge of
+ * that site: what their keys or tags are is changing, and purges name it as it was before or as it is after. Begun
+ * twice it is ended twice. Names are copied. Any thread. */
+void publisher_widen(publisher_t *publisher, const text_t *sites, size_t count);
+void publisher_widen_end(publisher_t *publisher, const text_t *sites, size_t count);
+
 /* Finishes what was submitted, ends the thread, closes the journal. */
 void publisher_stop(publisher_t **publisher);
 

@@ -1,5 +1,7 @@
 """Query parameters: what a site keeps of them, drops, and sorts, in its keys and in what the origin is asked for."""
+import itertools
 import json
+import threading
 
 import pytest
 
@@ -96,6 +98,32 @@ def test_what_was_purged_stays_purged_when_keys_change_back(start, origin):
     node.purge(urls=[node.url("/a?utm_x=1")])
     start.again()
     assert node.get("/a?utm_x=1").cache["fwd"] == "miss"
+
+
+def test_purges_hold_while_keys_change(start, origin):
+    """A purge names a key by the configuration of one worker, and another worker may store by another one's."""
+    version = [0]
+    origin.on("/a", lambda request, response: response.send(200, {"Cache-Control": "max-age=600"}, str(version[0]).encode()))
+    node = start()
+    target, ended = "/a?utm_x=1", threading.Event()
+
+    def change():
+        for turn in itertools.count():
+            if ended.is_set():
+                return
+            start.again(**({"query": {"drop": ["utm_*"]}} if turn % 2 == 0 else {}))
+    changing = threading.Thread(target=change)
+    changing.start()
+    try:
+        for number in range(1, 301):
+            version[0] = number
+            node.purge(urls=[node.url(target)])
+            for _ in range(4):
+                assert int(node.get(target).body) == number
+    finally:
+        ended.set()
+        changing.join()
+    assert node.metric("selvedge_purges_total", kind="url", mode="hard") < 300, "meanwhile they are purges of the site"
 
 
 def test_a_site_that_comes_back_with_other_keys_is_purged(start_node, origin, tmp_path):

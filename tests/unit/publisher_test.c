@@ -108,7 +108,7 @@ static int tear_down(void **state)
 }
 
 /* A purge and what it was told. */
-enum { RULES_MAX = 3 };
+enum { RULES_MAX = 4 };
 
 typedef struct {
     publisher_purge_t purge;
@@ -304,6 +304,65 @@ static void test_too_long_a_purge_does_not_spoil_its_batch(void **state)
     free(bytes);
 }
 
+/* One of each kind for `shop`, and one for another site; what became of each. */
+static void submit_each_kind(asked_t *asked)
+{
+    *asked = (asked_t){.purge = {.rules = asked->rules, .rule_count = 4, .done = answered},
+                       .rules = {{.kind = RULE_URL, .soft = true, .site = TEXT("shop"), .target = TEXT("/a")},
+                                 {.kind = RULE_TAG, .site = TEXT("shop"), .target = TEXT("t")},
+                                 {.kind = RULE_EVERYTHING, .soft = true},
+                                 {.kind = RULE_URL, .site = TEXT("blog"), .target = TEXT("/a")}},
+                       .lock = PTHREAD_MUTEX_INITIALIZER,
+                       .changed = PTHREAD_COND_INITIALIZER};
+    publisher_submit(publisher, &asked->purge);
+}
+
+static void assert_kinds(const asked_t *asked, bool widened)
+{
+    const ledger_rule_t *rules = asked->rules;
+    assert_int_equal(rules[0].kind, widened ? RULE_SITE : RULE_URL);
+    assert_int_equal(rules[1].kind, widened ? RULE_SITE : RULE_TAG);
+    assert_true(rules[0].soft && !rules[1].soft);
+    assert_int_equal(rules[2].kind, RULE_EVERYTHING);
+    assert_int_equal(rules[3].kind, RULE_URL);
+}
+
+/* What is stored under another name than the purge says is purged, too, and so it is after a restart. */
+static void test_purges_are_widened_to_a_site_while_its_keys_change(void **state)
+{
+    (void)state;
+    static asked_t first, asked;
+    const text_t both[] = {TEXT("shop"), TEXT("shop")};
+    ledger_subject_t other = ledger_subject(TEXT("shop"), TEXT("/other"));
+    submit_each_kind(&asked);
+    await_answer(&asked);
+    assert_kinds(&asked, false);
+
+    set_gate(true);
+    submit(&first, 1, 1);
+    await_somebody_at_gate();
+    submit_each_kind(&asked); /* it waits when the change begins */
+    publisher_widen(publisher, both, 2);
+    set_gate(false);
+    await_answer(&asked);
+    assert_kinds(&asked, true);
+    assert_true(ledger_judge(ledger, &other, asked.sequence - 3).verdict == LEDGER_HARD);
+    stop_publisher();
+    disk_power_cut(disk);
+    start_publisher();
+    assert_true(ledger_judge(ledger, &other, asked.sequence - 3).verdict == LEDGER_HARD);
+
+    publisher_widen(publisher, both, 2);
+    publisher_widen_end(publisher, both, 1);
+    submit_each_kind(&asked);
+    await_answer(&asked);
+    assert_kinds(&asked, true);
+    publisher_widen_end(publisher, both, 1);
+    submit_each_kind(&asked);
+    await_answer(&asked);
+    assert_kinds(&asked, false);
+}
+
 static void *open_gate(void *nothing)
 {
     set_gate(false);
@@ -401,9 +460,12 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_all_that_wait_share_one_sync_in_order, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_failed_sync_is_an_error_and_passes, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_too_long_a_purge_does_not_spoil_its_batch, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_purges_are_widened_to_a_site_while_its_keys_change, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(test_stopping_finishes_what_was_submitted, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_many_submitters_and_a_failing_disk, set_up, tear_down),
     };
-    alarm(60); /* a publisher that never answers, or never stops, fails here rather than hold what waits for it */
+    alarm(60); /* a publisher that never answers, or never stops, fails here rather than hold what waits for
+                  it */
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
