@@ -144,6 +144,18 @@ static text_t key_target(const void *site, text_t target, char *room)
     return site_key_target(site, target, room);
 }
 
+/* Has its site other keys or tags by now than when the request began? The purge that goes with a change of
+ * them is over: what it stored from here on others could find under another's key, and no purge by a new tag
+ * would find it. */
+static bool is_of_before(const exchange_t *exchange)
+{
+    const configuration_t *now = worker_configuration(exchange->worker);
+    if (exchange->term->configuration == now)
+        return false;
+    const site_t *site = sites_named(now->sites, exchange->site->cache.name);
+    return site == NULL || site_keys_signature(site) != site_keys_signature(exchange->site);
+}
+
 /* What may not begin fails, and whoever waits for it sees that. */
 void request_start_fill(exchange_t *exchange, const object_reader_t *reader, walk_step_t *step,
                         http_fields_t fields, piece_t piece)
@@ -151,6 +163,9 @@ void request_start_fill(exchange_t *exchange, const object_reader_t *reader, wal
     const node_t *node = worker_node(exchange->worker);
     bool background = step->background != NULL;
     http_policy_t policy = *exchange->policy;
+    /* A piece is judged by its whole, which the purge of the reload has met. */
+    if (piece.end == 0 && is_of_before(exchange))
+        policy.bypass = true;
     /* RFC 9111 sections 3.5 and 5.2.1.5: nothing of this very request; what is fetched in the background is
      * not of it. */
     policy.bypass = policy.bypass || exchange->hides_authorization ||
@@ -240,7 +255,8 @@ void request_begin_again(exchange_t *exchange, bool alone)
     http_field_t list[EXCHANGE_FIELDS_MAX];
     http_fields_t fields = exchange_fields(exchange, list);
     walk_t walk = request_walk(exchange, fields, exchange_now_us());
-    walk_step_t step = walk_again(&walk, exchange->reader, alone || ++exchange->steps > REQUEST_STEPS_MAX);
+    alone = alone || is_of_before(exchange) || ++exchange->steps > REQUEST_STEPS_MAX;
+    walk_step_t step = walk_again(&walk, exchange->reader, alone);
     exchange->sequence = walk.sequence;
     request_take_step(exchange, &step, fields);
 }

@@ -47,6 +47,28 @@ def test_the_order_makes_no_difference_where_a_site_says_so(start, origin):
     assert node.get("/as-it-is?b&a").body == b"/as-it-is?b&a"
 
 
+def test_who_waited_over_a_reload_stores_nothing_under_keys_of_before(start, origin):
+    """It asks the origin by itself, as what it waited for turns out to be private; the purge of the reload is over by then."""
+    gate = origin.gate()
+
+    def handler(request, response):
+        if request.number == 1:
+            gate.wait()
+        response.send(200, {"Cache-Control": "private" if request.number == 1 else "max-age=600"}, b"fetch %d" % request.number)
+    node = start(query={"drop": ["v"]})
+    origin.on("/a", handler)
+    client = node.h2()
+    early = client.ask("/a?v=1")
+    origin.wait_for("/a")
+    late = client.ask("/a?v=2")
+    client.ping()
+    assert start.again() == ["sites[a].query.drop"]
+    gate.open()
+    assert [early.rest().body, late.rest().body] == [b"fetch 1", b"fetch 2"]
+    node.wait_metric("selvedge_fills", 0)
+    assert node.get("/a").body == b"fetch 3", "what was fetched for another query is not found"
+
+
 def test_other_methods_and_what_is_bypassed_have_their_whole_query(start, origin):
     node = start(query={"keep": []}, rules=[{"path": "/cart", "bypass": "on"}])
     node.get("/a")

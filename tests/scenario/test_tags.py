@@ -388,6 +388,32 @@ def test_a_change_of_tags_is_a_purge_of_the_site(start, origin):
     assert node.get("/a").cache["fwd"] == "miss"
 
 
+@pytest.mark.parametrize("why", ["private", "of another variant"])
+def test_who_waited_over_a_reload_stores_nothing_that_lacks_the_new_tags(start, origin, why):
+    """What it waited for is not for it, so it asks the origin by itself; the purge of the reload is over by then."""
+    gate = origin.gate()
+
+    def handler(request, response):
+        if request.number == 1:
+            gate.wait()
+        alone = {"Cache-Control": "private"} if request.number == 1 and why == "private" else {"Cache-Control": "max-age=600"}
+        response.send(200, {**alone, **({} if why == "private" else {"Vary": "Accept-Language"})}, b"fetch %d" % request.number)
+    origin.on("/a/1", handler)
+    node = start()
+    client, language = node.h2(), {"Accept-Language": "en"}
+    early = client.ask("/a/1", {"Accept-Language": "de"})
+    origin.wait_for("/a/1")
+    late = client.ask("/a/1", language)
+    client.ping()
+    assert start.again(tags=["{1}"]) == ["sites[a].tags"]
+    gate.open()
+    assert [early.rest().body, late.rest().body] == [b"fetch 1", b"fetch 2"]
+    node.wait_metric("selvedge_fills", 0)
+    node.purge(tags=["a"])
+    assert node.get("/a/1", language).body == b"fetch 3"
+    assert node.get("/a/1", language).cache["hit"], "who came since has the tags of now"
+
+
 # ---- the tools
 
 def test_selvedgectl_purges_by_tag(node, origin):
