@@ -77,9 +77,24 @@ static text_t only_value(const fill_answer_t *answer, text_t name)
     return field->value;
 }
 
+/* Does it say of itself that its bytes are no part of that representation's: of another coding, to which its
+ * origin gave the same ETag, or several parts and what stands between them? */
+static bool is_of_another_form(const fill_answer_t *answer, const head_t *version)
+{
+    const text_t coding = TEXT("content-encoding"), several = TEXT("multipart/byteranges");
+    const http_field_t *is = http_fields_find(answer->fields, coding);
+    const http_field_t *was = http_fields_find(version->fields, coding);
+    const http_field_t *type = http_fields_find(answer->fields, TEXT("content-type"));
+    bool is_several = type != NULL && type->value.length >= several.length &&
+                      text_equal_nocase((text_t){type->value.data, several.length}, several);
+    return is_several || (is != NULL && (was == NULL || !text_equal_nocase(is->value, was->value)));
+}
+
 bool fill_is_part(const fill_answer_t *answer, const head_t *version, piece_t part)
 {
     text_t range = only_value(answer, TEXT("content-range")), etag = only_value(answer, TEXT("etag"));
+    if (is_of_another_form(answer, version))
+        return false;
     http_range_t found;
     uint64_t length;
     return answer->status == 206 && range.data != NULL && etag.data != NULL &&

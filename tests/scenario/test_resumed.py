@@ -175,6 +175,8 @@ NOT_THE_REST = {
     "more bytes than it says": altered(body=BODY[AT:] + b"x"),
     "an end with the connection": altered(Content_Length=None),
     "several parts": altered(Content_Type="multipart/byteranges; boundary=b", Content_Range=None),
+    "several parts, and a Content-Range": altered(Content_Type="Multipart/byteranges; boundary=b"),
+    "another coding": altered(Content_Encoding="gzip"),
     "304": altered(304, b"", Content_Length=None),
     "404": altered(404, b"no"),
     "416": altered(416, b"", Content_Range=f"bytes */{len(BODY)}"),
@@ -194,6 +196,17 @@ def test_anything_but_the_rest_cuts_the_clients_off(client, node, origin, what):
     path.fields["ETag"], path.body = '"three"', noise(1000, seed=3)
     answer = node.get("/a")
     assert answer.body == path.body and answer.get("etag") == '"three"', "what it has now"
+
+
+@pytest.mark.parametrize("rest", ["gzip", None])
+def test_the_rest_of_what_has_a_coding(client, node, origin, rest):
+    """Of fields like this one an answer to If-Range need not say again what the first answer said (RFC 9110 section 15.3.7)."""
+    path = Breaking(origin, Content_Encoding="gzip")
+    path.alter = altered(Content_Encoding=rest)
+    for _ in range(2):
+        answer = client.get("/a")
+        assert answer.body == BODY and answer.get("content-encoding") == "gzip"
+    assert answer.cache["hit"]
 
 
 def test_interim_responses_are_passed_over(client, node, origin):
