@@ -17,6 +17,24 @@ bool http_seconds_parse(text_t value, int64_t *seconds)
     return value.length > 0;
 }
 
+/* One quoted-string and nothing else (RFC 9110 section 5.6.4)? */
+static bool is_quoted_string(text_t text)
+{
+    if (text.length < 2 || text.data[0] != '"')
+        return false;
+    size_t at = 1;
+    while (at < text.length && text.data[at] != '"')
+        at += text.data[at] == '\\' ? 2 : 1;
+    return at == text.length - 1;
+}
+
+bool http_seconds_argument(text_t value, int64_t *seconds)
+{
+    if (is_quoted_string(value))
+        value = (text_t){value.data + 1, value.length - 2};
+    return http_seconds_parse(value, seconds);
+}
+
 typedef enum {
     FLAG,        /* has no value */
     RESTRICTION, /* may have one, which is passed over: the directive then forbids more than it says */
@@ -81,23 +99,12 @@ static void apply(http_cache_control_t *control, const directive_t *directive, t
     int64_t seconds = 0;
     bool is_flag = directive->form == FLAG || directive->form == PASSED_OVER_FLAG;
     bool is_seconds = directive->form == SECONDS;
-    if ((is_flag && value.data != NULL) || (is_seconds && !http_seconds_parse(value, &seconds)))
+    if ((is_flag && value.data != NULL) || (is_seconds && !http_seconds_argument(value, &seconds)))
         control->bad_value = true;
     else if (is_seconds)
         set_seconds(control, directive, seconds);
     else if (directive->form == FLAG || directive->form == RESTRICTION)
         *flag = true;
-}
-
-/* One quoted-string and nothing else (RFC 9110 section 5.6.4)? */
-static bool is_quoted_string(text_t text)
-{
-    if (text.length < 2 || text.data[0] != '"')
-        return false;
-    size_t at = 1;
-    while (at < text.length && text.data[at] != '"')
-        at += text.data[at] == '\\' ? 2 : 1;
-    return at == text.length - 1;
 }
 
 static void read_directive(http_cache_control_t *control, text_t member)

@@ -31,5 +31,8 @@ http_cache_control_t http_cache_control_none(void);
 
 /* delta-seconds, up to HTTP_SECONDS_MAX; false for all that is not one or more digits. */
 bool http_seconds_parse(text_t value, int64_t *seconds);
+/* The same as a directive's argument, which may be quoted: senders MUST NOT do so, but "recipients ought to
+ * accept both forms" (section 5.2). */
+bool http_seconds_argument(text_t value, int64_t *seconds);
 
 #endif

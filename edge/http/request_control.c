@@ -4,7 +4,7 @@
 static void read_seconds(text_t value, int64_t *seconds)
 {
     int64_t number;
-    if (http_seconds_parse(value, &number))
+    if (http_seconds_argument(value, &number))
         *seconds = number;
 }
 
@@ -29,12 +29,17 @@ static void read_directive(http_request_control_t *control, text_t member)
         read_seconds(value, &control->max_stale);
 }
 
-static bool says_no_cache(text_t rest)
+/* Section 5.4: a Cache-Control beside it has the say. */
+static bool pragma_says_no_cache(http_fields_t request)
 {
-    text_t member;
-    while (http_list_next(&rest, &member))
-        if (text_equal_nocase(member, TEXT("no-cache")))
-            return true;
+    const text_t name = TEXT("pragma");
+    for (const http_field_t *line = http_fields_find(request, name); line != NULL;
+         line = http_fields_next(request, line, name)) {
+        text_t rest = line->value, member;
+        while (http_list_next(&rest, &member))
+            if (text_equal_nocase(member, TEXT("no-cache")))
+                return true;
+    }
     return false;
 }
 
@@ -44,9 +49,8 @@ http_request_control_t http_request_control(http_fields_t request)
     http_request_control_t control = {
         .max_age = HTTP_SECONDS_ABSENT, .min_fresh = HTTP_SECONDS_ABSENT, .max_stale = HTTP_SECONDS_ABSENT};
     const http_field_t *line = http_fields_find(request, name);
-    const http_field_t *pragma = http_fields_find(request, TEXT("pragma"));
-    if (line == NULL && pragma != NULL)
-        control.no_cache = says_no_cache(pragma->value);
+    if (line == NULL)
+        control.no_cache = pragma_says_no_cache(request);
     for (; line != NULL; line = http_fields_next(request, line, name)) {
         text_t rest = line->value, member;
         while (http_list_next(&rest, &member))

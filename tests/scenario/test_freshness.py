@@ -19,6 +19,7 @@ LIFETIMES = {  # fields of the response, times as seconds from now: seconds it s
     "an old Date counts": ({"Cache-Control": "max-age=100", "Date": -40}, 60),
     "a tenth of the time since Last-Modified": ({"Last-Modified": -10_000}, 1000),
     "names in any case": ({"Cache-Control": "Max-Age=50"}, 50),
+    "quoted, as recipients ought to accept it": ({"Cache-Control": 'max-age="50"'}, 50),
     "over several lines": ([("Cache-Control", "public"), ("Cache-Control", "max-age=50")], 50),
 }
 
@@ -39,7 +40,8 @@ def test_lifetime(client, origin, what):
     {"Cache-Control": "max-age=60, s-maxage=0"}, {"Cache-Control": "max-age=60", "Age": "61"},
     {"Cache-Control": "max-age=3600", "Age": "2147483648"}, {"Cache-Control": "max-age=3600", "Age": "99999999999999999999"},
     {"Cache-Control": "max-age=-1"}, {"Cache-Control": "max-age=abc"}, {"Cache-Control": "no-cache"},
-    {"Cache-Control": "max-age=60, no-cache"},
+    {"Cache-Control": "max-age=60, no-cache"}, {"Cache-Control": "max-age='60'"}, {"Cache-Control": 'max-age="60'},
+    [("Expires", "Fri, 31 Dec 9999 23:59:59 GMT")] * 2,
 ], ids=repr)
 def test_what_is_not_fresh_is_fetched_again(client, origin, fields):
     origin.on("/a", lambda _, response: response.send(200, fields, b"a"))

@@ -37,7 +37,8 @@ def test_it_is_ignored_where_nothing_is_said_of_it(node, serve, said):
 
 @pytest.mark.setting("sites[].request_directives")
 @pytest.mark.parametrize("fields", [{"Cache-Control": "no-cache"}, {"Pragma": "no-cache"}, {"Cache-Control": "min-fresh=61"},
-                                    {"Cache-Control": "x, no-cache, y=\"z\""}])
+                                    {"Cache-Control": "x, no-cache, y=\"z\""}, {"Cache-Control": 'min-fresh="61"'},
+                                    [("Pragma", "x"), ("Pragma", "no-cache")]])
 def test_what_is_stored_is_validated_first(client, serve, fields):
     """RFC 9111 sections 5.2.1.3, 5.2.1.4 and 5.4."""
     client.get("/a")
