@@ -46,24 +46,30 @@ void respond_add_own(exchange_t *exchange, size_t room, text_t (*status)(const e
     respond_add(req, &cache_status, status(exchange, buffer));
 }
 
-/* A 304 carries what a 200 would have said of caching, not what describes the body (RFC 9110 section 15.4.5).
- * A 206 carries all but what describes the whole body's bytes; where it has several parts, their type is
- * theirs. */
-static bool belongs_in(const exchange_t *exchange, int status, text_t name)
+/* A part of a whole response carries all but what describes the whole's bytes, and a Content-Range that meant
+ * nothing there (RFC 9110 section 14.4) and would contradict that of the part; where there are several parts,
+ * their type is theirs. */
+static bool belongs_in_part(const exchange_t *exchange, text_t name)
 {
-    if (exchange->parts != NULL && text_equal(name, TEXT("content-type")))
-        return false;
-    if (status == 206)
-        return !text_equal(name, TEXT("content-md5")) && !text_equal(name, TEXT("content-digest"));
-    return status != 304 || http_field_in_304(name);
+    return !text_equal(name, TEXT("content-md5")) && !text_equal(name, TEXT("content-digest")) &&
+           !text_equal(name, TEXT("content-range")) &&
+           !(exchange->parts != NULL && text_equal(name, TEXT("content-type")));
 }
 
-static void add_front(exchange_t *exchange, const front_t *front, int status)
+/* A 304 carries what a 200 would have said of caching, not what describes the body (RFC 9110
+ * section 15.4.5). */
+static bool belongs_in(const exchange_t *exchange, int status, text_t name)
 {
+    return status == 206 ? belongs_in_part(exchange, name) : status != 304 || http_field_in_304(name);
+}
+
+static void add_front(exchange_t *exchange, const front_t *front, const head_t *head, int status)
+{
+    bool whole = status == head->status;
     h2o_headers_t *headers = &exchange->req->res.headers;
     h2o_vector_reserve(&exchange->req->pool, headers, front->count + OWN_FIELDS);
     for (size_t i = 0; i < front->count; i++)
-        if (belongs_in(exchange, status, text_from(*front->headers[i].name)))
+        if (whole || belongs_in(exchange, status, text_from(*front->headers[i].name)))
             headers->entries[headers->size++] = front->headers[i];
 }
 
@@ -82,12 +88,13 @@ static void add_head(exchange_t *exchange, const head_t *head, int status)
 {
     const http_response_fields_t *said = &exchange->policy->response;
     const front_t *front = front_of(head, said);
+    exchange->req->res.status = status;
     if (exchange->req->version >= 0x200 && status == head->status && front->coded.len > 0) {
         exchange->date = (text_t){NULL, 0};
         add_coded_front(exchange->req, front);
     } else {
         exchange->date = (text_t){front->date, front->dated ? sizeof front->date : 0};
-        add_front(exchange, front, status);
+        add_front(exchange, front, head, status);
     }
     respond_add_hsts(exchange, front->hsts);
     if (http_cors_is_said(said->cors) && !http_cors_is_all(said->cors))

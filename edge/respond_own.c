@@ -54,6 +54,7 @@ void respond_own(exchange_t *exchange, int status, const char *detail, text_t co
 {
     h2o_req_t *req = exchange->req;
     exchange->detail = detail;
+    req->res.status = status;
     bool empty = respond_has_no_body(status);
     if (!empty)
         respond_add(req, &H2O_TOKEN_CONTENT_TYPE->buf, content_type);

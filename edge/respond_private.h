@@ -34,7 +34,8 @@ static inline bool respond_has_no_body(int status)
 void respond_add_hsts(exchange_t *exchange, text_t origins);
 /* What depends on who asks, where the rest of the answer does not. */
 void respond_add_allowed_origin(exchange_t *exchange, text_t cors);
-/* Via, and the Cache-Status that `status` writes into `room` bytes. */
+/* Via, and the Cache-Status that `status` writes into `room` bytes; the answer's own status is set by then.
+ */
 void respond_add_own(exchange_t *exchange, size_t room, text_t (*status)(const exchange_t *, char *));
 /* Sends an answer whose fields are there, with all of its body. */
 void respond_at_once(exchange_t *exchange, int status, text_t body);

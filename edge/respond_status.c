@@ -9,18 +9,42 @@ static void append(char *buffer, size_t *length, text_t text)
     *length += part;
 }
 
+static void append_number(char *buffer, size_t *length, text_t before, int64_t number)
+{
+    char digits[20];
+    append(buffer, length, before);
+    if (number < 0)
+        append(buffer, length, TEXT("-"));
+    append(buffer, length, respond_decimal((uint64_t)(number < 0 ? -number : number), digits));
+}
+
+/* What upstream answered: left out, it is what the client is answered (section 2.3), which it is not where
+ * the client's own Range or condition made a 206, 304, 412 or 416 of it, or a failure came behind its head.
+ */
+static void append_forward_status(const exchange_t *exchange, char *buffer, size_t *length)
+{
+    int status = exchange->origin_status;
+    if (status != 0 && (status == 304 || status != exchange->req->res.status))
+        append_number(buffer, length, TEXT("; fwd-status="), status);
+}
+
+static void append_forward(const exchange_t *exchange, bool stored, char *buffer, size_t *length)
+{
+    append(buffer, length, TEXT("; fwd="));
+    append(buffer, length, text_of(forward_name(exchange->forward)));
+    append_forward_status(exchange, buffer, length);
+    if (stored)
+        append(buffer, length, TEXT("; stored"));
+    if (exchange->kind == WALK_JOIN)
+        append(buffer, length, TEXT("; collapsed"));
+}
+
 text_t respond_status_forwarded(const exchange_t *exchange, char *buffer)
 {
     size_t length = 0;
     const object_t *object = exchange->reader->object;
-    append(buffer, &length, TEXT("selvedge; fwd="));
-    append(buffer, &length, text_of(forward_name(exchange->forward)));
-    if (object_revalidated(object))
-        append(buffer, &length, TEXT("; fwd-status=304"));
-    if (object_admitted(object))
-        append(buffer, &length, TEXT("; stored"));
-    if (exchange->kind == WALK_JOIN)
-        append(buffer, &length, TEXT("; collapsed"));
+    append(buffer, &length, TEXT("selvedge"));
+    append_forward(exchange, object_admitted(object), buffer, &length);
     const char *why = object_head(object)->storing.why;
     if (!object_admitted(object) && why != NULL) {
         append(buffer, &length, TEXT("; detail="));
@@ -37,15 +61,6 @@ text_t respond_status_hit(const exchange_t *exchange, char *buffer)
     char *start = (char *)ttl.data - hit_words.length;
     memcpy(start, hit_words.data, hit_words.length);
     return (text_t){start, hit_words.length + ttl.length};
-}
-
-static void append_number(char *buffer, size_t *length, text_t before, int64_t number)
-{
-    char digits[20];
-    append(buffer, length, before);
-    if (number < 0)
-        append(buffer, length, TEXT("-"));
-    append(buffer, length, respond_decimal((uint64_t)(number < 0 ? -number : number), digits));
 }
 
 /* ttl: stale for a part of a second is stale, fresh for a part of one is fresh. */
@@ -74,16 +89,22 @@ text_t respond_status_stale(const exchange_t *exchange, char *buffer)
     return (text_t){buffer, length};
 }
 
+/* What came is stored, though the client gets nothing of it. */
+static bool is_stored(const exchange_t *exchange)
+{
+    const object_t *object = exchange->reader != NULL ? exchange->reader->object : NULL;
+    return object != NULL && exchange->piece == NULL && object_head(object) != NULL &&
+           object_admitted(object) && object_end(object) != OBJECT_FAILED;
+}
+
 text_t respond_status_refusal(const exchange_t *exchange, char *buffer)
 {
     size_t length = 0;
     append(buffer, &length, TEXT("selvedge"));
     if (exchange->kind == WALK_HIT && exchange->reader != NULL)
         append(buffer, &length, TEXT("; hit"));
-    if (exchange->forward != FORWARD_NOT) {
-        append(buffer, &length, TEXT("; fwd="));
-        append(buffer, &length, text_of(forward_name(exchange->forward)));
-    }
+    if (exchange->forward != FORWARD_NOT)
+        append_forward(exchange, is_stored(exchange), buffer, &length);
     append(buffer, &length, TEXT("; detail="));
     append(buffer, &length, text_of(exchange->detail));
     return (text_t){buffer, length};

@@ -78,6 +78,15 @@ def test_of_a_weak_etag_no_part_is_promised(client, origin):
     assert client.get("/a", {"Range": "bytes=0-9"}).body == BODY[:10]
 
 
+@pytest.mark.parametrize("asked, said", [("bytes=1-2", ["bytes 1-2/10"]), ("bytes=1-2,5-6", [])])
+def test_a_part_has_its_own_content_range_alone(client, origin, asked, said):
+    """On a 200 it means nothing (RFC 9110 section 14.4), and where there are several parts each has its own (section 15.3.7.2)."""
+    origin.serve("/a", b"0123456789", cache_control="max-age=60", content_range="bytes 0-9/20")
+    for _ in range(2):
+        answer = client.get("/a", {"Range": asked})
+        assert answer.status == 206 and answer.fields.all("content-range") == said
+
+
 def test_head_has_no_ranges(client, stored):
     answer = client.request("/a", {"Range": "bytes=0-9"}, method="HEAD")
     assert (answer.status, answer.get("content-length"), answer.get("accept-ranges")) == (200, "1000", "bytes")
@@ -131,7 +140,7 @@ def test_a_miss_fetches_the_whole_and_stores_it(client, node, origin):
     origin.serve("/a", BODY, cache_control="max-age=60")
     answer = client.get("/a", {"Range": "bytes=100-199"})
     assert part(answer, 100, 200, 1000) == BODY[100:200]
-    assert answer.cache == {"fwd": "miss", "stored": True}
+    assert answer.cache == {"fwd": "miss", "fwd-status": 200, "stored": True}
     assert "range" not in origin.asked("/a")[0].fields
     node.wait_metric("selvedge_objects", 1)
     answer = client.get("/a")

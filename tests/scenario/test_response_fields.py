@@ -51,6 +51,20 @@ def test_cache_status_of_a_revalidation(client, origin):
     assert client.get("/a").get("cache-status") == "selvedge; fwd=stale; fwd-status=304; stored"
 
 
+@pytest.mark.parametrize("asked, status, rest", [
+    ({"Range": "bytes=2-3"}, 206, "stored"), ({"Range": "bytes=0-0,5-5"}, 206, "stored"), ({"If-None-Match": '"e"'}, 304, "stored"),
+    ({"Range": "bytes=20-"}, 416, "stored; detail=range_not_satisfiable"),
+    ({"If-Match": '"x"'}, 412, "stored; detail=precondition_failed"), ({}, 200, None),
+], ids=repr)
+def test_cache_status_where_upstreams_is_not_the_answers(client, origin, asked, status, rest):
+    """RFC 9211 section 2.3: without fwd-status, upstream would have answered what the client is answered."""
+    origin.serve("/a", b"0123456789", cache_control="max-age=60", etag='"e"')
+    answer = client.get("/a", asked)
+    assert answer.status == status and [request.get("range") for request in origin.asked("/a")] == [None]
+    assert answer.get("cache-status") == (f"selvedge; fwd=miss; fwd-status=200; {rest}" if rest else "selvedge; fwd=miss; stored")
+    assert "fwd-status" not in client.get("/a", asked).cache, "nobody was asked"
+
+
 def test_cache_status_of_others_is_kept_before_ours(client, origin):
     origin.serve("/a", b"a", cache_control="max-age=60", cache_status="shield; hit")
     assert client.get("/a").get("cache-status") == "shield; hit, selvedge; fwd=miss; stored"
