@@ -1,4 +1,5 @@
 /* What becomes of a body that breaks off: the rest of that very version is asked for, and appended. */
+#include "edge/http/vary.h"
 #include "origin_pull/fill_private.h"
 
 #include <inttypes.h>
@@ -67,6 +68,19 @@ static bool is_rest(const fill_t *fill, const fill_answer_t *answer)
            (length < 0 || (uint64_t)length == rest.end - rest.first);
 }
 
+/* Does it say the same of what selects it, or nothing? */
+static bool varies_alike(const head_t *version, const fill_answer_t *answer)
+{
+    http_vary_names_t names_was, names_is;
+    http_vary_t was = http_vary(version->fields, &names_was), is = http_vary(answer->fields, &names_is);
+    if (http_fields_find(answer->fields, TEXT("vary")) == NULL)
+        return true;
+    bool alike = was.kind == is.kind && was.count == is.count;
+    for (size_t i = 0; alike && i < is.count; i++)
+        alike = text_equal(was.names[i], is.names[i]);
+    return alike;
+}
+
 /* The head stays that of the first answer; but what this one forbids is not stored. */
 static bool may_be_stored(const fill_t *fill, const fill_answer_t *answer, int64_t now_ms)
 {
@@ -78,9 +92,7 @@ static bool may_be_stored(const fill_t *fill, const fill_answer_t *answer, int64
     bool tagged = head_tags_within(head, object_head(fill->object));
     bool storable = head->storing.storable && (version->storing.no_cache || !head->storing.no_cache);
     head_free(&head);
-    const http_field_t *was = http_fields_find(version->fields, TEXT("vary"));
-    const http_field_t *is = http_fields_find(answer->fields, TEXT("vary"));
-    return storable && tagged && (is == NULL || (was != NULL && text_equal(was->value, is->value)));
+    return storable && tagged && varies_alike(version, answer);
 }
 
 /* Itself, and what is kept of that version for what is asked of it in parts. */

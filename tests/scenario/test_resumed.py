@@ -267,6 +267,20 @@ def test_a_rest_that_forbids_it_is_not_stored(client, node, origin, change):
     assert not client.get("/a").cache.get("hit") and len(path.asked()) == 3
 
 
+VARY = {  # what the rest says where the first answer said Accept-Language: is it stored?
+    "accept-language": True, "Accept-Language, Accept-Language": True, "Accept-Language, Accept-Encoding": True, None: True,
+    "Accept-Language\r\nVary: X-B": False, "Accept-Language, X-B": False, "X-B": False, "": False, "*": False}
+
+
+@pytest.mark.parametrize("vary", VARY, ids=repr)
+def test_a_rest_that_is_selected_by_other_fields_is_not_stored(client, node, origin, vary):
+    path = Breaking(origin, Vary="Accept-Language")
+    path.alter = altered(Vary=vary)
+    assert client.get("/a").body == BODY
+    resumes(node, completed=1)
+    assert client.get("/a").cache.get("hit", False) == VARY[vary]
+
+
 @pytest.mark.parametrize("fields", [{}, {"Cache-Control": "no-store"}], ids=["too large", "no-store"])
 def test_a_large_body_that_streams_through(start_node, origin, fields):
     node = start_node(origin, max_object="1M", memory="16M")
