@@ -12,12 +12,26 @@ static bool is_our_own(text_t name)
     return text_equal(name, TEXT("content-length")) || text_equal(name, TEXT("age"));
 }
 
+static bool is_date(text_t name)
+{
+    return text_equal(name, TEXT("date"));
+}
+
 static bool is_kept(http_fields_t fields, const http_field_t *field)
 {
-    if (is_our_own(field->name) || http_fields_hop_by_hop(fields, field->name))
-        return false;
-    /* Of several Dates the first counts: there is one answer to when it was made. */
-    return !text_equal(field->name, TEXT("date")) || field == http_fields_find(fields, field->name);
+    return !is_our_own(field->name) && !http_fields_hop_by_hop(fields, field->name);
+}
+
+/* When it was made, as Date has it from now on, whatever form that came in: each hit says the same. Of
+ * several the first counts; without one that can be read it is the time of receipt (RFC 9110 section 6.6.1).
+ */
+static void write_date(http_fields_t fields, int64_t response_time_ms, char date[HTTP_DATE_LENGTH + 1])
+{
+    const http_field_t *given = http_fields_find(fields, TEXT("date"));
+    int64_t made_ms;
+    if (given == NULL || !http_date_parse(given->value, response_time_ms, &made_ms))
+        made_ms = response_time_ms;
+    http_date_format(made_ms, date);
 }
 
 /* Of what is neither stored nor shared nothing is removed: it has one client, who may be logging in. */
@@ -25,7 +39,8 @@ static bool stays(http_fields_t fields, const http_field_t *field, const http_st
                   const http_policy_t *policy)
 {
     bool for_one = !storing->storable && !storing->shareable;
-    return is_kept(fields, field) && (for_one || !http_policy_removes(policy, field->name));
+    return is_kept(fields, field) && !is_date(field->name) &&
+           (for_one || !http_policy_removes(policy, field->name));
 }
 
 static text_t value_of(http_fields_t fields, text_t name)
@@ -53,15 +68,14 @@ static char *keep_fields(head_t *head, http_fields_t fields, const http_policy_t
     return at;
 }
 
-/* One allocation: the struct, its fields, their bytes. A response without Date gets the time of its receipt
- * (RFC 9110 section 6.6.1). */
+/* One allocation: the struct, its fields, their bytes. */
 head_t *head_new(memory_account_t *account, int status, http_fields_t fields, int64_t content_length,
                  const http_storing_t *storing, int64_t response_time_ms, const http_policy_t *policy)
 {
-    char now[HTTP_DATE_LENGTH + 1];
-    const http_field_t date = {TEXT("date"), {now, HTTP_DATE_LENGTH}};
-    bool dated = http_fields_find(fields, date.name) != NULL;
-    size_t count = !dated, bytes = dated ? 0 : date.name.length + date.value.length;
+    char when[HTTP_DATE_LENGTH + 1];
+    const http_field_t date = {TEXT("date"), {when, HTTP_DATE_LENGTH}};
+    write_date(fields, response_time_ms, when);
+    size_t count = 1, bytes = date.name.length + date.value.length;
     for (size_t i = 0; i < fields.count; i++)
         if (stays(fields, &fields.at[i], storing, policy)) {
             count++;
@@ -79,10 +93,7 @@ head_t *head_new(memory_account_t *account, int status, http_fields_t fields, in
                      .account = account,
                      .charged = charged};
     char *at = keep_fields(head, fields, policy, true, (char *)(kept + count));
-    if (!dated) {
-        http_date_format(response_time_ms, now);
-        at = keep_field(&kept[head->fields.count++], &date, at);
-    }
+    at = keep_field(&kept[head->fields.count++], &date, at);
     head->sent = head->fields.count;
     keep_fields(head, fields, policy, false, at);
     head->etag = value_of(head->fields, TEXT("etag"));
@@ -100,7 +111,7 @@ static size_t merge_fields(http_fields_t stored, http_fields_t newer, const http
         text_t name = stored.at[i].name;
         bool replaced = http_fields_find(newer, name) != NULL && !http_field_kept_on_304(name);
         /* When it was made is said by the 304 alone, even by saying nothing. */
-        if (!replaced && http_policy_keeps(policy, name) && !text_equal(name, TEXT("date")))
+        if (!replaced && http_policy_keeps(policy, name) && !is_date(name))
             merged[count++] = stored.at[i];
     }
     for (size_t i = 0; i < newer.count; i++)

@@ -49,6 +49,17 @@ def test_what_is_not_fresh_is_fetched_again(client, origin, fields):
     assert origin.count("/a") == 3
 
 
+@pytest.mark.parametrize("form", ["%A, %d-%b-%y %H:%M:%S GMT", "%a %b %e %H:%M:%S %Y", "%a, %d %b %Y %H:%M:%S GMT"])
+def test_date_stays_what_the_origin_said(client, origin, form):
+    """Whatever form it has there (RFC 9110 section 5.6.7): clients measure Expires from it."""
+    made = time.gmtime(time.time() - 1000)
+    origin.serve("/a", b"a", date=False, Date=time.strftime(form, made), expires=date(1000))
+    for _ in range(2):
+        answer = client.get("/a")
+        assert answer.fields.all("date") == [time.strftime("%a, %d %b %Y %H:%M:%S GMT", made)]
+    assert answer.cache["hit"] and 995 <= answer.cache["ttl"] <= 1001
+
+
 def test_age_is_there_on_reuse_and_counts_on(client, origin):
     origin.serve("/a", b"a", cache_control="max-age=600", age="100")
     first, second = client.get("/a"), client.get("/a")

@@ -102,6 +102,31 @@ static void a_date_is_made_when_there_is_none(void **state)
     assert_int_equal(atomic_load(&account.bytes), 0);
 }
 
+/* RFC 9110 section 5.6.7: the other two forms are read, and not written. */
+static void a_date_has_one_form(void **state)
+{
+    (void)state;
+    static const char *const rows[][2] = {
+        {"date: Sunday, 11-Jan-70 00:00:01 GMT", "Sun, 11 Jan 1970 00:00:01 GMT"},
+        {"date: Sun Jan 11 00:00:01 1970", "Sun, 11 Jan 1970 00:00:01 GMT"},
+        {"date: yesterday", "Mon, 12 Jan 1970 13:46:40 GMT"}, /* NOW_MS */
+        {"date: Sun, 11 Jan 1970 00:00:01", "Mon, 12 Jan 1970 13:46:40 GMT"},
+        {"date: ", "Mon, 12 Jan 1970 13:46:40 GMT"},
+    };
+    memory_account_t account = {0};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        head_t *head = head_from(&account, 200, LINES(rows[i][0], "a: b"));
+        assert_value(head, "date", rows[i][1]);
+        assert_true(head->date.data == value_of(head, "date").data);
+        assert_int_equal(http_fields_count(head->fields, TEXT("date")), 1);
+        head_free(&head);
+    }
+    head_t *head = head_from(&account, 200, LINES("date: Sun, 11 Jan 1970 00:00:00 GMT", "a: b", "date: x"));
+    assert_value(head, "date", "Sun, 11 Jan 1970 00:00:00 GMT");
+    assert_int_equal(http_fields_count(head->fields, TEXT("date")), 1);
+    head_free(&head);
+}
+
 static void what_a_304_changes(void **state)
 {
     (void)state;
@@ -328,6 +353,7 @@ int main(void)
         cmocka_unit_test(what_is_kept),
         cmocka_unit_test(it_keeps_copies),
         cmocka_unit_test(a_date_is_made_when_there_is_none),
+        cmocka_unit_test(a_date_has_one_form),
         cmocka_unit_test(what_a_304_changes),
         cmocka_unit_test(a_304_replaces_whole_names),
         cmocka_unit_test(what_is_not_sent_is_kept),
