@@ -146,7 +146,7 @@ http_cache_control_t http_cache_control(http_fields_t response)
 
 typedef struct {
     http_cache_control_t *control;
-    bool wrong; /* a directive has a type that it cannot have */
+    unsigned wrong; /* bits by directive: it has a type that it cannot have */
 } targeted_t;
 
 /* Seconds before now are none left. */
@@ -155,36 +155,39 @@ static int64_t clamp_seconds(int64_t number)
     return number < 0 ? 0 : number > HTTP_SECONDS_MAX ? HTTP_SECONDS_MAX : number;
 }
 
+static bool can_be(form_t form, structured_kind_t kind)
+{
+    switch (form) {
+    case FLAG:
+    case PASSED_OVER_FLAG:
+        return kind == STRUCTURED_BOOLEAN;
+    case RESTRICTION: /* a string names fields */
+        return kind == STRUCTURED_BOOLEAN || kind == STRUCTURED_STRING;
+    case SECONDS:
+        return kind == STRUCTURED_INTEGER;
+    }
+    return false;
+}
+
+/* Of a key that comes again only the last counts (RFC 8941 section 4.2.2), for its type, too. */
 static void take_member(void *context, text_t key, structured_value_t value)
 {
     targeted_t *targeted = context;
     const directive_t *directive = find(key);
     if (directive == NULL)
         return;
+    unsigned bit = 1u << (directive - directives);
+    targeted->wrong = can_be(directive->form, value.kind) ? targeted->wrong & ~bit : targeted->wrong | bit;
     void *field = (char *)targeted->control + directive->offset;
-    bool on = value.kind != STRUCTURED_BOOLEAN || value.number == 1;
-    switch (directive->form) {
-    case PASSED_OVER_FLAG:
-        targeted->wrong |= value.kind != STRUCTURED_BOOLEAN;
-        return;
-    case FLAG:
-        targeted->wrong |= value.kind != STRUCTURED_BOOLEAN;
-        *(bool *)field = on;
-        return;
-    case RESTRICTION: /* a string names fields */
-        targeted->wrong |= value.kind != STRUCTURED_BOOLEAN && value.kind != STRUCTURED_STRING;
-        *(bool *)field = on;
-        return;
-    case SECONDS:
-        targeted->wrong |= value.kind != STRUCTURED_INTEGER;
+    if (directive->form == SECONDS)
         *(int64_t *)field = clamp_seconds(value.number);
-        return;
-    }
+    else if (directive->form != PASSED_OVER_FLAG)
+        *(bool *)field = value.kind != STRUCTURED_BOOLEAN || value.number == 1;
 }
 
 bool http_cache_control_targeted(http_fields_t response, text_t name, http_cache_control_t *control)
 {
     targeted_t targeted = {.control = control};
     *control = http_cache_control_none();
-    return structured_dictionary(response, name, take_member, &targeted) && !targeted.wrong;
+    return structured_dictionary(response, name, take_member, &targeted) && targeted.wrong == 0;
 }

@@ -21,6 +21,8 @@ def is_stored(node):
     ([("Cache-Control", "max-age=60"), ("CDN-Cache-Control", "max-age=0")], False),
     ([("Cache-Control", "no-store"), ("CDN-Cache-Control", "max-age=60, no-store=?0")], True),
     ([("Cache-Control", "max-age=60"), ("CDN-Cache-Control", "no-store, max-age=\"0\"")], True),  # a wrong type: ignored
+    ([("Cache-Control", "no-store"), ("CDN-Cache-Control", "max-age=\"5\", max-age=60")], True),  # the last of a key
+    ([("Cache-Control", "no-store"), ("CDN-Cache-Control", "max-age=60, max-age=\"5\"")], False),
     ([("Cache-Control", "max-age=60"), ("CDN-Cache-Control", "no-store, &")], True),  # not a structured field: ignored
     ([("Cache-Control", "max-age=60"), ("CDN-Cache-Control", "max-age=60"), ("Selvedge-Cache-Control", "no-store")], False),
     ([("Cache-Control", "no-store"), ("CDN-Cache-Control", "no-store"), ("Selvedge-Cache-Control", "max-age=60")], True),

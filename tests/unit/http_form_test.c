@@ -21,6 +21,7 @@ static const struct {
      "de-1996,es-419,sl-rozaj", NULL},
     {"RFC 4647 2.2: an extended range", LANGUAGE, "=: de-*-de, *-ch", "*-CH,de-*-DE", NULL},
     {"RFC 9110 12.5.4: not as defined", LANGUAGE, "=: fr;l=1 , ,De-at|=:  x y", "fr;l=1,De-at,x y", NULL},
+    {"RFC 9110 12.5.4: one with two weights", LANGUAGE, "=: De;q=0.5, en, de", "De;q=0.5,en,de", NULL},
     {"RFC 9110 12.5.2: charsets", CHARSET, "=: X;q=0.5, ISO-8859-15, utf-8", "iso-8859-15,utf-8,x;q=0.5",
      NULL},
     {"RFC 9110 12.5.1: Accept keeps order and case", "accept", "=: text/HTML;q=0.50 ,, a/b|=: */*",

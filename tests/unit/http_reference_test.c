@@ -83,6 +83,8 @@ static void of_the_same_origin_alone(void **state)
         {{false, {"a.example.", 10}}, "http://a.example/x", true},
         {{false, {"a.example:80", 12}}, "http://a.example/x", true},
         {{false, {"a.example", 9}}, "https://a.example/x", false},
+        {{false, {"a.example", 9}}, "https://a.example:80/x", false},
+        {{true, {"a.example", 9}}, "http://a.example:443/x", false},
         {{false, {"a.example", 9}}, "http://a.example:81/x", false},
         {{false, {"a.example", 9}}, "http://b.example/x", false},
         {{false, {"a.example", 9}}, "http://a.example.evil/x", false},

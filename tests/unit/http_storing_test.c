@@ -487,6 +487,36 @@ static void comes_back_to_no_error(void **state)
     }
 }
 
+/* Section 4.2.4 lets a site use what is stale when the origin fails: what could be used in no other way is
+ * not stored for that, unless the response itself says so. */
+static void what_only_a_site_would_use_on_an_error_is_not_kept(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *fields, *why;
+    } rows[] = {
+        {"cache-control: max-age=0", "no-validator"},
+        {"cache-control: max-age=0|etag: \"a\"", NULL},
+        {"cache-control: max-age=0, stale-if-error=1", NULL},
+        {"cache-control: max-age=1", NULL},
+    };
+    int failures = 0;
+    const http_policy_t policy = {.stale = {.if_error_ms = 60000}};
+    for (size_t i = 0; i < LENGTH_OF(rows); i++) {
+        table_fields_t fields = fields_of(rows[i].fields);
+        http_exchange_t exchange = {.status = 200,
+                                    .fields = view(&fields),
+                                    .request_time_ms = NOW,
+                                    .response_time_ms = NOW,
+                                    .policy = &policy};
+        http_storing_t got = http_storing(&exchange);
+        if (!same_why(got.why, rows[i].why) || got.stale.if_error_ms == 0)
+            FAIL_ROW(i, "RFC 9111 4.2.4", "%s: %s", rows[i].fields, got.why);
+        fields_free(&fields);
+    }
+    assert_int_equal(failures, 0);
+}
+
 /* Any mixture: what forbids always wins, `why` says so, and sharing follows from storing. */
 static void never_stores_what_is_forbidden(void **state)
 {
@@ -549,6 +579,7 @@ int main(void)
         cmocka_unit_test(tells_what_must_be_revalidated),
         cmocka_unit_test(leaves_set_cookie_to_the_site),
         cmocka_unit_test(comes_back_to_no_error),
+        cmocka_unit_test(what_only_a_site_would_use_on_an_error_is_not_kept),
         cmocka_unit_test(never_stores_what_is_forbidden),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
