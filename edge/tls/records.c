@@ -1,10 +1,11 @@
 #include "edge/tls/records.h"
 
 #include <linux/tls.h>
-#include <openssl/evp.h>
+
+#include "edge/tls/record_cipher.h"
 
 enum { RECORDS_MAGIC = 0x5e1ec0d };
-enum { HEADER_BYTES = 5, TYPE_BYTES = 1, TAG_BYTES = 16, NONCE_BYTES = 12 };
+enum { HEADER_BYTES = 5, TYPE_BYTES = 1, TAG_BYTES = RECORD_TAG_BYTES, NONCE_BYTES = RECORD_NONCE_BYTES };
 enum { HANDSHAKE = 22, APPLICATION_DATA = 23, KEY_UPDATE = 24 };
 
 /* OpenSSL has these in a header of its own (internal/bio.h); bio.h keeps their numbers free. */
@@ -14,9 +15,9 @@ _Static_assert(HEADER_BYTES + TYPE_BYTES + TAG_BYTES == TLS_RECORD_OVERHEAD, "RF
 
 typedef struct {
     uint32_t magic;
-    uint8_t type;           /* of what OpenSSL writes next */
-    BIO *under;             /* takes what has been encrypted; a reference */
-    EVP_CIPHER_CTX *cipher; /* NULL: OpenSSL encrypts */
+    uint8_t type;            /* of what OpenSSL writes next */
+    BIO *under;              /* takes what has been encrypted; a reference */
+    record_cipher_t *cipher; /* NULL: OpenSSL encrypts */
     uint8_t iv[NONCE_BYTES];
     uint64_t sequence, records_max;
 } records_t;
@@ -37,20 +38,15 @@ static records_t *records_of(SSL *ssl)
 
 /* --- Keys --- */
 
-static bool use(records_t *records, const EVP_CIPHER *cipher, const void *key)
+static bool use(records_t *records, record_aead_t aead, const uint8_t *key)
 {
-    records->cipher = EVP_CIPHER_CTX_new();
-    if (records->cipher != NULL && EVP_EncryptInit_ex(records->cipher, cipher, NULL, key, NULL) == 1)
-        return true;
-    EVP_CIPHER_CTX_free(records->cipher);
-    records->cipher = NULL;
-    return false;
+    records->cipher = record_cipher_new(aead, key);
+    return records->cipher != NULL;
 }
 
 static void forget_keys(records_t *records)
 {
-    EVP_CIPHER_CTX_free(records->cipher);
-    records->cipher = NULL;
+    record_cipher_free(&records->cipher);
     OPENSSL_cleanse(records->iv, sizeof records->iv);
 }
 
@@ -75,17 +71,17 @@ static bool take_keys(records_t *records, const void *info)
     case TLS_CIPHER_AES_GCM_128: {
         const struct tls12_crypto_info_aes_gcm_128 *aes = info;
         set_start(records, aes->salt, sizeof aes->salt, aes->iv, aes->rec_seq);
-        return use(records, EVP_aes_128_gcm(), aes->key);
+        return use(records, RECORD_AES_128_GCM, aes->key);
     }
     case TLS_CIPHER_AES_GCM_256: {
         const struct tls12_crypto_info_aes_gcm_256 *aes = info;
         set_start(records, aes->salt, sizeof aes->salt, aes->iv, aes->rec_seq);
-        return use(records, EVP_aes_256_gcm(), aes->key);
+        return use(records, RECORD_AES_256_GCM, aes->key);
     }
     case TLS_CIPHER_CHACHA20_POLY1305: {
         const struct tls12_crypto_info_chacha20_poly1305 *chacha = info;
         set_start(records, NULL, 0, chacha->iv, chacha->rec_seq);
-        return use(records, EVP_chacha20_poly1305(), chacha->key);
+        return use(records, RECORD_CHACHA20_POLY1305, chacha->key);
     }
     default:
         return false;
@@ -108,36 +104,24 @@ static uint8_t *begin_record(records_t *records, size_t length, uint8_t *out)
 {
     size_t rest = length + TYPE_BYTES + TAG_BYTES;
     uint8_t nonce[NONCE_BYTES];
-    int ignored;
     make_nonce(records, nonce);
     out[0] = APPLICATION_DATA;
     out[1] = out[2] = 3; /* the version, as it always is */
     out[3] = (uint8_t)(rest >> 8);
     out[4] = (uint8_t)rest;
-    if (EVP_EncryptInit_ex(records->cipher, NULL, NULL, NULL, nonce) != 1 ||
-        EVP_EncryptUpdate(records->cipher, NULL, &ignored, out, HEADER_BYTES) != 1)
-        return NULL;
-    return out + HEADER_BYTES;
+    return record_cipher_begin(records->cipher, nonce, out, HEADER_BYTES) ? out + HEADER_BYTES : NULL;
 }
 
 static uint8_t *add(records_t *records, const void *bytes, size_t length, uint8_t *out)
 {
-    int written = 0;
-    if (out != NULL && length > 0 &&
-        EVP_EncryptUpdate(records->cipher, out, &written, bytes, (int)length) != 1)
-        return NULL;
-    return out != NULL ? out + written : NULL;
+    return out == NULL || length == 0 ? out : record_cipher_add(records->cipher, bytes, length, out);
 }
 
 /* The end of the record, or NULL. */
 static uint8_t *end_record(records_t *records, uint8_t type, uint8_t *out)
 {
-    int written;
     out = add(records, &type, TYPE_BYTES, out);
-    if (out == NULL || EVP_EncryptFinal_ex(records->cipher, out, &written) != 1 ||
-        EVP_CIPHER_CTX_ctrl(records->cipher, EVP_CTRL_AEAD_GET_TAG, TAG_BYTES, out) != 1)
-        return NULL;
-    return out + TAG_BYTES;
+    return out != NULL && record_cipher_end(records->cipher, out) ? out + TAG_BYTES : NULL;
 }
 
 /* --- What the application sends --- */
@@ -288,6 +272,7 @@ __attribute__((constructor)) static void make_method(void)
 
 void tls_records_allow(SSL_CTX *context)
 {
+    record_cipher_prepare();
     SSL_CTX_set_options(context, SSL_OP_ENABLE_KTLS);
     /* Else a buffer that OpenSSL was lent would be the one it encrypts into, once it encrypts again. */
     SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS);
