@@ -49,6 +49,14 @@ static text_t value_of(http_fields_t fields, text_t name)
     return field ? field->value : (text_t){NULL, 0};
 }
 
+/* An empty one is none: asked about, it would match nothing, and keep Last-Modified from being looked at
+ * (RFC 9110 section 13.1.3). */
+static text_t etag_of(http_fields_t fields)
+{
+    text_t etag = value_of(fields, TEXT("etag"));
+    return etag.length > 0 ? etag : (text_t){NULL, 0};
+}
+
 static char *keep_field(http_field_t *kept, const http_field_t *field, char *at)
 {
     memcpy(at, field->name.data, field->name.length);
@@ -96,7 +104,7 @@ head_t *head_new(memory_account_t *account, int status, http_fields_t fields, in
     at = keep_field(&kept[head->fields.count++], &date, at);
     head->sent = head->fields.count;
     keep_fields(head, fields, policy, false, at);
-    head->etag = value_of(head->fields, TEXT("etag"));
+    head->etag = etag_of(head->fields);
     head->last_modified = value_of(head->fields, TEXT("last-modified"));
     head->date = value_of(head->fields, TEXT("date"));
     return head;

@@ -212,6 +212,8 @@ bool http_304_selects(http_fields_t not_modified, text_t stored_etag, text_t sto
     const http_field_t *modified = http_fields_find(not_modified, TEXT("last-modified"));
     if (etag != NULL && http_fields_next(not_modified, etag, TEXT("etag")) != NULL)
         return false;
+    if (etag != NULL && etag->value.length == 0 && modified != NULL)
+        etag = NULL; /* it names nothing, and the date does */
     bool weak = etag != NULL && etag->value.length >= 2 && memcmp(etag->value.data, "W/", 2) == 0;
     if (etag != NULL && (stored_etag.data != NULL || !weak || modified == NULL))
         return etag_selects(etag->value, stored_etag);

@@ -30,6 +30,19 @@ def test_304_keeps_the_body_and_freshens_the_head(client, node, origin, validato
     assert node.metric("selvedge_objects") == 1
 
 
+@pytest.mark.parametrize("etag, asked", [('"one"', '"one"'), ('W/"one"', 'W/"one"'), ("", None)])
+def test_the_origin_is_asked_with_all_validators(client, origin, etag, asked):
+    """RFC 9111 section 4.3.1: with Last-Modified beside the ETag. An empty one is none, and must not hide the other (RFC 9110
+    section 13.1.3)."""
+    fields = [("ETag", etag), ("Last-Modified", "Mon, 05 Jan 2026 10:00:00 GMT"), ("Cache-Control", STALE)]
+    versions(origin, (200, fields, b"the body"), (304, fields, b""))
+    client.get("/a")
+    assert client.get("/a").cache["fwd-status"] == 304
+    second = origin.asked("/a")[1]
+    assert second.fields.all("if-none-match") == ([asked] if asked else [])
+    assert second.get("if-modified-since") == "Mon, 05 Jan 2026 10:00:00 GMT" and origin.count("/a") == 2
+
+
 def test_200_replaces_it(client, node, origin):
     versions(origin, (200, {"ETag": '"1"', "Cache-Control": STALE}, b"old"),
              (200, {"ETag": '"2"', "Cache-Control": "max-age=60"}, b"newer"))

@@ -193,6 +193,10 @@ static void selects_the_stored_response(void **state)
         {"RFC 9110 8.8.3: not an entity-tag, but the same", "etag: a", "a", NULL, true},
         {"RFC 9110 8.8.3: not an entity-tag", "etag: b", "a", NULL, false},
         {"RFC 9110 8.8.3: empty", "etag:", NULL, NULL, false},
+        {"RFC 9110 8.8.3: empty, beside a date that corresponds", "etag:|last-modified: " MODIFIED, NULL,
+         MODIFIED, true},
+        {"RFC 9110 8.8.3: empty, beside a date that does not", "etag:|last-modified: " LATER, NULL, MODIFIED,
+         false},
         {"RFC 9110 5.3: a singleton twice", "etag: \"a\"|etag: \"b\"", "\"a\"", NULL, false},
     };
     int failures = 0;
