@@ -264,6 +264,7 @@ static void pass_deadline(puller_t *puller, transfer_t *transfer, int64_t now_ms
     if (!transfer->head_done)
         fill_broken(transfer->fill, transfer_timeout(transfer), told_ms);
     else if (fill_cut_off(transfer->fill, transfer_timeout(transfer), told_ms) == FILL_AGAIN) {
+        transfer->fresh = true; /* over HTTP/2 the connection is still there */
         detach(puller, transfer);
         begin(puller, transfer);
         return;

@@ -292,7 +292,7 @@ static void set_connection(transfer_t *transfer)
     curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, transfer);
     curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_request);
     curl_easy_setopt(easy, CURLOPT_PREREQDATA, transfer);
-    curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, transfer->second_try ? 1L : 0L);
+    curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, transfer->fresh ? 1L : 0L);
     if (site->ca_file != NULL)
         curl_easy_setopt(easy, CURLOPT_CAINFO, site->ca_file);
 }
@@ -384,9 +384,9 @@ bool transfer_may_try_again(transfer_t *transfer, CURLcode code)
     curl_easy_getinfo(transfer->easy, CURLINFO_NUM_CONNECTS, &made);
     bool repeatable =
         code == CURLE_ABORTED_BY_CALLBACK || text_equal(fill_method(transfer->fill), TEXT("GET"));
-    bool may = repeatable && made == 0 && !transfer->head_done && !transfer->second_try &&
-               !fill_ended(transfer->fill);
-    transfer->second_try = transfer->second_try || may;
+    bool may =
+        repeatable && made == 0 && !transfer->head_done && !transfer->fresh && !fill_ended(transfer->fill);
+    transfer->fresh = transfer->fresh || may;
     return may;
 }
 

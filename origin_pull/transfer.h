@@ -29,7 +29,7 @@ struct transfer {
     struct curl_slist *headers;
     fill_lines_t *lines; /* owned */
     bool head_done, again, stop, paused;
-    bool second_try;     /* the first failed on a connection used before */
+    bool fresh;          /* on a connection made for it: one used before failed under it, or fell silent */
     const char *wrong;   /* why the callbacks ended it; NULL: they did not */
     size_t skip;         /* bytes that will be offered again after a pause and are taken already */
     int64_t deadline_ms; /* monotonic: first byte, between bytes, or how long readers may hold it paused */

@@ -452,6 +452,15 @@ def test_over_http_2_upstream(start_node, h2_origin, how):
     node.saw(miss=1, hit=1)
 
 
+def test_of_a_connection_that_fell_silent_nothing_more_is_asked(start_node, h2_origin):
+    """The rest would wait for as long as the head of any answer may, and then fail."""
+    origin, ca = h2_origin("silence")
+    node = start_node(origin.url, ca_file=str(ca), between_bytes_timeout="0.5", first_byte_timeout="5")
+    assert node.h2().get("/a").body == BODY
+    assert (len(origin.requests), origin.connections) == (2, 2)
+    resumes(node, completed=1)
+
+
 def test_a_stream_over_http_2_that_ends_early_is_no_message(start_node, h2_origin):
     """Upstream says that this was all (RFC 9113 section 8.1.1): nothing broke."""
     origin, ca = h2_origin("early end")

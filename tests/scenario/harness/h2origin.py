@@ -33,11 +33,12 @@ def make_certificates(folder, name="localhost"):
 class H2Origin:
     """answers: {path: (status, fields, body)}, or a function of the request that gives that; cut: {path: n}, those streams break
     off after n bytes of body, or a function of the request that gives n or None; interim: {path: [(status, fields)]}, heads that go
-    before the answer's. how: what a stream that breaks off comes to: `reset`, the connection's `close`, or its `early end`."""
+    before the answer's. how: what a stream that breaks off comes to: `reset`, the connection's `close`, its `early end`, or
+    `silence`: nothing more comes on that connection, whatever it is asked."""
 
     def __init__(self, certificate, key, answers, cut=None, interim=None, how="reset"):
         self.answers, self.cut, self.interim, self.how = answers, cut or {}, interim or {}, how
-        self.requests, self.connections, self._sockets = [], 0, []
+        self.requests, self.connections, self._sockets, self._silent = [], 0, [], []
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.context.load_cert_chain(certificate, key)
         self.context.set_alpn_protocols(["h2"])
@@ -96,6 +97,8 @@ class H2Origin:
                         del unsent[number]
             finally:
                 sock.sendall(connection.data_to_send())
+            while connection in self._silent and sock.recv(1 << 16):
+                pass
 
     def _begin(self, connection, event):
         pairs = Fields(event.headers)
@@ -112,6 +115,9 @@ class H2Origin:
     def _break_off(self, connection, number):
         if self.how == "close":
             raise ConnectionAbortedError  # _talk sends what came before it, _serve closes
+        if self.how == "silence":
+            self._silent.append(connection)
+            return
         if self.how == "early end":
             connection.end_stream(number)
         else:
