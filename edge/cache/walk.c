@@ -281,7 +281,7 @@ static bool try_step(const walk_t *walk, place_t *place, object_reader_t *reader
         return true;
     }
     if (walk->control != NULL && walk->control->no_store) {
-        *step = walk_private(walk, reader, FORWARD_REQUEST);
+        *step = walk_private(walk, reader, reason_of(place, ttl_ms, false));
         return true;
     }
     if (is_joinable(walk, growing) && object_join(growing, reader, walk->sequence, false, walk->wake)) {

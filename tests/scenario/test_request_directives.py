@@ -81,9 +81,18 @@ def test_stale_never_where_the_origin_forbids_it(client, serve):
 def test_nothing_of_a_request_with_no_store_is_stored(client, serve):
     """RFC 9111 section 5.2.1.5."""
     answer = client.get("/a", {"Cache-Control": "no-store"})
-    assert answer.body == b"a" and "stored" not in answer.cache and answer.cache["fwd"] == "request"
+    assert answer.body == b"a" and "stored" not in answer.cache and answer.cache["fwd"] == "miss"
     assert "hit" not in client.get("/a").cache and serve.count("/a") == 2
     assert "hit" in client.get("/a").cache
+
+
+def test_why_a_request_with_no_store_goes_on(client, serve):
+    """RFC 9211 section 2.2: because of what it says only where something fresh is stored that it does not take."""
+    fields = {"Cache-Control": "no-store, min-fresh=61"}
+    assert client.get("/old", fields).cache["fwd"] == "miss"
+    client.get("/a")
+    client.get("/old")
+    assert [client.get(path, fields).cache["fwd"] for path in ("/a", "/old")] == ["request", "stale"]
 
 
 def test_only_if_cached(client, serve):
