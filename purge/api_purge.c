@@ -101,6 +101,37 @@ static bool find_site(const wish_t *wish, const sites_t *sites, const site_t **s
     return false;
 }
 
+/* A tag of a path may have a comma in it; in a field commas stand between tags. So one with commas is purged
+ * as itself, and as each of its parts. How many rules that makes; `rules` NULL: they are only counted. */
+static size_t put_tag(ledger_rule_t *rules, text_t site, text_t tag, bool soft)
+{
+    ledger_rule_t rule = {.kind = RULE_TAG, .soft = soft, .site = site, .target = tag};
+    size_t count = 0;
+    if (rules != NULL)
+        rules[count] = rule;
+    count++;
+    if (memchr(tag.data, ',', tag.length) == NULL)
+        return count;
+    text_t part;
+    while (text_take(&tag, ',', &part)) {
+        rule.target = part;
+        if (rules != NULL && part.length > 0)
+            rules[count] = rule;
+        count += part.length > 0;
+    }
+    return count;
+}
+
+/* Of those that are tags. */
+static size_t count_tag_rules(const wish_t *wish)
+{
+    size_t index, count = 0;
+    json_t *tag;
+    json_array_foreach(wish->tags, index, tag) if (json_is_string(tag)) count +=
+        put_tag(NULL, (text_t){NULL, 0}, (text_t){json_string_value(tag), json_string_length(tag)}, false);
+    return count;
+}
+
 static bool check_amount(const wish_t *wish, api_answer_t *refusal)
 {
     if (json_array_size(wish->urls) > API_URLS_MAX) {
@@ -109,10 +140,10 @@ static bool check_amount(const wish_t *wish, api_answer_t *refusal)
                                     json_array_size(wish->urls), API_URLS_MAX);
         return false;
     }
-    if (json_array_size(wish->tags) > API_TAGS_MAX) {
+    if (count_tag_rules(wish) > API_TAGS_MAX) {
         *refusal = api_answer_error(API_BAD_VALUE, "tags",
                                     "%zu tags are too many for one purge; at most %d are allowed",
-                                    json_array_size(wish->tags), API_TAGS_MAX);
+                                    count_tag_rules(wish), API_TAGS_MAX);
         return false;
     }
     bool whole_site = wish->site != NULL && wish->tags == NULL;
@@ -207,8 +238,8 @@ static bool read_tags(api_purge_t *purge, const wish_t *wish, const site_t *site
                                  field, HTTP_TAG_BYTES_MAX);
             return false;
         }
-        purge->submitted.rules[purge->submitted.rule_count++] =
-            (ledger_rule_t){.kind = RULE_TAG, .soft = soft, .site = site->cache.name, .target = text};
+        ledger_rule_t *rules = purge->submitted.rules + purge->submitted.rule_count;
+        purge->submitted.rule_count += put_tag(rules, site->cache.name, text, soft);
     }
     return true;
 }
@@ -226,7 +257,7 @@ static bool read_rules(api_purge_t *purge, const sites_t *sites, api_answer_t *r
     bool soft = json_is_true(wish.soft);
     publisher_purge_t *submitted = &purge->submitted;
     submitted->rules =
-        must_calloc(json_array_size(wish.urls) + json_array_size(wish.tags) + 2, sizeof *submitted->rules);
+        must_calloc(json_array_size(wish.urls) + count_tag_rules(&wish) + 2, sizeof *submitted->rules);
     if (!read_urls(purge, &wish, sites, soft, refusal) || !read_tags(purge, &wish, tagged, soft, refusal))
         return false;
     if (site != NULL && wish.tags == NULL)

@@ -65,6 +65,16 @@ def test_a_tag_of_a_path(start, origin):
         assert hits(node, *paths) == left, tag
 
 
+def test_a_tag_with_a_comma_is_itself_and_its_parts(start, origin):
+    """In a field it would be several, whoever meant it as one; a path may give it as one."""
+    serve(origin, "/*")
+    serve(origin, "/field", ("Surrogate-Key", "price:1,99"))
+    node = start(tags=["{-1}"])
+    stored(node, "/field", "/x/price:1,99", "/x/1")
+    node.purge(tags=["price:1,99"])
+    assert hits(node, "/field", "/x/price:1,99", "/x/1") == [False, False, True]
+
+
 def test_tags_of_a_path_and_of_fields_go_together(start, origin):
     serve(origin, "/a/1", ("Cache-Tag", "news"))
     node = start(tags=["{1}"])

@@ -215,11 +215,19 @@ static void tags_become_rules_of_their_site(void **state)
 {
     (void)state;
     post(TEXT("{\"tags\":[\"a\",\"B,{1}\",\"\xc3\xbc\",\"a\"]}"));
-    assert_int_equal(submitted->rule_count, 4);
+    assert_int_equal(submitted->rule_count, 6);
     assert_tag(0, "default", false, "a");
-    assert_tag(1, "default", false, "B,{1}");
-    assert_tag(2, "default", false, "\xc3\xbc");
-    assert_tag(3, "default", false, "a");
+    assert_tag(1, "default", false, "B,{1}"); /* of a path; in a field they would be two */
+    assert_tag(2, "default", false, "B");
+    assert_tag(3, "default", false, "{1}");
+    assert_tag(4, "default", false, "\xc3\xbc");
+    assert_tag(5, "default", false, "a");
+    finish(12, NULL);
+    post(TEXT("{\"tags\":[\",,a,\",\",\"]}"));
+    assert_int_equal(submitted->rule_count, 3);
+    assert_tag(0, "default", false, ",,a,");
+    assert_tag(1, "default", false, "a");
+    assert_tag(2, "default", false, ",");
     finish(12, NULL);
     post(TEXT("{\"tags\":[\"a\"],\"site\":\"default\",\"soft\":true}"));
     assert_int_equal(submitted->rule_count, 1);
