@@ -4,6 +4,8 @@
 #define TEN(l) l "0," l "1," l "2," l "3," l "4," l "5," l "6," l "7," l "8," l "9"
 #define THIRTY TEN("a") "," TEN("b") "," TEN("c")
 #define LANGUAGE "accept-language"
+#define FIVE_TIMES(text) text text text text text
+#define A_HUNDRED_TIMES(text) FIVE_TIMES(FIVE_TIMES(text text text text))
 #define MOST TEN("a") "," TEN("b") "," TEN("c") "," TEN("d") "," TEN("e") "," TEN("f") ",g0,g1,g2,g3"
 
 static bool is_sorted(const http_vary_t *vary)
@@ -41,6 +43,8 @@ static void reads_vary(void **state)
         {"RFC 9110 12.5.5: not a field name, last", "vary: a, b;c", HTTP_VARY_ANY, ""},
         {"RFC 9111 4.1: as many names as are kept", "vary: " MOST, HTTP_VARY_NAMES, NULL},
         {"RFC 9111 4.1: ... and some again", "vary: " MOST ",a0,G3", HTTP_VARY_NAMES, NULL},
+        {"RFC 9111 4.1: one again and again, longer than all that are kept",
+         "vary: " A_HUNDRED_TIMES(LANGUAGE ","), HTTP_VARY_NAMES, "accept-language;"},
         {"RFC 9111 4.1: more names", "vary: " MOST ",h", HTTP_VARY_ANY, ""},
         {"RFC 9111 4.1: more names", "vary: 0," MOST, HTTP_VARY_ANY, ""},
     };
