@@ -26,7 +26,8 @@
 enum {
     CHUNK_SIZE = 256 << 10, /* with its header, for the allocator rounds up what is a little larger by much */
     CHUNK_BYTES = CHUNK_SIZE - 3 * sizeof(uint64_t),
-    WAITING_MAX = 16, /* chunks that wait: 4 MiB of lines; and one for each worker, as all flush together */
+    WAITING_MAX = 64, /* chunks that wait: 16 MiB of lines, what a busy disk may hold up for some moments; and
+                         one for each worker, as all flush together */
     CLOSING_PATIENCE_MS = 1000 /* how long a pipe nobody reads may hold up the end */
 };
 
