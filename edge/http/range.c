@@ -132,26 +132,19 @@ bool http_content_range_parse(text_t value, http_range_t *range, uint64_t *lengt
     return true;
 }
 
-/* In a multipart, nothing would tell whether a Content-Encoding is the parts' or the whole message's. */
-static http_selection_t select_count(const http_selected_t *selected, size_t count)
-{
-    if (count == 1)
-        return HTTP_PART;
-    return selected->is_coded ? HTTP_WHOLE : HTTP_PARTS;
-}
-
-/* A Range, and the condition on it. */
+/* A Range, and the condition on it. Bytes of what is coded would be of that coding, whichever it is: who asks
+ * for them by what it knows of the file gets others. */
 static http_selection_t select_part(http_fields_t request, const http_selected_t *selected,
                                     http_ranges_t *ranges)
 {
     const http_field_t *field = http_fields_find(request, TEXT("range"));
-    if (field == NULL || http_fields_next(request, field, TEXT("range")) != NULL)
+    if (selected->is_coded || field == NULL || http_fields_next(request, field, TEXT("range")) != NULL)
         return HTTP_WHOLE;
     if (!http_if_range(request, selected->etag, selected->last_modified, selected->date))
         return HTTP_WHOLE;
     switch (http_range_parse(field->value, (uint64_t)selected->length, ranges)) {
     case HTTP_RANGE_PARTS:
-        return select_count(selected, ranges->count);
+        return ranges->count == 1 ? HTTP_PART : HTTP_PARTS;
     case HTTP_RANGE_UNSATISFIABLE:
         return HTTP_UNSATISFIABLE;
     case HTTP_RANGE_IGNORED:

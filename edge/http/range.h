@@ -38,7 +38,7 @@ typedef struct {
     text_t etag, last_modified, date; /* each may be absent */
     int64_t length;                   /* of the body; -1: not known, then there are no ranges of it */
     bool is_get;                      /* of HEAD no range is taken */
-    bool is_coded;                    /* Content-Encoding: one range at most is taken */
+    bool is_coded;                    /* Content-Encoding: no range is taken, only identity has any */
 } http_selected_t;
 
 typedef enum {

@@ -98,7 +98,8 @@ static void check(http_fields_t request, int64_t length, text_t content_type)
     MUST(selection != HTTP_UNSATISFIABLE || length >= 0);
     selected.is_coded = true;
     http_selection_t coded = http_select(request, &selected, &ranges);
-    MUST(coded == (selection == HTTP_PARTS ? HTTP_WHOLE : selection));
+    bool ranged = selection == HTTP_PART || selection == HTTP_PARTS || selection == HTTP_UNSATISFIABLE;
+    MUST(coded == (ranged ? HTTP_WHOLE : selection));
     selected.is_get = false;
     selection = http_select(request, &selected, &ranges);
     MUST(selection != HTTP_PART && selection != HTTP_PARTS && selection != HTTP_UNSATISFIABLE);

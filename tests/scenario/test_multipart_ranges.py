@@ -130,12 +130,12 @@ def test_a_part_has_no_type_where_the_whole_has_none(client, origin):
 
 
 def test_of_what_is_coded_no_parts(client, origin):
-    """Nothing in a multipart would say what the coding is about."""
+    """Only identity has ranges: of a coding they would be other bytes than who asks for them knows of."""
     origin.serve("/a", BODY, cache_control="max-age=60", content_encoding="x-own")
     client.get("/a")
-    assert client.get("/a", {"Range": "bytes=0-1,4-5"}).body == BODY
-    answer = client.get("/a", {"Range": "bytes=0-1"})
-    assert (answer.status, answer.body, answer.get("content-encoding")) == (206, BODY[:2], "x-own")
+    for asked in "bytes=0-1,4-5", "bytes=0-1", "bytes=-1", f"bytes={len(BODY)}-":
+        answer = client.get("/a", {"Range": asked})
+        assert (answer.status, answer.body, answer.get("content-encoding")) == (200, BODY, "x-own"), asked
 
 
 @pytest.mark.parametrize("protocol", ["h1", "h2"])

@@ -386,16 +386,19 @@ static void no_part_of_a_head_or_of_what_has_no_length(void **state)
     fields_free(&request);
 }
 
-static void of_what_is_coded_one_part_at_most(void **state)
+static void of_what_is_coded_no_part(void **state)
 {
     (void)state;
     http_selected_t coded = {.length = 10, .is_get = true, .is_coded = true};
     http_ranges_t ranges;
     table_fields_t one = fields_of("range: bytes=1-2"), several = fields_of("range: bytes=1-2,4-5");
-    assert_int_equal(http_select(view(&one), &coded, &ranges), HTTP_PART);
+    table_fields_t beyond = fields_of("range: bytes=10-");
+    assert_int_equal(http_select(view(&one), &coded, &ranges), HTTP_WHOLE);
+    assert_int_equal(http_select(view(&beyond), &coded, &ranges), HTTP_WHOLE);
     assert_int_equal(http_select(view(&several), &coded, &ranges), HTTP_WHOLE);
     fields_free(&one);
     fields_free(&several);
+    fields_free(&beyond);
 }
 
 static void what_is_plain(void **state)
@@ -433,7 +436,7 @@ int main(void)
         cmocka_unit_test(parts_lie_within),
         cmocka_unit_test(selects),
         cmocka_unit_test(no_part_of_a_head_or_of_what_has_no_length),
-        cmocka_unit_test(of_what_is_coded_one_part_at_most),
+        cmocka_unit_test(of_what_is_coded_no_part),
         cmocka_unit_test(what_is_plain),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
