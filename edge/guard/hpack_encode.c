@@ -121,10 +121,10 @@ static void enter(h2o_hpack_header_table_t *table, h2o_iovec_t *name, const h2o_
  * division takes longer than all else here. */
 static size_t find(const h2o_hpack_header_table_t *table, const h2o_iovec_t *name, const h2o_iovec_t *value)
 {
-    const h2o_hpack_header_table_entry_t *entry = table->entries + table->newest;
-    for (size_t age = 0; age < table->count; age++, entry++) {
-        if (entry == table->entries + table->entry_capacity)
-            entry = table->entries;
+    size_t place = table->newest;
+    for (size_t age = 0; age < table->count; age++) {
+        const h2o_hpack_header_table_entry_t *entry = &table->entries[place];
+        place = place + 1 == ENTRIES_MAX ? 0 : place + 1;
         if (entry->name == name && entry->value->len == value->len &&
             memcmp(entry->value->base, value->base, value->len) == 0)
             return age;
