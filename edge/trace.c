@@ -1,5 +1,6 @@
 #include "edge/trace.h"
 
+#include "edge/cache/pieces.h"
 #include "edge/http/tags.h"
 #include "edge/sites/policy.h"
 
@@ -11,12 +12,14 @@ typedef struct {
     cache_key_t key;
     int64_t now_ms;
     size_t variants;
-    memory_view_t view; /* of the variant that a request without fields selects, when there are variants */
+    memory_view_t sparse; /* of what is kept in pieces */
+    memory_view_t view;   /* of the variant that a request without fields selects, when there are variants */
 } trace_t;
 
 static void look(trace_t *trace)
 {
     memory_t *memory = trace->node->memory;
+    trace->sparse = pieces_peek_sparse(memory, &trace->key);
     trace->view = memory_peek(memory, &trace->key, NULL, &trace->variants);
     variants_t *node = trace->view.variants;
     if (node == NULL)
@@ -36,9 +39,9 @@ static ledger_judgement_t judge(const trace_t *trace, const object_t *object)
     return object_judge_now(object, trace->node->ledger);
 }
 
-static int64_t ttl_of(const trace_t *trace, ledger_judgement_t judgement)
+static int64_t ttl_of(const trace_t *trace, const object_t *stored, ledger_judgement_t judgement)
 {
-    return head_ttl_ms(object_head(trace->view.stored), trace->now_ms,
+    return head_ttl_ms(object_head(stored), trace->now_ms,
                        judgement.verdict == LEDGER_SOFT ? judgement.stale_since_ms : INT64_MAX);
 }
 
@@ -48,7 +51,7 @@ static http_use_t use_of(const trace_t *trace, ledger_judgement_t judgement, con
     const object_t *stored = trace->view.stored;
     const http_storing_t *storing = &object_head(stored)->storing;
     bool ask;
-    int64_t ttl_ms = ttl_of(trace, judgement);
+    int64_t ttl_ms = ttl_of(trace, stored, judgement);
     http_use_t use = storing->no_cache
                          ? HTTP_VALIDATE
                          : http_use(&storing->stale, ttl_ms, object_trouble(stored), trace->now_ms, &ask);
@@ -87,7 +90,9 @@ static const char *treatment(const trace_t *trace, const char **why)
         ledger_judge(trace->node->ledger, &trace->key.subject, view->bypass_stamp).verdict == LEDGER_VALID)
         return *why = "its last answer may not be shared: each request asks the origin by itself", "bypass";
     if (view->stored == NULL)
-        *why = "nothing is stored: it was not asked for, may not be stored, or had to make room";
+        *why = trace->sparse.stored != NULL
+                   ? "it is too large to be stored whole: ranges of it are answered from its pieces"
+                   : "nothing is stored: it was not asked for, may not be stored, or had to make room";
     return "fetch";
 }
 
@@ -97,6 +102,8 @@ static json_int_t window_end(const trace_t *trace, int64_t ttl_ms, int64_t windo
     return window_ms > 0 ? (json_int_t)((trace->now_ms + ttl_ms + window_ms) / 1000) : 0;
 }
 
+static const char *const verdicts[] = {[LEDGER_VALID] = "no", [LEDGER_SOFT] = "soft", [LEDGER_HARD] = "hard"};
+
 static json_t *stored_json(const trace_t *trace)
 {
     object_t *stored = trace->view.stored;
@@ -105,10 +112,8 @@ static json_t *stored_json(const trace_t *trace)
     const head_t *head = object_head(stored);
     ledger_judgement_t judgement = judge(trace, stored);
     bool purged = judgement.verdict == LEDGER_HARD;
-    int64_t ttl_ms = purged ? 0 : ttl_of(trace, judgement);
+    int64_t ttl_ms = purged ? 0 : ttl_of(trace, stored, judgement);
     http_stale_t windows = purged ? (http_stale_t){0, 0} : head->storing.stale;
-    static const char *const verdicts[] = {
-        [LEDGER_VALID] = "no", [LEDGER_SOFT] = "soft", [LEDGER_HARD] = "hard"};
     return json_pack("{s:i,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:s}", "status", head->status, "bytes",
                      (json_int_t)object_length(stored), "age_s",
                      (json_int_t)(head_age_ms(head, trace->now_ms) / 1000), "fresh_for_s",
@@ -130,6 +135,23 @@ static json_t *growing_json(const trace_t *trace)
                      (json_int_t)(head != NULL ? head->content_length : -1));
 }
 
+/* What is too large to be stored whole. Of a very long one only the first pieces are counted. */
+static json_t *pieces_json(const trace_t *trace)
+{
+    enum { COUNTED_MAX = 16 << 10 };
+    object_t *sparse = trace->sparse.stored;
+    if (sparse == NULL)
+        return json_null();
+    const node_t *node = trace->node;
+    uint64_t length = (uint64_t)object_head(sparse)->content_length;
+    ledger_judgement_t judgement = judge(trace, sparse);
+    int64_t ttl_ms = judgement.verdict == LEDGER_HARD ? 0 : ttl_of(trace, sparse, judgement);
+    return json_pack("{s:I,s:I,s:I,s:I,s:s}", "length", (json_int_t)length, "of",
+                     (json_int_t)((length + PIECE_BYTES - 1) / PIECE_BYTES), "stored",
+                     (json_int_t)pieces_count(node->memory, &trace->key, sparse, node->ledger, COUNTED_MAX),
+                     "fresh_for_s", (json_int_t)(ttl_ms / 1000), "purged", verdicts[judgement.verdict]);
+}
+
 static json_t *rule_json(const trace_t *trace)
 {
     return trace->rule != NULL ? json_stringn(trace->rule->path.data, trace->rule->path.length) : json_null();
@@ -148,8 +170,9 @@ static json_t *tags_json(const trace_t *trace)
     json_t *tags = json_array();
     text_t path = {trace->key.target.data, 0}, rest = trace->key.target;
     text_take(&rest, '?', &path);
-    if (trace->view.stored != NULL)
-        http_tags_of_fields(trace->policy, object_head(trace->view.stored)->fields, add_tag, tags);
+    const object_t *stored = trace->view.stored != NULL ? trace->view.stored : trace->sparse.stored;
+    if (stored != NULL)
+        http_tags_of_fields(trace->policy, object_head(stored)->fields, add_tag, tags);
     http_tags_of_path(trace->policy, path, add_tag, tags);
     return tags;
 }
@@ -194,13 +217,15 @@ json_t *trace_target(void *context, const site_t *site, text_t target, int64_t n
     const char *treated = treatment(&trace, &why);
     int64_t marked_ms = trace.view.bypass_until_ms - now_ms;
     json_t *tags = tags_json(&trace);
-    json_t *traced = json_pack("{s:s%,s:s%,s:s,s:s,s:o,s:o,s:I,s:I,s:o,s:o,s:o}", "site",
-                               site->cache.name.data, site->cache.name.length, "key", target.data,
-                               target.length, "treatment", treated, "why", why, "stored", stored_json(&trace),
-                               "growing", growing_json(&trace), "variants", (json_int_t)trace.variants,
-                               "hit_for_miss_s", (json_int_t)(marked_ms > 0 ? marked_ms / 1000 : 0), "purge",
-                               purge_json(&trace, tags), "rule", rule_json(&trace), "tags", tags);
+    json_t *traced =
+        json_pack("{s:s%,s:s%,s:s,s:s,s:o,s:o,s:o,s:I,s:I,s:o,s:o,s:o}", "site", site->cache.name.data,
+                  site->cache.name.length, "key", target.data, target.length, "treatment", treated, "why",
+                  why, "stored", stored_json(&trace), "pieces", pieces_json(&trace), "growing",
+                  growing_json(&trace), "variants", (json_int_t)trace.variants, "hit_for_miss_s",
+                  (json_int_t)(marked_ms > 0 ? marked_ms / 1000 : 0), "purge", purge_json(&trace, tags),
+                  "rule", rule_json(&trace), "tags", tags);
     memory_view_drop(&trace.view);
+    memory_view_drop(&trace.sparse);
     MUST(traced != NULL);
     return traced;
 }

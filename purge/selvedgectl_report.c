@@ -113,7 +113,7 @@ static void print_tags(json_t *tags)
 static void print_trace(json_t *body)
 {
     json_t *stored = json_object_get(body, "stored"), *growing = json_object_get(body, "growing");
-    json_t *purge = json_object_get(body, "purge");
+    json_t *purge = json_object_get(body, "purge"), *pieces = json_object_get(body, "pieces");
     printf("site       %s\nkey        %s\n", word(body, "site"), word(body, "key"));
     if (json_is_string(json_object_get(body, "rule")))
         printf("rule       %s\n", word(body, "rule"));
@@ -127,6 +127,10 @@ static void print_trace(json_t *body)
     } else {
         printf("stored     no\n");
     }
+    if (json_is_object(pieces))
+        printf("pieces     %lld of %lld, of %lld bytes in all, fresh for %lld s, purged: %s\n",
+               number(pieces, "stored"), number(pieces, "of"), number(pieces, "length"),
+               number(pieces, "fresh_for_s"), word(pieces, "purged"));
     if (json_is_object(growing))
         printf("fetching   %lld bytes so far\n", number(growing, "bytes"));
     printf("variants   %lld\n", number(body, "variants"));

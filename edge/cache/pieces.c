@@ -1,6 +1,5 @@
 #include "edge/cache/pieces.h"
 
-
 /* As a selector: names of pieces are longer. */
 static const cache_variant_t sparse_variant = {NULL, {"sparse", 6}};
 enum { NAME_NUMBERS = 2 * sizeof(uint64_t), ETAG_MAX = 1024 };
@@ -42,6 +41,26 @@ memory_view_t pieces_look_sparse(memory_t *memory, const cache_key_t *key)
     return memory_look(memory, key, &sparse_variant);
 }
 
+memory_view_t pieces_peek_sparse(memory_t *memory, const cache_key_t *key)
+{
+    return memory_peek(memory, key, &sparse_variant, NULL);
+}
+
+size_t pieces_count(memory_t *memory, const cache_key_t *key, const object_t *sparse, const ledger_t *ledger,
+                    size_t most)
+{
+    char buffer[NAME_NUMBERS + ETAG_MAX];
+    uint64_t length = (uint64_t)object_head(sparse)->content_length;
+    size_t stored = 0;
+    for (uint64_t at = 0; at < length && at / PIECE_BYTES < most; at += PIECE_BYTES) {
+        cache_variant_t name = name_piece(sparse, piece_at(sparse, at), buffer);
+        memory_view_t view = memory_peek(memory, key, &name, NULL);
+        stored += view.stored != NULL && object_judge_now(view.stored, ledger).verdict != LEDGER_HARD;
+        memory_view_drop(&view);
+    }
+    return stored;
+}
+
 home_t *pieces_home(memory_t *memory, const cache_key_t *key, const object_t *sparse, piece_t piece)
 {
     char buffer[NAME_NUMBERS + ETAG_MAX];
@@ -76,7 +95,7 @@ void pieces_renew_sparse(memory_t *memory, object_t *sparse, uint64_t stamp, hea
 
 void pieces_forget_sparse(memory_t *memory, const cache_key_t *key, text_t etag)
 {
-    memory_view_t view = memory_peek(memory, key, &sparse_variant, NULL);
+    memory_view_t view = pieces_peek_sparse(memory, key);
     if (view.stored != NULL && (etag.data == NULL || text_equal(object_head(view.stored)->etag, etag)))
         memory_forget(memory, view.stored);
     memory_view_drop(&view);

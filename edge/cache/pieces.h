@@ -30,6 +30,11 @@ bool pieces_possible(const memory_t *memory, const head_t *head);
 /* What is known of a piece; the same for the sparse object. References as in memory_look(). */
 memory_view_t pieces_look(memory_t *memory, const cache_key_t *key, const object_t *sparse, piece_t piece);
 memory_view_t pieces_look_sparse(memory_t *memory, const cache_key_t *key);
+/* That without a trace, as memory_peek(). */
+memory_view_t pieces_peek_sparse(memory_t *memory, const cache_key_t *key);
+/* How many of its first `most` pieces are stored and not hard-purged; without a trace. */
+size_t pieces_count(memory_t *memory, const cache_key_t *key, const object_t *sparse, const ledger_t *ledger,
+                    size_t most);
 /* The home of a piece, made when there is none; a reference. */
 home_t *pieces_home(memory_t *memory, const cache_key_t *key, const object_t *sparse, piece_t piece);
 

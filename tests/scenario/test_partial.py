@@ -1,8 +1,11 @@
 """What is too large to be stored whole is kept in pieces of 1 MiB, as ranges of it are asked for (RFC 9111 sections 3.3, 3.4)."""
+import json
+
 import pytest
 from test_multipart_ranges import parts
 
 from harness.message import noise
+from harness.node import SELVEDGECTL, run
 
 MIB = 1 << 20
 
@@ -283,3 +286,23 @@ def test_a_long_part_through_many_pieces(start_node, origin, protocol):
     assert sorted(large.asked()[1:]) == sorted(pieces(*range(2, 21)))
     assert node.metric("selvedge_memory_bytes") <= 16 * MIB
     assert get(node, large, 20 * MIB, 20 * MIB + 10).cache["hit"], "the latest are still here"
+
+
+def test_trace_tells_of_pieces(small, origin, large):
+    env = {"SELVEDGE_ADMIN": small.admin_url, "SELVEDGE_TOKEN": small.token}
+
+    def trace():
+        done = run("--json", "trace", small.url("/a"), binary=SELVEDGECTL, **env)
+        return json.loads(done.stdout)
+    assert trace()["pieces"] is None
+    get(small, large, 5 * MIB + 10, 6 * MIB + 1)
+    said = trace()
+    assert said["stored"] is None and said["treatment"] == "fetch" and "its pieces" in said["why"]
+    assert 50 <= said["pieces"].pop("fresh_for_s") <= 60
+    assert said["pieces"] == {"length": len(large.body), "of": 21, "stored": 2, "purged": "no"}
+    asked = len(large.asked())
+    small.purge(urls=[small.url("/a")], soft=True)
+    assert trace()["pieces"] == {"length": len(large.body), "of": 21, "stored": 2, "purged": "soft", "fresh_for_s": 0}
+    text = run("trace", small.url("/a"), binary=SELVEDGECTL, **env).stdout
+    assert f"pieces     2 of 21, of {len(large.body)} bytes in all, fresh for 0 s, purged: soft\n" in text
+    assert len(large.asked()) == asked, "nothing is fetched for it"
