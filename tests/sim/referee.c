@@ -116,7 +116,8 @@ void referee_begun(const transfer_t *transfer)
     const void *home = object_home(fill_object(transfer->fill));
     for (size_t i = 0; i < world.transfers.count; i++) {
         const transfer_t *other = world.transfers.at[i];
-        bool asks = other != transfer && other->fill != NULL && other->indexed && !other->answered;
+        bool asks = other != transfer && other->fill != NULL && other->indexed && !other->answered &&
+                    other->failed_ms == 0; /* while it fails, it may have left the index */
         if (!asks || object_home(fill_object(other->fill)) != home || is_overtaken(other, url))
             continue;
         note_violation("fill %d began in the background while fill %d was asking", transfer->id, other->id);

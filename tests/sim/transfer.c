@@ -281,7 +281,8 @@ static void make_nonsense(transfer_t *transfer)
 {
     static const http_field_t other[] = {{{"etag", 4}, {"\"nobody's\"", 10}}, {{"x-answer", 8}, {"0", 1}}};
     http_field_t conditions[2];
-    if (fill_conditions(transfer->fill, conditions) == 0 || transfer->for_piece) {
+    bool is_rest = transfer->rests > 0; /* which is asked for once: by that, the fill has failed */
+    if (is_rest || fill_conditions(transfer->fill, conditions) == 0 || transfer->for_piece) {
         transfer->faulted = true;
         transfer->failed_ms = schedule_now_ms();
     }
@@ -361,6 +362,7 @@ static void on_rest(transfer_t *transfer)
                           .close_delimited = rest->framing == FRAMING_CLOSE,
                           .can_pause = transfer->can_pause};
     note_event("rest", (uint64_t)transfer->id, rest->id, (uint64_t)said.status);
+    transfer->failed_ms = schedule_now_ms(); /* if it is refused; what broke off before had not failed yet */
     fill_action_t action = fill_head(transfer->fill, &said, schedule_now_ms());
     referee_rest(transfer, action == FILL_GO_ON);
     if (action != FILL_GO_ON) {
@@ -373,7 +375,9 @@ static void on_rest(transfer_t *transfer)
         note_count(NOTE_RESTS_WINDOWED);
     if (rest->never_hit && !answer->never_hit) {
         note_count(NOTE_RESTS_NOT_STORED);
-        answer->forbidden = schedule_moment();
+        /* What one client is told for its credentials says nothing of what is kept for all. */
+        bool authorized = http_fields_find(fill_fields(transfer->fill), TEXT("authorization")) != NULL;
+        answer->forbidden = authorized ? 0 : schedule_moment();
     }
     transfer->faulted = false;
     transfer->failed_ms = 0;

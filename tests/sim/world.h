@@ -85,7 +85,7 @@ typedef struct {
     int id;
     thread_t *worker;
     unsigned url, language, from;
-    bool authorized, is_get, is_head;
+    bool is_get, is_head;
     text_t method;
     size_t field_count;
     http_field_t fields[4];
