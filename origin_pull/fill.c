@@ -289,6 +289,9 @@ void fill_complete(fill_t *fill)
         return;
     }
     fill_tell_end(fill);
+    size_t lacking = object_complete_lacks(fill->object);
+    if (lacking > 0 && memory_reserve(fill->memory, lacking))
+        object_reserve(fill->object, lacking);
     object_complete(fill->object);
     fill_keep(fill);
     fill_end(fill);

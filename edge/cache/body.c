@@ -48,8 +48,8 @@ static block_t *block_new(reservation_t *reservation, size_t capacity)
     return block;
 }
 
-/* What such a block is charged at most. Allocators round up to one of four sizes between two powers of two, and
- * to pages; the rest is for headers. */
+/* What such a block is charged at most. Allocators round up to one of four sizes between two powers of two,
+ * and to pages; the rest is for headers. */
 static size_t block_cost(size_t capacity)
 {
     size_t step = 16;
@@ -288,17 +288,42 @@ void body_close(body_t *body)
     reservation_close(body->reservation);
 }
 
+/* How many bytes of the last block are used, where it is not full; 0: there is none. */
+static size_t used_of_last(const body_t *body)
+{
+    return body->slot_count > body->first_held ? (size_t)(body->length % BLOCK_BYTES) : 0;
+}
+
+/* A quarter is what the allocator's size classes waste anyway; less is not worth the copy. */
+static size_t seal_cost(const body_t *body)
+{
+    size_t used = used_of_last(body);
+    if (used == 0)
+        return 0;
+    size_t capacity = body->slots[body->slot_count - 1].block->capacity;
+    return capacity - used > capacity / 4 ? block_cost(used) : 0;
+}
+
+/* A block that readers hold stays beside the one that takes its place, for as long as they take. */
+size_t body_seal_lacks(const body_t *body)
+{
+    size_t cost = seal_cost(body), left = reservation_left(body->reservation);
+    if (cost <= left)
+        return 0;
+    const block_t *last = body->slots[body->slot_count - 1].block;
+    return atomic_load_explicit(&last->refs, memory_order_relaxed) > 1 ? cost - left : 0;
+}
+
 void body_seal(body_t *body)
 {
     MUST_BE(body, BODY_MAGIC);
     if (body->sealed)
         return;
     body->sealed = true;
-    size_t used = (size_t)(body->length % BLOCK_BYTES);
-    if (used > 0 && body->slot_count > body->first_held) {
+    size_t used = used_of_last(body);
+    if (used > 0) {
         block_slot_t *last = &body->slots[body->slot_count - 1];
-        /* A quarter is what the allocator's size classes waste anyway; less is not worth the copy. */
-        if (last->block->capacity - used > last->block->capacity / 4)
+        if (seal_cost(body) > 0 && body_seal_lacks(body) == 0)
             move_block(last, used, used);
         last->state = BLOCK_PRESENT;
     }

@@ -65,8 +65,10 @@ void body_append(body_t *body, const void *bytes, size_t length);
 bool body_forget_before(body_t *body, uint64_t offset);
 /* No more bytes will come: gives back what was reserved and not used. */
 void body_close(body_t *body);
-/* The same, and what the last block does not use: the map no longer changes. */
+/* The same, and what the last block does not use, unless body_seal_lacks(): the map no longer changes. */
 void body_seal(body_t *body);
+/* What has to be reserved for that, as readers hold the block whose rest is to be given back. */
+size_t body_seal_lacks(const body_t *body);
 
 /* The bytes from offset on, up to `most` and the end of their block; length 0 (no reference) when there are
  * none. */

@@ -148,6 +148,8 @@ void object_append(object_t *object, const void *bytes, size_t length);
 /* Cuts off the readers for which the filler waits (object_room() gave less than was wanted); how many. */
 unsigned object_cut_laggards(object_t *object);
 void object_complete(object_t *object);
+/* What has to be reserved so that it then gives back what its last block does not use (body_seal_lacks). */
+size_t object_complete_lacks(object_t *object);
 /* Completes it with a head alone. flags: with OBJECT_SPARSE. */
 void object_complete_sparse(object_t *object, head_t **head, unsigned flags);
 /* Completes it with another's body and a head made for it: what a 304 does. Of a sparse one it is sparse,

@@ -145,6 +145,14 @@ static void end_with(object_t *object, object_end_t end)
     wake_all(object);
 }
 
+size_t object_complete_lacks(object_t *object)
+{
+    object_lock(object);
+    size_t lacking = object->windowed ? 0 : body_seal_lacks(object->body);
+    object_unlock(object);
+    return lacking;
+}
+
 void object_complete(object_t *object)
 {
     object_lock(object);

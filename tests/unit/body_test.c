@@ -253,6 +253,36 @@ static void what_is_reserved_is_drawn_and_given_back(void **state)
     }
 }
 
+/* What readers hold stays beside what takes its place: both fit what is reserved, or nothing takes its place.
+ */
+static void what_is_sealed_takes_no_more_than_is_reserved(void **state)
+{
+    (void)state;
+    enum { BYTES = 70000 }; /* of a block of four times 64 KiB */
+    for (int reserved = 0; reserved < 2; reserved++) {
+        memory_account_t account = {0};
+        body_t *body = body_new(&account, version, -1);
+        append(body, BYTES);
+        assert_int_equal(body_seal_lacks(body), 0); /* nobody holds it */
+        body_span_t span = body_span(body, 0, 1);
+        size_t lacking = body_seal_lacks(body);
+        assert_true(lacking >= BYTES);
+        int64_t before = atomic_load(&account.bytes);
+        if (reserved) {
+            assert_true(memory_promise(&account, lacking, SIZE_MAX / 2));
+            body_reserve(body, lacking);
+            assert_int_equal(body_seal_lacks(body), 0);
+        }
+        body_seal(body);
+        assert_true(atomic_load(&account.bytes) <= before + (reserved ? (int64_t)lacking : 0));
+        assert_reads(body, 0, BYTES);
+        block_unref(&span.block);
+        assert_true((atomic_load(&account.bytes) < BYTES * 2) == (reserved == 1));
+        body_unref(&body);
+        assert_int_equal(atomic_load(&account.bytes), 0);
+    }
+}
+
 static void a_window_lives_on_one_block(void **state)
 {
     (void)state;
@@ -300,6 +330,7 @@ int main(void)
         cmocka_unit_test(forgetting_takes_whole_blocks_only),
         cmocka_unit_test(a_window_costs_a_window),
         cmocka_unit_test(what_is_reserved_is_drawn_and_given_back),
+        cmocka_unit_test(what_is_sealed_takes_no_more_than_is_reserved),
         cmocka_unit_test(a_window_lives_on_one_block),
         cmocka_unit_test(references_keep_a_body),
     };
