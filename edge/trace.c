@@ -2,6 +2,7 @@
 
 #include "edge/cache/pieces.h"
 #include "edge/http/tags.h"
+#include "edge/http/url.h"
 #include "edge/sites/policy.h"
 
 /* What is known of the target. */
@@ -168,12 +169,10 @@ static void add_tag(void *context, text_t tag)
 static json_t *tags_json(const trace_t *trace)
 {
     json_t *tags = json_array();
-    text_t path = {trace->key.target.data, 0}, rest = trace->key.target;
-    text_take(&rest, '?', &path);
     const object_t *stored = trace->view.stored != NULL ? trace->view.stored : trace->sparse.stored;
     if (stored != NULL)
         http_tags_of_fields(trace->policy, object_head(stored)->fields, add_tag, tags);
-    http_tags_of_path(trace->policy, path, add_tag, tags);
+    http_tags_of_path(trace->policy, url_path(trace->key.target), add_tag, tags);
     return tags;
 }
 

@@ -1,6 +1,7 @@
 /* The tags of a head, as the ledger knows them. */
 #include "edge/cache/head.h"
 #include "edge/http/tags.h"
+#include "edge/http/url.h"
 
 /* Names as they come; counted first, for one allocation. */
 typedef struct {
@@ -39,17 +40,10 @@ static size_t without_doubles(ledger_hash_t *names, size_t count)
     return kept;
 }
 
-static text_t path_of(text_t target)
-{
-    text_t path = {target.data, 0};
-    text_take(&target, '?', &path);
-    return path;
-}
-
 void head_tag(head_t *head, text_t site, text_t target, const http_policy_t *policy, const head_t *before)
 {
     MUST(head->tags.at == NULL);
-    text_t path = path_of(target);
+    text_t path = url_path(target);
     size_t own =
         http_tags_of_fields(policy, head->fields, NULL, NULL) + http_tags_of_path(policy, path, NULL, NULL);
     size_t others = before != NULL ? before->own_tags : 0;

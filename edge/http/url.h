@@ -55,4 +55,12 @@ enum { URL_HOST_MAX = 256 };
  * False: it is no authority. has_port may be NULL. */
 bool url_host(text_t authority, char buffer[URL_HOST_MAX], text_t *host, bool *has_port);
 
+/* What of a target stands before its query. */
+static inline text_t url_path(text_t target)
+{
+    text_t path = {target.data, 0};
+    text_take(&target, '?', &path);
+    return path;
+}
+
 #endif
