@@ -125,6 +125,12 @@ text_t object_selector(const object_t *object)
     return (text_t){object->selector, object->selector_length};
 }
 
+version_id_t object_body_version(const object_t *object)
+{
+    MUST(object_end(object) == OBJECT_COMPLETE);
+    return body_version(object->body);
+}
+
 uint64_t object_length(object_t *object)
 {
     if (object_end(object) == OBJECT_COMPLETE)

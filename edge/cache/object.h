@@ -66,6 +66,8 @@ void object_unref(object_t **object);
 uint64_t object_stamp(const object_t *object);
 const ledger_subject_t *object_subject(const object_t *object);
 version_id_t object_version(const object_t *object);
+/* That of the bytes of a complete object: of what a validation freshened, the version of before. */
+version_id_t object_body_version(const object_t *object);
 
 /* --- Any thread --- */
 object_end_t object_end(const object_t *object);
@@ -150,8 +152,9 @@ unsigned object_cut_laggards(object_t *object);
 void object_complete(object_t *object);
 /* What has to be reserved so that it then gives back what its last block does not use (body_seal_lacks). */
 size_t object_complete_lacks(object_t *object);
-/* Completes it with a head alone. flags: with OBJECT_SPARSE. */
-void object_complete_sparse(object_t *object, head_t **head, unsigned flags);
+/* Completes it with a head alone. flags: with OBJECT_SPARSE. of: the version of the bytes that it is the head
+ * of; NULL: its own. */
+void object_complete_sparse(object_t *object, head_t **head, unsigned flags, const version_id_t *of);
 /* Completes it with another's body and a head made for it: what a 304 does. Of a sparse one it is sparse,
  * too. */
 void object_adopt(object_t *object, head_t **head, unsigned flags, object_t *base);

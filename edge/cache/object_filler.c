@@ -165,12 +165,12 @@ void object_complete(object_t *object)
     CHECKED(object_check(object));
 }
 
-void object_complete_sparse(object_t *object, head_t **head, unsigned flags)
+void object_complete_sparse(object_t *object, head_t **head, unsigned flags, const version_id_t *of)
 {
     MUST(flags & OBJECT_SPARSE);
     object_lock(object);
     MUST(object->body == NULL);
-    object->body = body_new(object->account, object->version, 0);
+    object->body = body_new(object->account, of != NULL ? *of : object->version, 0);
     body_seal(object->body);
     publish_head(object, head, flags);
     end_with(object, OBJECT_COMPLETE);

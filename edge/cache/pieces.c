@@ -1,8 +1,10 @@
 #include "edge/cache/pieces.h"
 
-/* As a selector: names of pieces are longer. */
+#include "edge/http/conditional.h"
+
+/* As a selector: names of pieces are longer. In numbers of 64 bits. */
 static const cache_variant_t sparse_variant = {NULL, {"sparse", 6}};
-enum { NAME_NUMBERS = 2 * sizeof(uint64_t), ETAG_MAX = 1024 };
+enum { NAME_NUMBERS = 3 };
 
 piece_t piece_at(const object_t *sparse, uint64_t offset)
 {
@@ -14,25 +16,23 @@ piece_t piece_at(const object_t *sparse, uint64_t offset)
 
 bool pieces_possible(const memory_t *memory, const head_t *head)
 {
-    return head_takes_ranges(head) && !head->storing.no_cache && head->etag.length <= ETAG_MAX &&
-           memory_max_object(memory) >= PIECE_BYTES;
+    return head_takes_ranges(head) && !head->storing.no_cache && memory_max_object(memory) >= PIECE_BYTES;
 }
 
-/* By the length of the whole, where it begins, and the validator of the whole. */
-static cache_variant_t name_piece(const object_t *sparse, piece_t piece, char buffer[NAME_NUMBERS + ETAG_MAX])
+/* By the version of the whole, and where in it it begins. */
+static cache_variant_t name_piece(const object_t *sparse, piece_t piece, uint64_t numbers[NAME_NUMBERS])
 {
-    const head_t *head = object_head(sparse);
-    uint64_t numbers[2] = {(uint64_t)head->content_length, piece.first};
-    MUST(head->etag.length <= ETAG_MAX);
-    memcpy(buffer, numbers, NAME_NUMBERS);
-    memcpy(buffer + NAME_NUMBERS, head->etag.data, head->etag.length);
-    return (cache_variant_t){NULL, {buffer, NAME_NUMBERS + head->etag.length}};
+    version_id_t version = object_body_version(sparse);
+    numbers[0] = version.low;
+    numbers[1] = version.high;
+    numbers[2] = piece.first;
+    return (cache_variant_t){NULL, {(const char *)numbers, NAME_NUMBERS * sizeof *numbers}};
 }
 
 memory_view_t pieces_look(memory_t *memory, const cache_key_t *key, const object_t *sparse, piece_t piece)
 {
-    char buffer[NAME_NUMBERS + ETAG_MAX];
-    cache_variant_t name = name_piece(sparse, piece, buffer);
+    uint64_t numbers[NAME_NUMBERS];
+    cache_variant_t name = name_piece(sparse, piece, numbers);
     return memory_look(memory, key, &name);
 }
 
@@ -49,11 +49,11 @@ memory_view_t pieces_peek_sparse(memory_t *memory, const cache_key_t *key)
 size_t pieces_count(memory_t *memory, const cache_key_t *key, const object_t *sparse, const ledger_t *ledger,
                     size_t most)
 {
-    char buffer[NAME_NUMBERS + ETAG_MAX];
+    uint64_t numbers[NAME_NUMBERS];
     uint64_t length = (uint64_t)object_head(sparse)->content_length;
     size_t stored = 0;
     for (uint64_t at = 0; at < length && at / PIECE_BYTES < most; at += PIECE_BYTES) {
-        cache_variant_t name = name_piece(sparse, piece_at(sparse, at), buffer);
+        cache_variant_t name = name_piece(sparse, piece_at(sparse, at), numbers);
         memory_view_t view = memory_peek(memory, key, &name, NULL);
         stored += view.stored != NULL && object_judge_now(view.stored, ledger).verdict != LEDGER_HARD;
         memory_view_drop(&view);
@@ -63,21 +63,34 @@ size_t pieces_count(memory_t *memory, const cache_key_t *key, const object_t *sp
 
 home_t *pieces_home(memory_t *memory, const cache_key_t *key, const object_t *sparse, piece_t piece)
 {
-    char buffer[NAME_NUMBERS + ETAG_MAX];
-    cache_variant_t name = name_piece(sparse, piece, buffer);
+    uint64_t numbers[NAME_NUMBERS];
+    cache_variant_t name = name_piece(sparse, piece, numbers);
     return memory_home(memory, key, &name);
 }
 
-static object_t *make_sparse(memory_t *memory, const ledger_subject_t *subject, uint64_t stamp, head_t **head)
+static object_t *make_sparse(memory_t *memory, const ledger_subject_t *subject, uint64_t stamp, head_t **head,
+                             const version_id_t *of)
 {
     object_t *object = memory_new_object(memory, subject, stamp);
-    object_complete_sparse(object, head, OBJECT_SHAREABLE | OBJECT_ADMITTED | OBJECT_SPARSE);
+    object_complete_sparse(object, head, OBJECT_SHAREABLE | OBJECT_ADMITTED | OBJECT_SPARSE, of);
     return object;
+}
+
+/* What has the same strong validator is the same, byte for byte (RFC 9110 section 8.8.1). What a purge took
+ * meanwhile of its pieces is told by their own stamps. */
+static bool is_same_version(const object_t *stored, const head_t *head)
+{
+    const head_t *before = object_head(stored);
+    return http_same_strong_etag(before->etag, head->etag) && before->content_length == head->content_length;
 }
 
 object_t *pieces_store_sparse(memory_t *memory, const cache_key_t *key, uint64_t stamp, head_t **head)
 {
-    object_t *object = make_sparse(memory, &key->subject, stamp, head);
+    memory_view_t before = pieces_peek_sparse(memory, key);
+    bool same = before.stored != NULL && is_same_version(before.stored, *head);
+    version_id_t version = same ? object_body_version(before.stored) : (version_id_t){0, 0};
+    memory_view_drop(&before);
+    object_t *object = make_sparse(memory, &key->subject, stamp, head, same ? &version : NULL);
     home_t *home = memory_home(memory, key, &sparse_variant);
     bool stored = memory_put(memory, home, object);
     home_unref(&home);
@@ -88,7 +101,8 @@ object_t *pieces_store_sparse(memory_t *memory, const cache_key_t *key, uint64_t
 
 void pieces_renew_sparse(memory_t *memory, object_t *sparse, uint64_t stamp, head_t **head)
 {
-    object_t *object = make_sparse(memory, object_subject(sparse), stamp, head);
+    version_id_t version = object_body_version(sparse);
+    object_t *object = make_sparse(memory, object_subject(sparse), stamp, head, &version);
     memory_replace(memory, sparse, object);
     object_unref(&object);
 }

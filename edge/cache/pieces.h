@@ -2,10 +2,10 @@
  * sections 3.3 and 3.4 call an incomplete response, and its parts.
  *
  * Beside the home of a key there is one for its sparse object, a head without a body, which alone decides
- * whether any of it may be served; and one for each piece, named by the strong validator and the length that
- * the head has. So pieces of different versions cannot meet: a piece is stored under the validator that
- * upstream confirmed as it sent it, and looked for under that of the head. What grows is a piece like any
- * other object. A piece has a stamp of its own, and is judged by it.
+ * whether any of it may be served; and one for each piece, named by the version id of the bytes that the
+ * head is of, and where in them it begins. So pieces of different versions cannot meet: a piece is stored
+ * under the version whose strong validator upstream confirmed as it sent it, and looked for under that of the
+ * head. What grows is a piece like any other object. A piece has a stamp of its own, and is judged by it.
  *
  * Only what does not vary is kept so, has a strong ETag, and comes from an upstream that says it takes
  * ranges. */
@@ -38,8 +38,8 @@ size_t pieces_count(memory_t *memory, const cache_key_t *key, const object_t *sp
 /* The home of a piece, made when there is none; a reference. */
 home_t *pieces_home(memory_t *memory, const cache_key_t *key, const object_t *sparse, piece_t piece);
 
-/* Stores a sparse object with this head, which it takes over, as the one of its key. A reference; NULL: it
- * could not be stored. */
+/* Stores a sparse object with this head, which it takes over, as the one of its key; of the bytes of the one
+ * before, when that had the same strong validator and length. A reference; NULL: it could not be stored. */
 object_t *pieces_store_sparse(memory_t *memory, const cache_key_t *key, uint64_t stamp, head_t **head);
 /* The same in place of another of the same validator, if that is still there. */
 void pieces_renew_sparse(memory_t *memory, object_t *sparse, uint64_t stamp, head_t **head);

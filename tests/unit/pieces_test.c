@@ -393,6 +393,42 @@ static void a_304_confirms_it_and_the_pieces_stay(void **state)
     client_leave(&whole);
 }
 
+/* Of an origin that knows no conditions: by its validator and length it is the same, and so are its pieces.
+ */
+static void the_same_bytes_keep_their_pieces(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *lines[5];
+        bool same;
+    } rows[] = {
+        {{FRESH, TAKES, LENGTH, "etag: \"a\""}, true},
+        {{FRESH, TAKES, LENGTH, "etag: \"b\""}, false},
+        {{FRESH, TAKES, "content-length: 3145734", "etag: \"a\""}, false},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        keep_sparse();
+        store_last_piece();
+        world.now_ms += 60000;
+        come_whole("/a", rows[i].lines);
+        if ((piece_kind(WHOLE - 1) == WALK_HIT) != rows[i].same)
+            fail_msg("row %zu", i);
+        world_evict_all(&world);
+    }
+}
+
+/* What an unsafe method changed may have kept its ETag. */
+static void after_an_invalidation_no_piece_of_before(void **state)
+{
+    (void)state;
+    keep_sparse();
+    store_last_piece();
+    cache_key_t key = cache_key(TEXT("www"), TEXT("/a"));
+    memory_invalidate(world.memory, &key);
+    keep_sparse();
+    assert_int_equal(piece_kind(WHOLE - 1), WALK_FILL);
+}
+
 static void purges_of_pieces(void **state)
 {
     (void)state;
@@ -704,6 +740,8 @@ int main(void)
         STORY(which_answers_are_the_piece),
         STORY(a_206_brings_the_head_up_to_date),
         STORY(a_304_confirms_it_and_the_pieces_stay),
+        STORY(the_same_bytes_keep_their_pieces),
+        STORY(after_an_invalidation_no_piece_of_before),
         STORY(purges_of_pieces),
         STORY(purges_of_pieces_by_tag),
         STORY(a_piece_by_a_tag_that_the_whole_got_since),
