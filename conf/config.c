@@ -13,8 +13,9 @@ typedef struct {
     config_place_t *places;
     const config_report_t *report;
     size_t mistakes;
-    size_t item;                   /* the site, rule, listener or certificate being read */
+    size_t item;                   /* the site, rule, listener, certificate or disk being read */
     bool seen[SETTINGS_TABLE_MAX]; /* in the item being read */
+    bool whole;                    /* one value says all of the item */
 } loading_t;
 
 static config_place_t place_of(yaml_mark_t mark)
@@ -164,7 +165,11 @@ static void keep_place(settings_file_t *file, config_place_t place)
 static void put_value(loading_t *loading, const setting_t *setting, const char *value, config_place_t place)
 {
     char reason[SETTINGS_ERROR_MAX], text[TEXT_MAX];
-    if (setting_put(setting, value, loading->settings, loading->item, reason, sizeof reason))
+    bool put =
+        loading->whole
+            ? setting_put_whole(setting, value, loading->settings, loading->item, reason, sizeof reason)
+            : setting_put(setting, value, loading->settings, loading->item, reason, sizeof reason);
+    if (put)
         return;
     setting_complaint(setting, setting->name, value, reason, text, sizeof text);
     mistake(loading, place, "%s", text);
@@ -268,16 +273,29 @@ static size_t most_items(const char *path)
         return SETTINGS_LISTENERS_MAX;
     if (strcmp(path, "sites[].") == 0)
         return SETTINGS_SITES_MAX;
+    if (strcmp(path, "disk[].") == 0)
+        return SETTINGS_DISKS_MAX;
     if (is_rules(path))
         return SETTINGS_RULES_MAX;
     return strcmp(path, "certificates[].") == 0 ? SETTINGS_CERTIFICATES_MAX : SIZE_MAX;
 }
 
-/* A listener may be its URL alone. */
+/* A listener may be its URL alone, a disk PATH:SIZE. */
 static const setting_t *find_short_form(const yaml_node_t *item, const char *path)
 {
-    bool is_plain = item->type == YAML_SCALAR_NODE && !is_null(item);
-    return is_plain && strcmp(path, "listen[].") == 0 ? setting_find("listen[].url") : NULL;
+    if (item->type != YAML_SCALAR_NODE || is_null(item))
+        return NULL;
+    if (strcmp(path, "listen[].") == 0)
+        return setting_find("listen[].url");
+    return strcmp(path, "disk[].") == 0 ? setting_find("disk[].path") : NULL;
+}
+
+static void read_whole(loading_t *loading, const setting_t *setting, const yaml_node_t *node)
+{
+    loading->item = loading->settings->listener_count; /* of a listener, whose URL makes it one more */
+    loading->whole = true;
+    read_value(loading, setting, node);
+    loading->whole = false;
 }
 
 static void read_item(loading_t *loading, const yaml_node_t *node, const char *path)
@@ -286,8 +304,7 @@ static void read_item(loading_t *loading, const yaml_node_t *node, const char *p
     size_t outer = loading->item;
     const setting_t *whole = find_short_form(node, path);
     if (whole != NULL) {
-        loading->item = loading->settings->listener_count;
-        read_value(loading, whole, node);
+        read_whole(loading, whole, node);
         return;
     }
     if (node->type != YAML_MAPPING_NODE) {
@@ -304,6 +321,8 @@ static void read_item(loading_t *loading, const yaml_node_t *node, const char *p
         loading->item = loading->settings->listener_count; /* its URL makes it one more */
     else if (strcmp(path, "certificates[].") == 0)
         loading->item = settings_begin_certificate(loading->settings);
+    else if (strcmp(path, "disk[].") == 0)
+        loading->item = settings_begin_disk(loading->settings);
     read_group(loading, node, path);
     end_item(loading, path, place);
     loading->item = outer;

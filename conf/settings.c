@@ -111,7 +111,7 @@ static settings_outcome_t put_option(reading_t *reading, const setting_t *settin
         settings_begin_certificate(reading->settings);
     size_t sites = setting->of_site && reading->settings->site_count > 1 ? reading->settings->site_count : 1;
     for (size_t i = 0; i < sites; i++) {
-        if (setting_put(setting, value, reading->settings, i, reason, sizeof reason))
+        if (setting_put_whole(setting, value, reading->settings, i, reason, sizeof reason))
             continue;
         setting_complaint(setting, setting->option, value, reason, reading->error, reading->capacity);
         return SETTINGS_WRONG;
@@ -189,7 +189,7 @@ static void put_standards(settings_t *settings)
 {
     for (size_t i = 0; i < settings_table_count; i++)
         if (!settings_table[i].of_site && !settings_table[i].of_rule && !settings_table[i].of_listener &&
-            settings_table[i].type != SETTING_LISTENERS)
+            !settings_table[i].of_disk && settings_table[i].type != SETTING_LISTENERS)
             put_standard(settings, &settings_table[i], 0);
 }
 
@@ -240,6 +240,7 @@ static void put_computed(settings_t *settings)
         put_standard(settings, listen, 0);
     for (size_t i = 0; i < settings->site_count; i++)
         put_origin_host(&settings->sites[i]);
+    settings_put_state_dir(settings);
     settings_put_inherited(settings);
 }
 
@@ -316,6 +317,19 @@ static settings_outcome_t check_max_object(reading_t *reading)
     return locate(reading, "memory.max_object");
 }
 
+static settings_outcome_t check_disks(reading_t *reading)
+{
+    uint64_t bytes = settings_disk_bytes(reading->settings);
+    if (bytes <= SETTINGS_DISKS_BYTES_MAX)
+        return SETTINGS_START;
+    char all[32], most[32];
+    setting_size_text(bytes, all, sizeof all);
+    setting_size_text(SETTINGS_DISKS_BYTES_MAX, most, sizeof most);
+    wrong(reading, "%s: the sizes of all disks add up to %s; allowed are at most %s",
+          called(reading, "disk[].path"), all, most);
+    return locate(reading, "disk[].path");
+}
+
 /* Clients can only be sent to https where it is answered. */
 static settings_outcome_t check_redirect(reading_t *reading)
 {
@@ -349,6 +363,8 @@ static settings_outcome_t check_together(reading_t *reading)
     }
     if (outcome == SETTINGS_START)
         outcome = check_max_object(reading);
+    if (outcome == SETTINGS_START)
+        outcome = check_disks(reading);
     if (outcome == SETTINGS_START)
         outcome = check_redirect(reading);
     return outcome == SETTINGS_START ? check_addresses(reading) : outcome;
@@ -419,6 +435,8 @@ static void make_way(reading_t *reading)
         memset(settings->listeners, 0, sizeof settings->listeners);
         settings->listener_count = 0;
     }
+    if (given[index_of("disk[].path")])
+        settings->disk_count = 0;
     if (given[index_of("certificates[].cert")] || given[index_of("certificates[].key")])
         forget_certificates(settings);
     if (given[index_of("admin.token")] || given[index_of("admin.token_file")])

@@ -19,11 +19,15 @@ enum {
     SETTINGS_HOSTS_MAX = 4096,
     SETTINGS_RULES_MAX = 1024,
     SETTINGS_CERTIFICATES_MAX = 1024,
+    SETTINGS_DISKS_MAX = 16,
     SETTINGS_WORKERS_MAX = 256,
     SETTINGS_HEADER_BYTES_MAX = 128 * 1024,
     SETTINGS_HEADER_FIELDS_MAX = 100, /* the library has room for no more */
     SETTINGS_ERROR_MAX = 2048
 };
+
+/* Of all disks: an index entry has room to name so many segments. */
+#define SETTINGS_DISKS_BYTES_MAX (UINT64_C(30720) << 30)
 
 #define SETTINGS_FILE "/etc/selvedge/selvedge.yaml"
 
@@ -95,6 +99,12 @@ typedef struct {
     settings_file_t staple;           /* an OCSP response, DER; NULL: none */
 } settings_certificate_t;
 
+/* A directory in which responses are stored. */
+typedef struct {
+    const char *path; /* without slashes at its end */
+    uint64_t size_bytes;
+} settings_disk_t;
+
 typedef struct settings_text settings_text_t;
 
 typedef struct {
@@ -111,6 +121,10 @@ typedef struct {
 
     uint64_t memory_bytes;
     uint64_t max_object_bytes; /* larger ones stream through and are not stored */
+    settings_disk_t disks[SETTINGS_DISKS_MAX];
+    size_t disk_count;       /* 0: nothing is stored on disks */
+    bool disk_admits_always; /* what is asked for once only, too */
+    bool disk_wipe; /* what another node or version left there goes, rather than that the node refuses */
     uint64_t max_request_body_bytes;
     uint64_t max_header_bytes, max_url_bytes;
     unsigned max_header_fields;
@@ -120,7 +134,7 @@ typedef struct {
     const char *file; /* the configuration's; NULL: none */
     settings_certificate_t certificates[SETTINGS_CERTIFICATES_MAX];
     size_t certificate_count; /* 0: one for localhost, signed by itself */
-    const char *state_dir;    /* NULL: a fresh private one, removed at exit */
+    const char *state_dir;    /* NULL: a fresh private one, removed at exit. With disks there always is one */
     const char *admin_token;  /* at most one of the two; neither: main makes one */
     const char *admin_token_file;
     const char *access_log;   /* NULL: off; "-": standard output; else a path */

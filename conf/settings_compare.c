@@ -13,6 +13,8 @@ static size_t items_of(const setting_t *setting, const settings_t *settings)
 {
     if (setting->of_listener || setting->type == SETTING_LISTENERS)
         return settings->listener_count;
+    if (setting->of_disk)
+        return settings->disk_count;
     return setting->of_certificate ? settings->certificate_count : 1;
 }
 
@@ -114,6 +116,7 @@ bool setting_same(const setting_t *setting, const void *a, const void *b)
     case SETTING_CHOICE:
         return *(const bool *)a == *(const bool *)b;
     case SETTING_FILE:
+    case SETTING_DISK:
     case SETTING_FILE_OR_OFF:
     case SETTING_USER:
     case SETTING_NODE_NAME:
@@ -141,6 +144,7 @@ size_t setting_size(setting_type_t type)
     case SETTING_CHOICE:
         return sizeof(bool);
     case SETTING_FILE:
+    case SETTING_DISK:
     case SETTING_FILE_OR_OFF:
     case SETTING_USER:
     case SETTING_NODE_NAME:
@@ -190,11 +194,18 @@ static bool same_setting(const setting_t *setting, const settings_t *a, const se
     return same;
 }
 
-/* Listeners all at once, when everything about them has been compared. */
-static void keep_listeners(const settings_t *start, settings_t *settings)
+/* Lists all at once, when everything about them has been compared. */
+static void keep_lists(const settings_t *start, settings_t *settings)
 {
     memcpy(settings->listeners, start->listeners, sizeof settings->listeners);
     settings->listener_count = start->listener_count;
+    memcpy(settings->disks, start->disks, sizeof settings->disks);
+    settings->disk_count = start->disk_count;
+}
+
+static bool is_in_list(const setting_t *setting)
+{
+    return setting->of_listener || setting->of_disk || setting->type == SETTING_LISTENERS;
 }
 
 static void compare_one(const setting_t *setting, const settings_t *start, const settings_t *before,
@@ -203,7 +214,7 @@ static void compare_one(const setting_t *setting, const settings_t *start, const
     if (same_setting(setting, setting->reload ? before : start, settings))
         return;
     report->differs(report->context, setting->name, !setting->reload);
-    if (!setting->reload && !setting->of_listener && setting->type != SETTING_LISTENERS)
+    if (!setting->reload && !is_in_list(setting))
         memcpy(setting_field(setting, settings, 0), field_of(setting, start, 0), setting_size(setting->type));
 }
 
@@ -291,6 +302,6 @@ void settings_compare(const settings_t *start, const settings_t *before, setting
         if (!setting->of_site && !setting->of_rule && setting->type != SETTING_HOST_NAMES)
             compare_one(setting, start, before, settings, &report);
     }
-    keep_listeners(start, settings);
+    keep_lists(start, settings);
     compare_sites(before, settings, &report);
 }

@@ -68,15 +68,16 @@ void settings_help(FILE *out)
     help_line(out, "--config", "FILE",
               "Read settings from FILE (YAML); options win over it. Default: " SETTINGS_FILE
               ", where it exists and no --origin is given.");
-    help_line(out, "--check", "",
-              "Say everything that is wrong with the file and the options, and with the certificates, keys and "
-              "tokens that they name; exit with 0 or 1.");
+    help_line(
+        out, "--check", "",
+        "Say everything that is wrong with the file and the options, and with the certificates, keys and "
+        "tokens that they name; exit with 0 or 1.");
     help_line(out, "--sample", "", "A file with every setting in it, explained.");
     help_line(out, "--explain", "[SETTING]",
               "All about one setting, by name or option, or about all of them.");
     help_line(out, "--version", "", "The version.");
     help_line(out, "-h, --help", "", "This text.");
-    fputs("\nAn option given twice counts the last time, except --listen, which adds up.\n"
+    fputs("\nAn option given twice counts the last time, except --listen and --disk, which add up.\n"
           "An option that is one of a site (--forward, --origin-host and others) is for all sites of the "
           "file.\n\n"
           "Example: selvedge --origin http://127.0.0.1:8000 --listen http://127.0.0.1:8080 --memory 512M\n",

@@ -6,6 +6,7 @@
 #define RULE_FIELD(name) .of_rule = true, .offset = offsetof(settings_rule_t, name)
 #define LISTENER_FIELD(name) .of_listener = true, .offset = offsetof(settings_listener_t, name)
 #define CERTIFICATE_FIELD(name) .of_certificate = true, .offset = offsetof(settings_certificate_t, name)
+#define DISK_FIELD(name) .of_disk = true, .offset = offsetof(settings_disk_t, name)
 #define KIB UINT64_C(1024)
 #define MIB (KIB * 1024)
 #define GIB (MIB * 1024)
@@ -118,6 +119,55 @@ const setting_t settings_table[] = {
      .meaning = "The largest response that is stored whole; a larger one streams through, and from 1M on it "
                 "is kept in pieces "
                 "as ranges of it are asked for. At most half of memory.size."},
+    {.name = "disk[].path",
+     .option = "--disk",
+     .placeholder = "PATH:SIZE",
+     .type = SETTING_DISK,
+     DISK_FIELD(path),
+     .standard_words = "none",
+     .required = true,
+     .example = "/var/cache/selvedge",
+     .meaning =
+         "A directory of the node's own, best one on each device, in which responses are stored beside "
+         "memory "
+         "and outlive a restart. It is made where there is none; nothing else belongs in there but the state "
+         "directory. The option may be given several times, and replaces the file's; in the file an item of "
+         "disk may be PATH:SIZE alone."},
+    {.name = "disk[].size",
+     .placeholder = "SIZE",
+     .type = SETTING_SIZE,
+     DISK_FIELD(size_bytes),
+     .minimum = 64 * MIB,
+     .maximum = SETTINGS_DISKS_BYTES_MAX,
+     .standard_words = "none",
+     .required = true,
+     .example = "500G",
+     .meaning = "How many bytes the files in there may take, at most; the oldest responses make room. Of "
+                "memory each "
+                "stored response takes some 20 bytes more than memory.size."},
+    {.name = "disk_admission",
+     .option = "--disk-admission",
+     .placeholder = "second-hit|always",
+     .type = SETTING_CHOICE,
+     FIELD(disk_admits_always),
+     .choices = {"second-hit", "always"},
+     .standard = {"second-hit"},
+     .reload = true,
+     .meaning =
+         "What is stored on disks? `second-hit`: what was asked for more than once, as most of what is asked "
+         "for "
+         "once never is again, and would wear the devices and push out what is. `always`: everything that "
+         "memory stores."},
+    {.name = "disk_wipe",
+     .option = "--disk-wipe",
+     .placeholder = "on|off",
+     .type = SETTING_CHOICE,
+     FIELD(disk_wipe),
+     .choices = {"off", "on"},
+     .standard = {"off"},
+     .meaning =
+         "May a directory of disk be begun anew, and lose what it holds, when another node, or a version of "
+         "another format, has made it? `off`: then the node does not start, and says why."},
     {.name = "workers",
      .option = "--workers",
      .placeholder = "N",
@@ -180,7 +230,8 @@ const setting_t settings_table[] = {
      .placeholder = "DIR",
      .type = SETTING_FILE,
      FIELD(state_dir),
-     .standard_words = "a fresh private directory, removed at exit",
+     .standard_words =
+         "the directory `state` on the first disk; without a disk a fresh private one, removed at exit",
      .example = "/var/lib/selvedge",
      .meaning = "What must outlive a restart: the journal of purges, the admin token, and the certificate "
                 "for localhost that is made where none is given."},
@@ -291,10 +342,11 @@ const setting_t settings_table[] = {
      SITE_FIELD(policy.tag_fields),
      .standard = {"surrogate-key, cache-tag"},
      .reload = true,
-     .meaning =
-         "Fields in which the origin gives an answer tags, names by which it can be purged together with others: "
-         "spaces or commas stand between them, case counts. An answer with more than 1024 of them is not stored. "
-         "A change is a purge of the site."},
+     .meaning = "Fields in which the origin gives an answer tags, names by which it can be purged together "
+                "with others: "
+                "spaces or commas stand between them, case counts. An answer with more than 1024 of them is "
+                "not stored. "
+                "A change is a purge of the site."},
     {.name = "sites[].request_directives",
      .option = "--request-directives",
      .placeholder = "ignore|honour",

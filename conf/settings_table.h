@@ -16,6 +16,7 @@ typedef enum {
                      */
     SETTING_WORD,   /* one of up to three words; field: unsigned, its place among them */
     SETTING_FILE,   /* field: const char * */
+    SETTING_DISK,   /* field: settings_disk_t.path; as an option PATH:SIZE, both of its fields */
     SETTING_FILE_OR_OFF, /* field: const char *, NULL for `off` */
     SETTING_TOKEN,       /* field: const char *, a bearer token */
     SETTING_NAME,        /* a site's; field: text_t */
@@ -49,7 +50,9 @@ typedef struct {
     bool of_rule;        /* one for each of sites[].rules[]; what is not said there is the site's */
     bool of_listener;    /* one for each of listen[] */
     bool of_certificate; /* one for each certificate; as an option it is of the only one */
-    size_t offset; /* of the field in settings_t, or in its site's, rule's, listener's or certificate's */
+    bool of_disk;        /* one for each of disk[] */
+    size_t offset;       /* of the field in settings_t, or in its site's, rule's, listener's, certificate's or
+                            disk's */
     uint64_t minimum, maximum;                /* bytes, milliseconds or a number, by type */
     const char *choices[SETTING_CHOICES_MAX]; /* SETTING_CHOICE, SETTING_WORD */
     const char *standard[2];    /* the default as one would write it; several where several may be given */
@@ -68,11 +71,18 @@ extern const size_t settings_table_count;
 const char *setting_type_text(setting_type_t type);
 /* The range in the type's own units, or the choices; empty when there is none to speak of. */
 void setting_range_text(const setting_t *setting, char *text, size_t capacity);
-/* Puts a value into its field: that of settings->sites[item], rules[item], listeners[item] or
- * certificates[item] where these have it. The value must live as long as the settings. False: `reason` says
- * what is wrong with it and what is allowed. */
+/* Puts a value into its field: that of settings->sites[item], rules[item], listeners[item],
+ * certificates[item] or disks[item] where these have it. The value must live as long as the settings. False:
+ * `reason` says what is wrong with it and what is allowed. */
 bool setting_put(const setting_t *setting, const char *value, settings_t *settings, size_t item, char *reason,
                  size_t capacity);
+/* The same for what says an item whole, an option or an item of the file's list that is one value: of a disk
+ * PATH:SIZE.
+ */
+bool setting_put_whole(const setting_t *setting, const char *value, settings_t *settings, size_t item,
+                       char *reason, size_t capacity);
+/* setting_put() for a disk's path. */
+bool setting_put_disk(const char *value, settings_t *settings, size_t item, char *reason, size_t capacity);
 /* The same for a policy of HSTS (RFC 6797), which it writes as it is sent. */
 bool setting_put_hsts(const setting_t *setting, const char *value, settings_t *settings, text_t *field,
                       char *reason, size_t capacity);
@@ -119,8 +129,13 @@ size_t settings_begin_site(settings_t *settings);
 size_t settings_begin_rule(settings_t *settings, size_t site);
 /* Gives each rule what its site says and it does not, and signs what is made of both. */
 void settings_put_inherited(settings_t *settings);
-/* The same for a certificate. */
+/* The same for a certificate, and for a disk. */
 size_t settings_begin_certificate(settings_t *settings);
+size_t settings_begin_disk(settings_t *settings);
+/* The bytes of all disks. */
+uint64_t settings_disk_bytes(const settings_t *settings);
+/* Without a word about it, the state is on the first disk: what is stored there is of no use without it. */
+void settings_put_state_dir(settings_t *settings);
 
 /* How many letters must be changed, put in or left out to make one text of the other; SIZE_MAX: too long to
  * say. */

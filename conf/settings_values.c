@@ -50,6 +50,8 @@ const char *setting_type_text(setting_type_t type)
         [SETTING_CHOICE] = "one of the words above",
         [SETTING_WORD] = "one of the words above",
         [SETTING_FILE] = "a path",
+        [SETTING_DISK] =
+            "a path; with its size, as PATH:SIZE, where both are one value, such as /var/cache/selvedge:500G",
         [SETTING_REDIRECT] = "on, off, or a port from 1 to 65535",
         [SETTING_FIELDS] = "off, or the names of up to eight fields, a comma between two",
         [SETTING_HSTS] =
@@ -66,8 +68,9 @@ const char *setting_type_text(setting_type_t type)
             "a group of fields and their values, such as {X-Frame-Options: DENY}; fields that the node says "
             "itself, such "
             "as Date, ETag, Content-Length or Access-Control-Allow-Origin, are not among them",
-        [SETTING_TAGS] = "a tag without spaces, in which {1} to {9} stand for a segment of the path, and {-1} "
-                         "to {-9} for one counted from its end",
+        [SETTING_TAGS] =
+            "a tag without spaces, in which {1} to {9} stand for a segment of the path, and {-1} "
+            "to {-9} for one counted from its end",
         [SETTING_FIELD_NAMES] = "the name of a field, such as X-Powered-By; fields that the node says "
                                 "itself, such as Date, ETag, "
                                 "Content-Length or Access-Control-Allow-Origin, are not among them",
@@ -469,6 +472,8 @@ void *setting_field(const setting_t *setting, settings_t *settings, size_t item)
         base = (char *)&settings->listeners[item];
     else if (setting->of_certificate)
         base = (char *)&settings->certificates[item];
+    else if (setting->of_disk)
+        base = (char *)&settings->disks[item];
     return base + setting->offset;
 }
 
@@ -536,6 +541,8 @@ bool setting_put(const setting_t *setting, const char *value, settings_t *settin
     case SETTING_FILE:
     case SETTING_FILE_OR_OFF:
         return put_file(setting, value, field, reason, capacity);
+    case SETTING_DISK:
+        return setting_put_disk(value, settings, item, reason, capacity);
     case SETTING_TOKEN:
         return put_token(setting, value, field, reason, capacity);
     case SETTING_NAME:

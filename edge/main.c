@@ -14,6 +14,7 @@
 #include "edge/node.h"
 #include "edge/reload.h"
 #include "edge/server/server.h"
+#include "edge/supervisor/disk_directories.h"
 #include "edge/supervisor/sandbox.h"
 #include "edge/supervisor/supervisor.h"
 #include "edge/trace.h"
@@ -118,14 +119,18 @@ static const char *const state_names[] = {
     "sequence.new", "lock",    "self-signed.pem", "self-signed.pem.new"};
 enum { STATE_NAMES = sizeof state_names / sizeof *state_names };
 
-/* The serving process finds its state and its log its own. */
+/* The serving process finds its state, its disks and its log its own. A state directory on a disk is in a
+ * directory that becomes the user's. */
 static bool give_state(const process_t *process)
 {
     char error[SANDBOX_ERROR_MAX];
-    const char *log = process->settings.access_log;
-    bool has_file = log != NULL && strcmp(log, "-") != 0;
-    return (sandbox_give_directory(&process->user, process->state_dir, state_names, STATE_NAMES, error) &&
-            (!has_file || sandbox_give_file(&process->user, log, error))) ||
+    const settings_t *settings = &process->settings;
+    bool has_file = settings->access_log != NULL && strcmp(settings->access_log, "-") != 0;
+    bool inner = disk_directories_hold(settings, process->state_dir);
+    return ((inner ? sandbox_give_inner_directory : sandbox_give_directory)(
+                &process->user, process->state_dir, state_names, STATE_NAMES, error) &&
+            disk_directories_give(settings, &process->user, error) &&
+            (!has_file || sandbox_give_file(&process->user, settings->access_log, error))) ||
            complain(error);
 }
 
@@ -421,6 +426,8 @@ static bool open_node(process_t *process)
     process->sockets = sockets_open(&process->settings, error, sizeof error);
     if (process->sockets == NULL)
         return complain(error);
+    if (!disk_directories_make(&process->settings, refused))
+        return complain(refused);
     return make_state_dir(process) && give_state(process);
 }
 

@@ -50,13 +50,13 @@ static bool give_names(int directory, const sandbox_user_t *user, const char *co
     return true;
 }
 
-bool sandbox_give_directory(const sandbox_user_t *user, const char *path, const char *const names[],
-                            size_t count, char error[SANDBOX_ERROR_MAX])
+static bool give_directory(const sandbox_user_t *user, const char *path, int how, const char *const names[],
+                           size_t count, char error[SANDBOX_ERROR_MAX])
 {
     if (user->name == NULL)
         return true;
     struct stat found;
-    int directory = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int directory = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | how);
     bool given = directory >= 0 && fstat(directory, &found) == 0;
     bool only_ours = given && found.st_uid == geteuid() && (found.st_mode & (S_IWGRP | S_IWOTH)) == 0;
     if (only_ours && found.st_uid != user->uid)
@@ -66,6 +66,18 @@ bool sandbox_give_directory(const sandbox_user_t *user, const char *path, const 
     if (directory >= 0)
         close(directory);
     return given || fail(error, "%.100s cannot be given to %.50s: %s", path, user->name, strerror(reason));
+}
+
+bool sandbox_give_directory(const sandbox_user_t *user, const char *path, const char *const names[],
+                            size_t count, char error[SANDBOX_ERROR_MAX])
+{
+    return give_directory(user, path, 0, names, count, error);
+}
+
+bool sandbox_give_inner_directory(const sandbox_user_t *user, const char *path, const char *const names[],
+                                  size_t count, char error[SANDBOX_ERROR_MAX])
+{
+    return give_directory(user, path, O_NOFOLLOW, names, count, error);
 }
 
 bool sandbox_give_file(const sandbox_user_t *user, const char *path, char error[SANDBOX_ERROR_MAX])

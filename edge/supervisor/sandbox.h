@@ -27,6 +27,10 @@ bool sandbox_find_user(const char *name, sandbox_user_t *user, char error[SANDBO
 bool sandbox_give_directory(const sandbox_user_t *user, const char *path, const char *const names[],
                             size_t count, char error[SANDBOX_ERROR_MAX]);
 
+/* The same for one that lies in a directory of the user's: it is never reached through a link. */
+bool sandbox_give_inner_directory(const sandbox_user_t *user, const char *path, const char *const names[],
+                                  size_t count, char error[SANDBOX_ERROR_MAX]);
+
 /* Makes an empty file that the user may write, unless there is one. */
 bool sandbox_give_file(const sandbox_user_t *user, const char *path, char error[SANDBOX_ERROR_MAX]);
 
@@ -41,7 +45,8 @@ bool sandbox_restrict(char error[SANDBOX_ERROR_MAX]);
 bool sandbox_hide_memory(char error[SANDBOX_ERROR_MAX]);
 
 /* A filter of system calls: what would run another program, look into other processes or change the system
- * ends the process (SIGSYS); what a library might try and can do without fails. All threads, now and later. */
+ * ends the process (SIGSYS); what a library might try and can do without fails. All threads, now and later.
+ */
 bool sandbox_filter_system_calls(char error[SANDBOX_ERROR_MAX]);
 
 #endif

@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -116,6 +117,15 @@ def start_site(start_node, origin, tmp_path):
         return answer["changed"]
     start.again = again
     return start
+
+
+@pytest.fixture
+def public_dir():
+    """A directory that another user can reach, which pytest's own are not."""
+    path = Path(tempfile.mkdtemp(prefix="selvedge-test-"))
+    path.chmod(0o755)
+    yield path
+    shutil.rmtree(path)
 
 
 @pytest.fixture

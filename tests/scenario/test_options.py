@@ -15,7 +15,7 @@ PROMISED = {  # option: its default as --help must show it
     "--targeted-fields": "selvedge-cache-control, cdn-cache-control", "--consumed-fields": "selvedge-cache-control, surrogate-control",
     "--max-connections": "10000", "--max-address-connections": "2000", "--max-address-connection-rate": "1000",
     "--max-address-request-rate": "0", "--idle-timeout": "60", "--header-timeout": "15", "--stall-timeout": "60",
-    "--user": "the user who starts it",
+    "--user": "the user who starts it", "--disk": "none", "--disk-admission": "second-hit", "--disk-wipe": "off",
 }
 
 
@@ -75,6 +75,19 @@ A_TOKEN = "a token is 1 to 512 letters, digits and - . _ ~ + / with = at the end
     ((*ORIGIN, "--memory", "12Q"), f"--memory 12Q: 'Q' is not a unit; {A_SIZE}"),
     ((*ORIGIN, "--memory", "M"), f"--memory M: does not start with a number; {A_SIZE}"),
     ((*ORIGIN, "--memory", "1K"), "--memory 1K: too small; allowed is 16M to 65536G"),
+    ((*ORIGIN, "--disk", "/d:63M"), "--disk /d:63M: too small; allowed is 64M to 30720G"),
+    ((*ORIGIN, "--disk", "/d:30721G"), "--disk /d:30721G: too large; allowed is 64M to 30720G"),
+    ((*ORIGIN, "--disk", "/d"), "--disk /d: the size is missing; give PATH:SIZE, such as /var/cache/selvedge:500G"),
+    ((*ORIGIN, "--disk", ":1G"), "--disk :1G: the path is missing; give PATH:SIZE, such as /var/cache/selvedge:500G"),
+    ((*ORIGIN, "--disk", "/d:1T"), f"--disk /d:1T: 'T' is not a unit; {A_SIZE}"),
+    ((*ORIGIN, "--disk", "/d:1G", "--disk", "/d//:2G"),
+     "--disk /d//:2G: another disk has this path; each needs a directory of its own"),
+    ((*ORIGIN, *(word for disk in range(17) for word in ("--disk", f"/d{disk}:1G"))),
+     "--disk /d16:1G: one too many; at most 16 disks are allowed"),
+    ((*ORIGIN, "--disk", "/d:30720G", "--disk", "/e:64M"),
+     "--disk: the sizes of all disks add up to 31457344M; allowed are at most 30720G"),
+    ((*ORIGIN, "--disk-admission", "second_hit"),
+     "--disk-admission second_hit: not a word that it knows; allowed is second-hit or always; did you mean second-hit?"),
     ((*ORIGIN, "--workers", "0"), "--workers 0: too small; allowed is 1 to 256"),
     ((*ORIGIN, "--workers", "two"), "--workers two: not a number; a count is a whole number, such as 4"),
     ((*ORIGIN, "--forward", "some"), "--forward some: not a word that it knows; allowed is safe or all"),

@@ -1,10 +1,8 @@
 """What the serving process has given up: another user's rights, new privileges, core dumps, most dangerous system calls."""
 import os
 import pwd
-import shutil
 import signal
 import stat
-import tempfile
 from pathlib import Path
 
 import pytest
@@ -23,15 +21,6 @@ def status_of(path):
 
 def threads_of(pid):
     return [status_of(task / "status") for task in Path(f"/proc/{pid}/task").iterdir()]
-
-
-@pytest.fixture
-def public_dir():
-    """A directory that another user can reach, which pytest's own are not."""
-    path = Path(tempfile.mkdtemp(prefix="selvedge-test-"))
-    path.chmod(0o755)
-    yield path
-    shutil.rmtree(path)
 
 
 def test_every_thread_is_filtered_and_can_gain_nothing(node):

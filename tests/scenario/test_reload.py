@@ -351,7 +351,8 @@ def test_explain_says_of_each_setting_whether_a_reload_takes_it():
     restarts = {text.split("\n")[0] for text in settings if "  reload    needs a restart" in text}
     assert len(takes | restarts) == len(settings) and not takes & restarts
     assert {"sites[].origin.url", "certificates[].cert", "limits.connections", "timeouts.idle", "admin.token"} <= takes
-    assert {"listen[].url", "workers", "memory.size", "state_dir", "user"} <= restarts
+    assert "disk_admission" in takes
+    assert {"listen[].url", "workers", "memory.size", "state_dir", "user", "disk[].path", "disk[].size"} <= restarts
 
 
 # ---- Signals, selvedgectl, restarts

@@ -226,7 +226,7 @@ static void keys_that_do_not_exist_are_told_with_the_nearest(void **state)
     (void)state;
     assert_int_equal(load_bytes("wrkers: 4\n", 10), 1);
     assert_non_null(
-        strstr(said, "1:1: 'wrkers' is not a key; allowed are sites, listen, admin, memory, workers"));
+        strstr(said, "1:1: 'wrkers' is not a key; allowed are sites, listen, admin, memory, disk"));
     assert_non_null(strstr(said, "; did you mean workers?"));
     refuse("memory:\n  sise: 1M\n",
            "2:3: 'sise' is not a key of memory; allowed are size, max_object; did you mean size?\n");

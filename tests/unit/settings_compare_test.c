@@ -116,6 +116,24 @@ static void what_needs_a_restart_stays_as_at_the_start(void **state)
     assert_int_equal(settings->heartbeat_limit_ms, 5000);
 }
 
+static void disks_stay_and_what_is_admitted_is_taken(void **state)
+{
+    (void)state;
+    settings_t *settings;
+    const char *start = "--state-dir /s --disk /a:1G --disk /b:1G";
+    assert_string_equal(compare(start, start, start, &settings), "");
+    assert_string_equal(
+        compare(start, start, "--state-dir /s --disk /a:1G --disk /b:2G --disk-admission always", &settings),
+        "disk[].size!, disk_admission");
+    assert_int_equal(settings->disks[1].size_bytes, UINT64_C(1) << 30);
+    assert_true(settings->disk_admits_always);
+    assert_string_equal(compare(start, start, "--state-dir /s --disk-wipe on", &settings),
+                        "disk[].path!, disk[].size!, disk_wipe!");
+    assert_int_equal(settings->disk_count, 2);
+    assert_string_equal(settings->disks[1].path, "/b");
+    assert_false(settings->disk_wipe);
+}
+
 static void certificates_and_tokens_are_taken(void **state)
 {
     (void)state;
@@ -166,6 +184,7 @@ int main(void)
         cmocka_unit_test(the_same_is_the_same),
         cmocka_unit_test(a_reload_compares_with_what_is_in_force),
         cmocka_unit_test(what_needs_a_restart_stays_as_at_the_start),
+        cmocka_unit_test(disks_stay_and_what_is_admitted_is_taken),
         cmocka_unit_test(certificates_and_tokens_are_taken),
         cmocka_unit_test(sites_are_compared_by_name),
     };

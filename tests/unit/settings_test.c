@@ -96,6 +96,34 @@ static void an_origin_is_enough(void **state)
     assert_int_equal(settings.max_request_body_bytes, 16 << 20);
 }
 
+static void disks_are_a_path_and_a_size(void **state)
+{
+    (void)state;
+    take("");
+    assert_int_equal(settings.disk_count, 0);
+    assert_false(settings.disk_admits_always);
+    assert_false(settings.disk_wipe);
+    take("--disk /a:64M --disk=/b:c//:2G --disk-admission always --disk-wipe on");
+    assert_int_equal(settings.disk_count, 2);
+    assert_string_equal(settings.disks[0].path, "/a");
+    assert_int_equal(settings.disks[0].size_bytes, 64 << 20);
+    assert_string_equal(settings.disks[1].path, "/b:c");
+    assert_int_equal(settings.disks[1].size_bytes, UINT64_C(2) << 30);
+    assert_true(settings.disk_admits_always);
+    assert_true(settings.disk_wipe);
+}
+
+static void with_a_disk_the_state_is_on_it(void **state)
+{
+    (void)state;
+    take("--disk /a/:1G --disk /b:1G");
+    assert_string_equal(settings.state_dir, "/a/state");
+    take("--disk /:1G");
+    assert_string_equal(settings.state_dir, "/state");
+    take("--disk /a:1G --state-dir /s");
+    assert_string_equal(settings.state_dir, "/s");
+}
+
 static void without_an_origin_it_says_so(void **state)
 {
     (void)state;
@@ -386,6 +414,7 @@ static void the_table_is_sound(void **state)
             assert_true(setting->of_site != settings_table[j].of_site ||
                         setting->of_certificate != settings_table[j].of_certificate ||
                         setting->of_listener != settings_table[j].of_listener ||
+                        setting->of_disk != settings_table[j].of_disk ||
                         setting->offset != settings_table[j].offset);
     }
 }
@@ -444,6 +473,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_origin_is_enough),
+        cmocka_unit_test(disks_are_a_path_and_a_size),
+        cmocka_unit_test(with_a_disk_the_state_is_on_it),
         cmocka_unit_test(without_an_origin_it_says_so),
         cmocka_unit_test(memory_by_default_is_a_quarter_of_what_the_host_offers),
         cmocka_unit_test(sizes_are_powers_of_1024),
