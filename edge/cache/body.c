@@ -19,7 +19,7 @@ typedef struct {
 struct body {
     uint32_t magic;
     _Atomic uint32_t refs;
-    /* Fixed after creation. */
+    /* Fixed after creation; of what is loaded, the version after that. */
     version_id_t version;
     memory_account_t *account;
     reservation_t *reservation; /* a reference */
@@ -327,6 +327,39 @@ void body_seal(body_t *body)
             move_block(last, used, used);
         last->state = BLOCK_PRESENT;
     }
+    body_close(body);
+    CHECKED(body_check(body));
+}
+
+body_t *body_for_load(memory_account_t *account, size_t length, size_t reserved)
+{
+    MUST(length > 0 && length <= (size_t)BODY_LOAD_BLOCKS_MAX * BLOCK_BYTES);
+    body_t *body = body_new(account, (version_id_t){0, 0}, (int64_t)length);
+    body_reserve(body, reserved);
+    while ((uint64_t)body->slot_count * BLOCK_BYTES < length)
+        add_slot(body, 0);
+    body->length = length;
+    return body;
+}
+
+int body_load_places(body_t *body, struct iovec places[BODY_LOAD_BLOCKS_MAX])
+{
+    MUST(!body->sealed);
+    for (size_t i = 0; i < body->slot_count; i++)
+        places[i] = (struct iovec){body->slots[i].block->bytes, body->slots[i].block->capacity};
+    return (int)body->slot_count;
+}
+
+void body_loaded(body_t *body, version_id_t version, size_t length)
+{
+    MUST_BE(body, BODY_MAGIC);
+    MUST(!body->sealed && length <= body->length);
+    MUST(length > (body->slot_count - 1) * BLOCK_BYTES);
+    for (size_t i = 0; i < body->slot_count; i++)
+        body->slots[i].state = BLOCK_PRESENT;
+    body->version = version;
+    body->length = length;
+    body->sealed = true;
     body_close(body);
     CHECKED(body_check(body));
 }

@@ -10,6 +10,8 @@
 #ifndef SELVEDGE_EDGE_CACHE_BODY_H
 #define SELVEDGE_EDGE_CACHE_BODY_H
 
+#include <sys/uio.h>
+
 #include "edge/cache/account.h"
 
 enum { BLOCK_BYTES = 512 << 10 };
@@ -69,6 +71,18 @@ void body_close(body_t *body);
 void body_seal(body_t *body);
 /* What has to be reserved for that, as readers hold the block whose rest is to be given back. */
 size_t body_seal_lacks(const body_t *body);
+
+/* A body whose bytes come all at once from where they were kept, straight into its blocks: of so many bytes
+ * at most, no more than the blocks that BODY_LOAD_BLOCKS_MAX says. reserved: what memory_promise() has
+ * charged for it, body_cost(length, true). One thread's until it is loaded: it may be given back, and nothing
+ * else is asked of it before. */
+enum { BODY_LOAD_BLOCKS_MAX = 2 };
+body_t *body_for_load(memory_account_t *account, size_t length, size_t reserved);
+/* Where they go; how many places there are. */
+int body_load_places(body_t *body, struct iovec places[BODY_LOAD_BLOCKS_MAX]);
+/* They have come, of this version and so many as are really its own: no fewer than need all of its blocks. It
+ * is sealed. */
+void body_loaded(body_t *body, version_id_t version, size_t length);
 
 /* The bytes from offset on, up to `most` and the end of their block; length 0 (no reference) when there are
  * none. */

@@ -158,6 +158,9 @@ void object_complete_sparse(object_t *object, head_t **head, unsigned flags, con
 /* Completes it with another's body and a head made for it: what a 304 does. Of a sparse one it is sparse,
  * too. */
 void object_adopt(object_t *object, head_t **head, unsigned flags, object_t *base);
+/* Completes it with a head and a body that were kept elsewhere; takes over both. What was sparse has an empty
+ * one. Nobody has seen it. */
+void object_complete_loaded(object_t *object, head_t **head, unsigned flags, body_t **body);
 void object_fail(object_t *object, object_failure_t failure);
 /* Fails it when nobody reads it, so that nobody joins what is about to be cancelled. */
 bool object_fail_if_unread(object_t *object, object_failure_t failure);

@@ -193,6 +193,20 @@ void object_adopt(object_t *object, head_t **head, unsigned flags, object_t *bas
     CHECKED(object_check(object));
 }
 
+void object_complete_loaded(object_t *object, head_t **head, unsigned flags, body_t **body)
+{
+    object_lock(object);
+    MUST(object->body == NULL);
+    object->body = *body;
+    *body = NULL;
+    body_seal(object->body);
+    body_in_one(object->body, &object->whole);
+    publish_head(object, head, flags);
+    end_with(object, OBJECT_COMPLETE);
+    object_unlock(object);
+    CHECKED(object_check(object));
+}
+
 void object_fail(object_t *object, object_failure_t failure)
 {
     object_lock(object);

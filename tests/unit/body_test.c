@@ -320,6 +320,63 @@ static void references_keep_a_body(void **state)
     assert_int_equal(atomic_load(&account.bytes), 0);
 }
 
+/* Read in whole units, of which the last is not all its own. */
+static void what_is_loaded_lies_where_it_was_read(void **state)
+{
+    (void)state;
+    static const struct {
+        size_t read, length;
+        int blocks;
+    } rows[] = {{512, 1, 1},
+                {512, 512, 1},
+                {100 * 512, 99 * 512 + 1, 1},
+                {BLOCK_BYTES, BLOCK_BYTES - 511, 1},
+                {BLOCK_BYTES + 512, BLOCK_BYTES + 1, 2},
+                {BLOCK_BYTES + 512, BLOCK_BYTES + 512, 2},
+                {2 * BLOCK_BYTES, 2 * BLOCK_BYTES, 2}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        memory_account_t account = {0};
+        size_t cost = body_cost((int64_t)rows[i].read, true);
+        assert_true(memory_promise(&account, cost, cost));
+        body_t *body = body_for_load(&account, rows[i].read, cost);
+        assert_int_equal(body_block_state(body, 0), BLOCK_IN_FLIGHT);
+        int64_t begun = atomic_load(&account.bytes);
+        struct iovec places[BODY_LOAD_BLOCKS_MAX];
+        assert_int_equal(body_load_places(body, places), rows[i].blocks);
+        uint64_t offset = 0;
+        for (int place = 0; place < rows[i].blocks; place++) {
+            for (size_t j = 0; j < places[place].iov_len; j++)
+                ((char *)places[place].iov_base)[j] = byte_at(offset + j);
+            offset += places[place].iov_len;
+        }
+        assert_int_equal(offset, rows[i].read);
+        body_loaded(body, version, rows[i].length);
+        body_check(body);
+        assert_int_equal(body_length(body), rows[i].length);
+        assert_int_equal(body_version(body).high, version.high);
+        assert_int_equal(body_block_state(body, 0), BLOCK_PRESENT);
+        assert_reads(body, 0, SIZE_MAX);
+        text_t whole;
+        assert_int_equal(body_in_one(body, &whole), rows[i].blocks == 1);
+        /* Nothing beside what was promised, and a little more than there is in the end. */
+        assert_in_range(begun, cost, cost + 512);
+        assert_in_range(atomic_load(&account.bytes), rows[i].length, cost + 512);
+        body_unref(&body);
+        assert_int_equal(atomic_load(&account.bytes), 0);
+    }
+}
+
+static void what_is_not_loaded_is_given_back(void **state)
+{
+    (void)state;
+    memory_account_t account = {0};
+    size_t cost = body_cost(2 * BLOCK_BYTES, true);
+    assert_true(memory_promise(&account, cost, cost));
+    body_t *body = body_for_load(&account, 2 * BLOCK_BYTES, cost);
+    body_unref(&body);
+    assert_int_equal(atomic_load(&account.bytes), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -333,6 +390,8 @@ int main(void)
         cmocka_unit_test(what_is_sealed_takes_no_more_than_is_reserved),
         cmocka_unit_test(a_window_lives_on_one_block),
         cmocka_unit_test(references_keep_a_body),
+        cmocka_unit_test(what_is_loaded_lies_where_it_was_read),
+        cmocka_unit_test(what_is_not_loaded_is_given_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

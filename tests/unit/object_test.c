@@ -35,7 +35,8 @@ static void on_notify(object_filler_t *super, unsigned events)
 static object_t *begin_object(filler_t *filler)
 {
     static const ledger_subject_t subject = {{1, 2}, {3, 4}};
-    object_t *object = object_new(&account, &subject, 5, (version_id_t){6, 7}, on_release);
+    static uint64_t versions;
+    object_t *object = object_new(&account, &subject, 5, (version_id_t){++versions, 7}, on_release);
     *filler = (filler_t){.super = {on_notify}};
     object_set_filler(object, &filler->super);
     released = 0;
@@ -444,6 +445,9 @@ static void a_304_shares_the_body(void **state)
     head_t *head = head_new(&account, 200, fields_of(list, LINES("a: b")), 5, &storing, NOW_MS, NULL);
     object_adopt(fresh, &head, OBJECT_SHAREABLE, base);
     assert_int_equal(reader.wakes, 1);
+    /* That of the bytes, whatever names the object. */
+    assert_int_equal(object_body_version(fresh).low, object_version(base).low);
+    assert_int_not_equal(object_version(fresh).low, object_version(base).low);
     assert_true(object_revalidated(fresh));
     object_unref(&base);
     object_read_t said;
@@ -453,6 +457,53 @@ static void a_304_shares_the_body(void **state)
     object_unref(&fresh);
     assert_int_equal(released, 2);
     assert_int_equal(atomic_load(&account.bytes), 0);
+}
+
+/* What was kept elsewhere is complete at once, and like any other from then on. */
+static void what_is_loaded_is_complete(void **state)
+{
+    (void)state;
+    static const struct {
+        size_t length;
+        unsigned flags;
+    } rows[] = {{5, OBJECT_SHAREABLE | OBJECT_ADMITTED},
+                {BLOCK_BYTES + 5, OBJECT_SHAREABLE | OBJECT_ADMITTED},
+                {0, OBJECT_ADMITTED},
+                {0, OBJECT_ADMITTED | OBJECT_SPARSE}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        filler_t filler;
+        object_t *object = begin_object(&filler);
+        size_t read = (rows[i].length + 511) / 512 * 512;
+        const version_id_t of_bytes = {8, 9};
+        body_t *body = read > 0 ? body_for_load(&account, read, 0) : body_new(&account, of_bytes, 0);
+        struct iovec places[BODY_LOAD_BLOCKS_MAX];
+        for (int place = read > 0 ? body_load_places(body, places) : 0; place > 0; place--)
+            memset(places[place - 1].iov_base, 'x', places[place - 1].iov_len);
+        if (read > 0)
+            body_loaded(body, of_bytes, rows[i].length);
+        http_field_t list[8];
+        const http_storing_t storing = {.storable = true, .lifetime_ms = 60000};
+        int64_t whole = rows[i].flags & OBJECT_SPARSE ? 5000000 : (int64_t)rows[i].length;
+        head_t *head = head_new(&account, 200, fields_of(list, LINES("a: b")), whole, &storing, NOW_MS, NULL);
+        object_complete_loaded(object, &head, rows[i].flags, &body);
+        assert_null(head);
+        assert_null(body);
+        assert_int_equal(object_end(object), OBJECT_COMPLETE);
+        assert_int_equal(object_shareable(object), (rows[i].flags & OBJECT_SHAREABLE) != 0);
+        assert_int_equal(object_sparse(object), (rows[i].flags & OBJECT_SPARSE) != 0);
+        assert_false(object_revalidated(object));
+        assert_int_equal(object_body_version(object).low, 8);
+        assert_in_range(object_weight(object), rows[i].length, rows[i].length + 2000);
+        reader_t reader = {.wakes = 0};
+        object_t *reference = object;
+        object_read_t said;
+        object_ref(object);
+        object_open(&reference, &reader.super);
+        assert_int_equal(take(&reader, SIZE_MAX, &said), rows[i].length);
+        assert_int_equal(said, READ_END);
+        object_leave(&reader.super);
+        finish(&object);
+    }
 }
 
 /* A verdict is remembered up to the sequence it was found for, and no further. */
@@ -524,6 +575,7 @@ int main(void)
         cmocka_unit_test(an_object_may_become_windowed),
         cmocka_unit_test(who_was_cut_off_never_sees_an_end),
         cmocka_unit_test(a_304_shares_the_body),
+        cmocka_unit_test(what_is_loaded_is_complete),
         cmocka_unit_test(verdicts_are_remembered_no_longer_than_true),
         cmocka_unit_test(references),
     };
