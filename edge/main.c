@@ -115,8 +115,8 @@ static void path_in_state(const process_t *process, const char *name, char path[
 }
 
 static const char *const state_names[] = {
-    "admin-token",  "journal", "journal.new",     "sequence",
-    "sequence.new", "lock",    "self-signed.pem", "self-signed.pem.new"};
+    "admin-token", "journal",  "journal.new",  "sequence",        "sequence.new",
+    "lock",        "identity", "identity.new", "self-signed.pem", "self-signed.pem.new"};
 enum { STATE_NAMES = sizeof state_names / sizeof *state_names };
 
 /* The serving process finds its state, its disks and its log its own. A state directory on a disk is in a
@@ -171,6 +171,11 @@ static void report_opening(const process_t *process, const journal_opening_t *op
         fprintf(stderr,
                 "selvedge: %s/sequence: damaged or gone; sequences go on far above any that was seen\n",
                 process->state_dir);
+    if (opening->identity_lost)
+        fprintf(stderr,
+                "selvedge: %s/identity: damaged or gone; the node has a new one, for which all disks are "
+                "another's\n",
+                process->state_dir);
 }
 
 static bool open_journal(process_t *process)
@@ -183,6 +188,7 @@ static bool open_journal(process_t *process)
     journal_config_t config = {
         .io = process->journal_io, .ledger = process->node.ledger, .compact_bytes = JOURNAL_COMPACT_BYTES};
     random_bytes(&config.random, sizeof config.random);
+    random_bytes(config.identity, sizeof config.identity);
     journal_opening_t opening;
     journal_error_t error;
     process->journal = journal_open(&config, &opening, &error);
@@ -193,6 +199,7 @@ static bool open_journal(process_t *process)
         return false;
     }
     report_opening(process, &opening);
+    memcpy(process->node.identity, opening.identity, sizeof opening.identity);
     return true;
 }
 

@@ -18,6 +18,7 @@ typedef struct {
     api_t *api;
     limits_t *limits;                         /* of clients */
     waste_t *waste_by_address, *waste_of_key; /* what was fetched and thrown away */
+    uint64_t identity[2];                     /* purge/identity.h */
     heartbeats_t *heartbeats;                 /* NULL: nobody watches */
     uint16_t https_port; /* of the https listener, that at 443 if there is one; 0: there is none */
     char name[72];       /* node.name; as it was at the start */

@@ -2,8 +2,8 @@
  * makes a fresh one), and a file one of whose writes or syncs failed is never written again. So what follows
  * a bad record can only be the rest of the one write that was under way, and a retry never trusts a sync that
  * comes after a failed one. */
-#include "purge/journal.h"
-#include "purge/journal_format.h"
+#include "purge/identity.h"
+#include "purge/state_file.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -11,7 +11,6 @@
 
 enum {
     JOURNAL_MAGIC = 0x10c4a11e,
-    NO_FILE = -1,
     RESERVE = 4096 /* sequences per write of the sequence file; a crash skips at most so many */
 };
 
@@ -36,13 +35,6 @@ struct journal {
 /* Calls. ----------------------------------------------------------------------------------------------------
  */
 
-static bool fail(journal_error_t *error, const char *call, const char *file, ssize_t result)
-{
-    *error = (journal_error_t){
-        .failure = JOURNAL_IO_FAILED, .call = call, .file = file, .number = result < 0 ? (int)-result : EIO};
-    return false;
-}
-
 void journal_error_text(const journal_error_t *error, char *text, size_t size)
 {
     char reason[128];
@@ -60,84 +52,15 @@ void journal_error_text(const journal_error_t *error, char *text, size_t size)
     }
 }
 
-/* Nothing hangs on a close: what counts was synced before. */
-static void close_file(journal_t *journal, int *file)
-{
-    if (*file != NO_FILE)
-        journal->config.io.close(journal->config.io.context, *file);
-    *file = NO_FILE;
-}
-
-static bool write_all(journal_t *journal, int file, const char *name, const uint8_t *data, size_t length,
-                      journal_error_t *error)
-{
-    const journal_io_t *io = &journal->config.io;
-    while (length > 0) {
-        ssize_t done = io->write(io->context, file, data, length);
-        if (done <= 0)
-            return fail(error, "write", name, done);
-        data += done;
-        length -= (size_t)done;
-    }
-    int result = io->fsync(io->context, file);
-    return result == 0 || fail(error, "fsync", name, result);
-}
-
-/* false with error->number ENOENT: there is no such file. */
-static bool read_all(journal_t *journal, const char *name, bytes_t *bytes, journal_error_t *error)
-{
-    const journal_io_t *io = &journal->config.io;
-    int file = io->open(io->context, name, JOURNAL_READ);
-    if (file < 0)
-        return fail(error, "open", name, file);
-    ssize_t done;
-    do {
-        bytes_reserve(bytes, 4096);
-        done = io->read(io->context, file, bytes->data + bytes->length, bytes->capacity - bytes->length);
-        if (done > 0)
-            bytes->length += (size_t)done;
-    } while (done > 0);
-    close_file(journal, &file);
-    return done == 0 || fail(error, "read", name, done);
-}
-
-/* Puts a whole new file in the place of `name`, on stable storage when it returns true; its number then goes
- * to *kept. After false either file may be there, now or after a power cut. */
-static bool replace(journal_t *journal, const char *name, const char *draft, const uint8_t *data,
-                    size_t length, int *kept, journal_error_t *error)
-{
-    const journal_io_t *io = &journal->config.io;
-    int file = io->open(io->context, draft, JOURNAL_WRITE);
-    if (file < 0)
-        return fail(error, "open", draft, file);
-
-    int result = 0;
-    bool done = write_all(journal, file, draft, data, length, error);
-    if (done && (result = io->rename(io->context, draft, name)) != 0)
-        done = fail(error, "rename", draft, result);
-    if (!done)
-        io->unlink(io->context,
-                   draft); /* gives its space back; if that fails too, the next draft empties it */
-    else if ((result = io->fsync_directory(io->context)) != 0)
-        done = fail(error, "fsync", "the state directory", result);
-
-    if (!done)
-        close_file(journal, &file);
-    *kept = file;
-    return done;
-}
-
 /* Sequences. ------------------------------------------------------------------------------------------------
  */
 
 static bool write_bound(journal_t *journal, uint64_t bound, journal_error_t *error)
 {
     uint8_t data[FORMAT_SEQUENCE_BYTES];
-    int file = NO_FILE;
     format_sequence_put(data, bound);
-    if (!replace(journal, "sequence", "sequence.new", data, sizeof(data), &file, error))
+    if (!state_file_replace(&journal->config.io, "sequence", "sequence.new", data, sizeof(data), NULL, error))
         return false;
-    close_file(journal, &file);
     journal->bound = bound;
     return true;
 }
@@ -200,7 +123,7 @@ static bool write_fresh(journal_t *journal, const ledger_rule_t *rules, size_t c
 {
     MUST(ledger_applied(journal->config.ledger) >= journal->acknowledged);
     const uint64_t name[2] = {journal->config.random, journal->files_made++};
-    close_file(journal, &journal->file);
+    state_file_close(&journal->config.io, &journal->file);
     journal->id = XXH3_64bits(name, sizeof(name));
 
     journal->bytes.length = 0;
@@ -213,16 +136,17 @@ static bool write_fresh(journal_t *journal, const ledger_rule_t *rules, size_t c
         .id = journal->id, .base_length = journal->base_length, .first_sequence = first};
     format_header_put(journal->bytes.data, &header);
 
-    return replace(journal, "journal", "journal.new", journal->bytes.data, journal->bytes.length,
-                   &journal->file, error);
+    return state_file_replace(&journal->config.io, "journal", "journal.new", journal->bytes.data,
+                              journal->bytes.length, &journal->file, error);
 }
 
 static bool write_behind(journal_t *journal, const ledger_rule_t *rules, size_t count, journal_error_t *error)
 {
     journal->bytes.length = 0;
     put_rules(journal, journal->length, rules, count);
-    if (!write_all(journal, journal->file, "journal", journal->bytes.data, journal->bytes.length, error)) {
-        close_file(journal, &journal->file);
+    if (!state_file_write(&journal->config.io, journal->file, "journal", journal->bytes.data,
+                          journal->bytes.length, error)) {
+        state_file_close(&journal->config.io, &journal->file);
         return false;
     }
     journal->length += journal->bytes.length;
@@ -369,7 +293,7 @@ static bool read_journal(journal_t *journal, found_t *found, journal_opening_t *
 {
     ledger_t *ledger = journal->config.ledger;
     bytes_t bytes = {0};
-    found->journal = read_all(journal, "journal", &bytes, error);
+    found->journal = state_file_read(&journal->config.io, "journal", &bytes, error);
     if (found->journal) {
         walk_t walk = {.data = bytes.data, .length = bytes.length};
         opening->damage = walk_file(&walk, ledger, opening);
@@ -384,7 +308,7 @@ static bool read_journal(journal_t *journal, found_t *found, journal_opening_t *
 static bool read_bound(journal_t *journal, found_t *found, journal_error_t *error)
 {
     bytes_t bytes = {0};
-    found->sequence = read_all(journal, "sequence", &bytes, error);
+    found->sequence = state_file_read(&journal->config.io, "sequence", &bytes, error);
     found->bound_good =
         found->sequence && format_sequence_parse(bytes.data, bytes.length, &found->bound) == FORMAT_PARSED;
     bytes_free(&bytes);
@@ -399,23 +323,31 @@ static bool take_lock(journal_t *journal, journal_error_t *error)
     const journal_io_t *io = &journal->config.io;
     int file = io->open(io->context, "lock", JOURNAL_LOCK);
     if (file < 0)
-        return fail(error, "open", "lock", file);
+        return state_file_fail(error, "open", "lock", file);
     journal->lock = file;
     int result = io->lock(io->context, file);
     if (result == -EWOULDBLOCK) {
         *error = (journal_error_t){.failure = JOURNAL_LOCKED};
         return false;
     }
-    return result == 0 || fail(error, "flock", "lock", result);
+    return result == 0 || state_file_fail(error, "flock", "lock", result);
 }
 
-/* The journal comes first: a crash in between leaves an empty journal, which says that no rule was lost. */
+static bool make_identity(journal_t *journal, journal_opening_t *opening, journal_error_t *error)
+{
+    memcpy(opening->identity, journal->config.identity, sizeof opening->identity);
+    return identity_make(&journal->config.io, opening->identity, error);
+}
+
+/* The identity comes first: no journal without the rules of before is ever found with the one of before. Then
+ * the journal: a crash in between leaves an empty journal, which says that no rule was lost. */
 static bool begin_new(journal_t *journal, journal_opening_t *opening, journal_error_t *error)
 {
     opening->outcome = JOURNAL_NEW;
     opening->damage = NULL;
     journal->next = 1;
-    return write_fresh(journal, NULL, 0, 1, error) && reserve(journal, 1, error);
+    return make_identity(journal, opening, error) && write_fresh(journal, NULL, 0, 1, error) &&
+           reserve(journal, 1, error);
 }
 
 /* The rules are lost, so everything is purged: whatever is stored has an older stamp. The damaged file is
@@ -433,10 +365,20 @@ static bool begin_again(journal_t *journal, const found_t *found, journal_openin
         snprintf(opening->kept_as, sizeof(opening->kept_as), "journal.damaged-%" PRIu64, everything.sequence);
         int result = io->rename(io->context, "journal", opening->kept_as);
         if (result != 0)
-            return fail(error, "rename", "journal", result);
+            return state_file_fail(error, "rename", "journal", result);
     }
     ledger_apply(journal->config.ledger, &everything);
     return write_fresh(journal, NULL, 0, journal->next, error);
+}
+
+/* Of a journal that is there, whatever is left of it. */
+static bool keep_identity(journal_t *journal, journal_opening_t *opening, journal_error_t *error)
+{
+    bool good;
+    if (!identity_read(&journal->config.io, opening->identity, &good, error) && error->number != ENOENT)
+        return false;
+    opening->identity_lost = !good;
+    return good || make_identity(journal, opening, error);
 }
 
 static bool begin(journal_t *journal, journal_opening_t *opening, journal_error_t *error)
@@ -447,6 +389,8 @@ static bool begin(journal_t *journal, journal_opening_t *opening, journal_error_
         return false;
     if (!found.journal && !found.sequence)
         return begin_new(journal, opening, error);
+    if (!keep_identity(journal, opening, error))
+        return false;
 
     opening->sequence_lost = !found.bound_good;
     if (opening->sequence_lost)
@@ -488,8 +432,8 @@ void journal_close(journal_t **journal)
     /* The exact bound instead of the reserved one. If it cannot be written, the reserved one is as true. */
     if (closing->next != 0 && closing->bound > closing->next - 1)
         write_bound(closing, closing->next - 1, &error);
-    close_file(closing, &closing->file);
-    close_file(closing, &closing->lock);
+    state_file_close(&closing->config.io, &closing->file);
+    state_file_close(&closing->config.io, &closing->lock);
     bytes_free(&closing->bytes);
     closing->magic = 0;
     free(closing);

@@ -1,9 +1,9 @@
 /* The journal: purge rules on stable storage, and the sequences they get.
  *
- * Three files in the state directory: `journal` (the rules), `sequence` (a bound up to which sequences may
- * have been handed out, always on stable storage before they are) and `lock` (one process per directory). The
- * ledger is the journal's memory: opening fills it, and a fresh file is written from it. So it must hold
- * every rule that was acknowledged before the next call comes.
+ * Four files in the state directory: `journal` (the rules), `sequence` (a bound up to which sequences may
+ * have been handed out, always on stable storage before they are), `identity` (purge/identity.h) and `lock`
+ * (one process per directory). The ledger is the journal's memory: opening fills it, and a fresh file is
+ * written from it. So it must hold every rule that was acknowledged before the next call comes.
  *
  * One thread at a time: whoever starts up opens it, then the publisher owns it. All I/O goes through a table,
  * so that a test can break any call and cut at any byte. */
@@ -71,7 +71,9 @@ typedef struct {
     uint64_t bad_bytes;  /* after them */
     bool sequence_lost;  /* the sequence file was damaged or gone: sequences go on far above any that was seen
                           */
-    const char *damage;  /* with JOURNAL_FORGOTTEN: what is wrong with it */
+    uint64_t identity[2]; /* of the node (purge/identity.h), on stable storage */
+    bool identity_lost;   /* there was a journal, but no identity that can be read: this one is new */
+    const char *damage;   /* with JOURNAL_FORGOTTEN: what is wrong with it */
     char kept_as[48]; /* with JOURNAL_FORGOTTEN: the name the damaged file has now; empty when there was none
                        */
 } journal_opening_t;
@@ -81,6 +83,7 @@ typedef struct {
     ledger_t *ledger;     /* empty; stays the caller's */
     uint64_t random;      /* another one at each start: tells the files of this run from all others */
     size_t compact_bytes; /* appended to a file until a fresh one is made, at least 1 */
+    uint64_t identity[2]; /* random: of a node that has none */
 } journal_config_t;
 
 /* Reads what is there into the ledger and publishes its last sequence. NULL on failure, then *error says why.

@@ -214,7 +214,7 @@ static void put_files(const uint8_t *data, size_t size)
 static uint64_t start(journal_outcome_t *outcome)
 {
     ledger_t *ledger = ledger_new(EXACT_SLOTS, FOLDED_SLOTS);
-    journal_config_t config = {io, ledger, 42, COMPACT_BYTES};
+    journal_config_t config = {io, ledger, 42, COMPACT_BYTES, {4, 2}};
     journal_opening_t opening;
     journal_error_t error;
     ledger_rule_t rule = {.kind = RULE_EVERYTHING};

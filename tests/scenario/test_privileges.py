@@ -81,7 +81,7 @@ def test_state_and_token_are_the_users(start_node, origin, public_dir, private):
     uid = pwd.getpwnam(NOBODY).pw_uid
     assert node.state_dir.stat().st_uid == uid and stat.S_IMODE(node.state_dir.stat().st_mode) == 0o700
     assert {path.name: path.stat().st_uid for path in node.state_dir.iterdir()} == \
-        {name: uid for name in ("admin-token", "journal", "sequence", "lock", "self-signed.pem")}
+        {name: uid for name in ("admin-token", "journal", "sequence", "identity", "lock", "self-signed.pem")}
     node.stop()
     assert node.state_dir.exists() != private
 

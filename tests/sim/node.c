@@ -94,7 +94,11 @@ static journal_t *open_journal(void)
 {
     journal_opening_t opening;
     journal_error_t error;
-    journal_config_t config = {node_io(), world.node.ledger, random_next(chance()), world.compact_bytes};
+    journal_config_t config = {.io = node_io(),
+                               .ledger = world.node.ledger,
+                               .random = random_next(chance()),
+                               .compact_bytes = world.compact_bytes};
+    config.identity[0] = config.random; /* another one at each start, and no further number of the seed's */
     journal_t *journal = journal_open(&config, &opening, &error);
     if (journal == NULL)
         return NULL;
