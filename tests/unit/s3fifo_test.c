@@ -138,13 +138,13 @@ static void each_use_is_worth_a_round_in_main(void **state)
     finish(&policy, nodes);
 }
 
-/* The small queue keeps at least four blocks, but no more than half of a tiny cache. */
+/* The small queue keeps at least four blocks, but no more than a fifth of a tiny cache. */
 static void the_small_queue_has_a_floor(void **state)
 {
     (void)state;
     const struct {
         size_t capacity, kept;
-    } cases[] = {{100 * MIB, 10 * MIB}, {8 * MIB, 2 * MIB}, {2 * MIB, MIB}};
+    } cases[] = {{100 * MIB, 10 * MIB}, {16 * MIB, 2 * MIB}, {5 * MIB, MIB}};
     for (size_t i = 0; i < 3; i++) {
         s3fifo_t *policy = s3fifo_new(cases[i].capacity);
         size_t unit = cases[i].capacity / 100, count = cases[i].kept / unit + 20;
@@ -283,7 +283,7 @@ static void colliding_hashes_do_no_harm(void **state)
 }
 
 /* The same policy written naively: ids in arrays, the ghost as the list of all hashes ever noted. */
-enum { IDS = 300, NOTES = 400000, MODEL_CAPACITY = 1000000, MODEL_SMALL = MODEL_CAPACITY / 2 };
+enum { IDS = 300, NOTES = 400000, MODEL_CAPACITY = 1000000, MODEL_SMALL = MODEL_CAPACITY / 5 };
 typedef struct {
     int ids[IDS];
     int count;
