@@ -24,6 +24,8 @@ typedef enum {
     LABEL_REFUSAL,
     LABEL_RESULT,
     LABEL_RESUME,
+    LABEL_DISK_DROP,
+    LABEL_DISK_READ,
     LABEL_NODE,
     LABEL_VERSION,
     LABELS
@@ -54,6 +56,38 @@ typedef enum {
           "Memory that responses may take (memory.size).")                                                   \
     GAUGE(GAUGE_MEMORY_PINNED_BYTES, LABEL_NONE, "selvedge_memory_pinned_bytes",                             \
           "Memory that eviction cannot free: responses being fetched, and evicted ones still being sent.")   \
+    GAUGE(GAUGE_DISK_BYTES, LABEL_NONE, "selvedge_disk_bytes", "Bytes that the files on disks take.")        \
+    GAUGE(GAUGE_DISK_LIMIT_BYTES, LABEL_NONE, "selvedge_disk_limit_bytes",                                   \
+          "Bytes that they may take (disk[].size), of the devices in use.")                                  \
+    GAUGE(GAUGE_DISK_SEGMENTS, LABEL_NONE, "selvedge_disk_segments", "Segment files on disks.")              \
+    GAUGE(GAUGE_DISK_RECORDS, LABEL_NONE, "selvedge_disk_records",                                           \
+          "Stored responses and pieces that the index of the disks can find.")                               \
+    GAUGE(GAUGE_DISK_INDEX_BYTES, LABEL_NONE, "selvedge_disk_index_bytes",                                   \
+          "Memory that the index takes, beside memory.size.")                                                \
+    GAUGE(GAUGE_DISK_RECOVERING_SEGMENTS, LABEL_NONE, "selvedge_disk_recovering_segments",                   \
+          "Segments from before the start that the index does not have yet.")                                \
+    GAUGE(GAUGE_DISK_FAILED_DEVICES, LABEL_NONE, "selvedge_disk_failed_devices",                             \
+          "Devices that were taken out, as they failed or another process has them.")                        \
+    COUNTER(disk_admitted, [ONE][ONE][ONE], (LABEL_NONE, LABEL_NONE, LABEL_NONE),                            \
+            "selvedge_disk_admitted_total", "Records written to disks.")                                     \
+    COUNTER(disk_dropped, [DISK_DROPS][ONE][ONE], (LABEL_DISK_DROP, LABEL_NONE, LABEL_NONE),                 \
+            "selvedge_disk_dropped_total", "Records that were to be written and were not.")                  \
+    COUNTER(disk_moved, [ONE][ONE][ONE], (LABEL_NONE, LABEL_NONE, LABEL_NONE), "selvedge_disk_moved_total",  \
+            "Records written again, as they are asked for and the room of their segment was needed.")        \
+    COUNTER(disk_reads, [DISK_READS][ONE][ONE], (LABEL_DISK_READ, LABEL_NONE, LABEL_NONE),                   \
+            "selvedge_disk_reads_total",                                                                     \
+            "Records read and verified, by whether the system had them in memory.")                          \
+    COUNTER(disk_checksum_failures, [ONE][ONE][ONE], (LABEL_NONE, LABEL_NONE, LABEL_NONE),                   \
+            "selvedge_disk_checksum_failures_total",                                                         \
+            "Records that were not served, as what was read is not what was written.")                       \
+    COUNTER(disk_read_errors, [ONE][ONE][ONE], (LABEL_NONE, LABEL_NONE, LABEL_NONE),                         \
+            "selvedge_disk_read_errors_total", "Reads that failed.")                                         \
+    COUNTER(disk_read_timeouts, [ONE][ONE][ONE], (LABEL_NONE, LABEL_NONE, LABEL_NONE),                       \
+            "selvedge_disk_read_timeouts_total",                                                             \
+            "Reads that did not come back in time; the origin was asked.")                                   \
+    COUNTER(disk_write_errors, [ONE][ONE][ONE], (LABEL_NONE, LABEL_NONE, LABEL_NONE),                        \
+            "selvedge_disk_write_errors_total",                                                              \
+            "Writes and syncs that failed, or wrote less than they were given.")                             \
     GAUGE(GAUGE_CONNECTIONS_H1, LABEL_PROTOCOL, "selvedge_connections", "Connections of clients open now.")  \
     GAUGE(GAUGE_PURGE_SEQUENCE, LABEL_NONE, "selvedge_purge_sequence",                                       \
           "The sequence of the latest purge in force.")                                                      \
@@ -128,6 +162,8 @@ static const char *const reason_names[GUARD_REASONS] = {
 static const char *const version_names[ONE] = {SELVEDGE_VERSION};
 
 static const char *const result_names[RESULTS] = {"refused", "ok"};
+static const char *const disk_drop_names[DISK_DROPS] = {"queue", "size", "broken"};
+static const char *const disk_read_names[DISK_READS] = {"cache", "device"};
 static const char *const resume_names[RESUME_RESULTS] = {"completed", "refused", "broken"};
 static const char *const cut_names[CUTS] = {"idle", "header", "stall", "memory"};
 
@@ -151,6 +187,8 @@ static const struct {
     [LABEL_REFUSAL] = {"reason", REFUSALS, refusal_names},
     [LABEL_RESULT] = {"result", RESULTS, result_names},
     [LABEL_RESUME] = {"result", RESUME_RESULTS, resume_names},
+    [LABEL_DISK_DROP] = {"reason", DISK_DROPS, disk_drop_names},
+    [LABEL_DISK_READ] = {"how", DISK_READS, disk_read_names},
     [LABEL_NODE] = {"node", ONE, NULL},
     [LABEL_VERSION] = {"version", ONE, version_names},
 };
@@ -328,6 +366,48 @@ void count_variants_evicted(uint64_t variants)
 void count_reader_cut_off(void)
 {
     count(CELL(readers_cut_off[0][0][0]), 1);
+}
+
+void count_disk_admitted(uint64_t records)
+{
+    count(CELL(disk_admitted[0][0][0]), records);
+}
+
+void count_disk_dropped(disk_drop_t reason, uint64_t records)
+{
+    MUST(reason < DISK_DROPS);
+    count(CELL(disk_dropped[reason][0][0]), records);
+}
+
+void count_disk_moved(uint64_t records)
+{
+    count(CELL(disk_moved[0][0][0]), records);
+}
+
+void count_disk_read(disk_read_t how)
+{
+    MUST(how < DISK_READS);
+    count(CELL(disk_reads[how][0][0]), 1);
+}
+
+void count_disk_checksum_failure(void)
+{
+    count(CELL(disk_checksum_failures[0][0][0]), 1);
+}
+
+void count_disk_read_error(void)
+{
+    count(CELL(disk_read_errors[0][0][0]), 1);
+}
+
+void count_disk_read_timeout(void)
+{
+    count(CELL(disk_read_timeouts[0][0][0]), 1);
+}
+
+void count_disk_write_error(void)
+{
+    count(CELL(disk_write_errors[0][0][0]), 1);
 }
 
 void gauge_set(gauge_t gauge, uint64_t value)

@@ -56,6 +56,17 @@ typedef enum {
     REFUSED_KEY_WASTE,     /* the same: too much was thrown away of what it asks for */
     REFUSALS
 } refusal_t;
+typedef enum {
+    DISK_DROP_QUEUE,  /* more waited for the device than may */
+    DISK_DROP_SIZE,   /* no record can hold it */
+    DISK_DROP_BROKEN, /* it could not be written, or the device was taken out */
+    DISK_DROPS
+} disk_drop_t;
+typedef enum {
+    DISK_READ_CACHE, /* the system had it in memory */
+    DISK_READ_DEVICE,
+    DISK_READS
+} disk_read_t;
 typedef enum { RESUME_COMPLETED, RESUME_REFUSED, RESUME_BROKEN, RESUME_RESULTS } resume_result_t;
 typedef enum {
     GAUGE_INFO,
@@ -64,6 +75,13 @@ typedef enum {
     GAUGE_MEMORY_BYTES,
     GAUGE_MEMORY_LIMIT_BYTES,
     GAUGE_MEMORY_PINNED_BYTES,
+    GAUGE_DISK_BYTES,
+    GAUGE_DISK_LIMIT_BYTES,
+    GAUGE_DISK_SEGMENTS,
+    GAUGE_DISK_RECORDS,
+    GAUGE_DISK_INDEX_BYTES,
+    GAUGE_DISK_RECOVERING_SEGMENTS,
+    GAUGE_DISK_FAILED_DEVICES,
     GAUGE_CONNECTIONS_H1,
     GAUGE_CONNECTIONS_H2,
     GAUGE_PURGE_SEQUENCE,
@@ -91,6 +109,18 @@ void count_restarts(uint64_t restarts);
 void count_reload(bool in_force);
 void count_variants_evicted(uint64_t variants);
 void count_reader_cut_off(void); /* a reader that fell behind a bounded window */
+
+/* Of the disk tier: so many records. */
+void count_disk_admitted(uint64_t records); /* written */
+void count_disk_dropped(disk_drop_t reason, uint64_t records);
+void count_disk_moved(uint64_t records); /* written again, as the room of their segment was needed */
+void count_disk_read(disk_read_t how);   /* a record that was found and verified */
+/* A record that was not served: what was read is not what was written; the device failed; it did not answer
+ * in time. */
+void count_disk_checksum_failure(void);
+void count_disk_read_error(void);
+void count_disk_read_timeout(void);
+void count_disk_write_error(void); /* a call that failed, or wrote less than it was given */
 
 void gauge_set(gauge_t gauge, uint64_t value);
 void gauge_add(gauge_t gauge, int64_t delta);

@@ -6,6 +6,10 @@ FAMILIES = {
     "selvedge_connections": "gauge", "selvedge_purge_sequence": "gauge", "selvedge_purges_total": "counter",
     "selvedge_guard_stopped_total": "counter", "selvedge_access_log_dropped_total": "counter",
     "selvedge_connections_cut_total": "counter", "selvedge_refused_total": "counter", "selvedge_fill_resumes_total": "counter",
+    **{f"selvedge_disk_{name}": "gauge" for name in (
+        "bytes", "limit_bytes", "segments", "records", "index_bytes", "recovering_segments", "failed_devices")},
+    **{f"selvedge_disk_{name}_total": "counter" for name in (
+        "admitted", "dropped", "moved", "reads", "checksum_failures", "read_errors", "read_timeouts", "write_errors")},
 }
 
 

@@ -92,6 +92,24 @@ static void all_series_of_named_sites_are_there_at_zero(void **state)
         "selvedge_access_log_dropped_total",
         "selvedge_readers_cut_off_total",
         "selvedge_variants_evicted_total",
+        "selvedge_disk_bytes",
+        "selvedge_disk_limit_bytes",
+        "selvedge_disk_segments",
+        "selvedge_disk_records",
+        "selvedge_disk_index_bytes",
+        "selvedge_disk_recovering_segments",
+        "selvedge_disk_failed_devices",
+        "selvedge_disk_admitted_total",
+        "selvedge_disk_dropped_total{reason=\"queue\"}",
+        "selvedge_disk_dropped_total{reason=\"size\"}",
+        "selvedge_disk_dropped_total{reason=\"broken\"}",
+        "selvedge_disk_moved_total",
+        "selvedge_disk_reads_total{how=\"cache\"}",
+        "selvedge_disk_reads_total{how=\"device\"}",
+        "selvedge_disk_checksum_failures_total",
+        "selvedge_disk_read_errors_total",
+        "selvedge_disk_read_timeouts_total",
+        "selvedge_disk_write_errors_total",
     };
     for (size_t i = 0; i < sizeof others / sizeof *others; i++)
         assert_int_equal(value_of(others[i]), 0);
@@ -151,6 +169,43 @@ static void each_count_moves_its_own_line(void **state)
     assert_int_equal(value_of("selvedge_access_log_dropped_total"), 7);
     assert_int_equal(value_of("selvedge_readers_cut_off_total"), 1);
     assert_int_equal(value_of("selvedge_variants_evicted_total"), 3);
+}
+
+static void each_count_of_the_disks_moves_its_own_line(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *series;
+        uint64_t value;
+    } expected[] = {
+        {"selvedge_disk_admitted_total", 5},
+        {"selvedge_disk_dropped_total{reason=\"queue\"}", 3},
+        {"selvedge_disk_dropped_total{reason=\"size\"}", 1},
+        {"selvedge_disk_dropped_total{reason=\"broken\"}", 0},
+        {"selvedge_disk_moved_total", 2},
+        {"selvedge_disk_reads_total{how=\"cache\"}", 1},
+        {"selvedge_disk_reads_total{how=\"device\"}", 2},
+        {"selvedge_disk_checksum_failures_total", 1},
+        {"selvedge_disk_read_errors_total", 2},
+        {"selvedge_disk_read_timeouts_total", 3},
+        {"selvedge_disk_write_errors_total", 4},
+    };
+    count_disk_admitted(5);
+    count_disk_dropped(DISK_DROP_QUEUE, 3);
+    count_disk_dropped(DISK_DROP_SIZE, 1);
+    count_disk_moved(2);
+    count_disk_read(DISK_READ_CACHE);
+    count_disk_checksum_failure();
+    for (int i = 0; i < 2; i++) {
+        count_disk_read(DISK_READ_DEVICE);
+        count_disk_read_error();
+    }
+    for (int i = 0; i < 3; i++)
+        count_disk_read_timeout();
+    for (int i = 0; i < 4; i++)
+        count_disk_write_error();
+    for (size_t i = 0; i < sizeof expected / sizeof *expected; i++)
+        assert_int_equal(value_of(expected[i].series), expected[i].value);
 }
 
 static void gauges_are_set_and_moved(void **state)
@@ -233,6 +288,7 @@ int main(void)
         cmocka_unit_test(all_series_of_named_sites_are_there_at_zero),
         cmocka_unit_test(every_family_has_help_and_type_before_its_lines),
         cmocka_unit_test(each_count_moves_its_own_line),
+        cmocka_unit_test(each_count_of_the_disks_moves_its_own_line),
         cmocka_unit_test(gauges_are_set_and_moved),
         cmocka_unit_test(names_of_sites_are_escaped),
         cmocka_unit_test(threads_that_end_leave_their_counts),
