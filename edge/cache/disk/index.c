@@ -353,6 +353,15 @@ bool disk_index_found(disk_index_t *index, const ledger_hash_t *name, const disk
     return wanted;
 }
 
+void disk_index_found_buried(disk_index_t *index, const ledger_hash_t *name)
+{
+    view_t view = enter(index, name);
+    MUST(marks_are_left(&view));
+    if (find_entry(&view) == NULL)
+        take_out(&view, NULL);
+    leave(&view);
+}
+
 bool disk_index_move(disk_index_t *index, const ledger_hash_t *name, const disk_place_t *from,
                      const disk_place_t *to)
 {

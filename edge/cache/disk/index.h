@@ -44,6 +44,9 @@ bool disk_index_put(disk_index_t *index, const ledger_hash_t *name, const disk_p
 /* Of a record that was found on starting, newest first: only where there is nothing, and nothing was removed
  * since the index began. Not after disk_index_complete(). */
 bool disk_index_found(disk_index_t *index, const ledger_hash_t *name, const disk_place_t *place);
+/* Of a name that was found to be buried on starting, newest first: where there is nothing, this leaves a mark,
+ * so that an older record that is found later stays out. Not after disk_index_complete(). */
+void disk_index_found_buried(disk_index_t *index, const ledger_hash_t *name);
 /* Moves an entry that still is at `from`, its uses forgotten; false: it no longer is. */
 bool disk_index_move(disk_index_t *index, const ledger_hash_t *name, const disk_place_t *from,
                      const disk_place_t *to);
