@@ -78,16 +78,35 @@ static void note_first(exchange_t *exchange, walk_kind_t kind)
     exchange->outcome = OUTCOME_MISS;
 }
 
+/* Of its bytes, what is sent first; false: none, it is answered with its head alone. */
+static bool first_range(exchange_t *exchange, http_fields_t fields, http_range_t *first)
+{
+    http_ranges_t ranges;
+    switch (respond_select(exchange, fields, &ranges)) {
+    case HTTP_PART:
+    case HTTP_PARTS:
+        *first = ranges.at[0];
+        return true;
+    case HTTP_WHOLE:
+        *first = (http_range_t){0, (uint64_t)exchange->end};
+        return !exchange->is_head;
+    case HTTP_NOT_MODIFIED:
+    case HTTP_PRECONDITION_FAILED:
+    case HTTP_UNSATISFIABLE:
+        return false;
+    }
+    return false;
+}
+
 void pieces_answer(exchange_t *exchange, http_fields_t fields)
 {
     keep_sparse(exchange);
-    http_ranges_t ranges;
-    http_selection_t selection = respond_select(exchange, fields, &ranges);
-    if (selection != HTTP_PART && selection != HTTP_PARTS) {
+    http_range_t first;
+    if (!first_range(exchange, fields, &first)) {
         respond_object(exchange, fields);
         return;
     }
-    pieces_seek(exchange, &ranges.at[0]);
+    pieces_seek(exchange, &first);
     walk_kind_t kind;
     if (!open_piece(exchange, fields, &kind)) {
         look_elsewhere(exchange);

@@ -64,6 +64,20 @@ static http_use_t use_of(const trace_t *trace, ledger_judgement_t judgement, con
     return use;
 }
 
+/* Is what is kept in pieces used as it is; or else asked about? */
+typedef enum { IN_PIECES_NOT, IN_PIECES_FRESH, IN_PIECES_STALE } in_pieces_t;
+
+static in_pieces_t in_pieces(const trace_t *trace)
+{
+    const object_t *sparse = trace->sparse.stored;
+    if (sparse == NULL)
+        return IN_PIECES_NOT;
+    ledger_judgement_t judgement = judge(trace, sparse);
+    if (judgement.verdict == LEDGER_HARD)
+        return IN_PIECES_NOT;
+    return ttl_of(trace, sparse, judgement) > 0 ? IN_PIECES_FRESH : IN_PIECES_STALE;
+}
+
 /* What a request would get, in one word, and why. The order is that of the walk. */
 static const char *treatment(const trace_t *trace, const char **why)
 {
@@ -79,6 +93,8 @@ static const char *treatment(const trace_t *trace, const char **why)
     http_use_t use = usable ? use_of(trace, judgement, why) : HTTP_VALIDATE;
     if (use != HTTP_VALIDATE)
         return use == HTTP_FRESH ? "hit" : "stale";
+    if (in_pieces(trace) == IN_PIECES_FRESH)
+        return *why = "it is fresh and kept in pieces: those that are missing are fetched", "hit";
     if (view->growing != NULL && judge(trace, view->growing).verdict == LEDGER_VALID)
         return *why = "it is being fetched: others read along if it may be shared", "join";
     *why = no_cache                                     ? "it is stored, and has to be asked for each time"
@@ -90,10 +106,10 @@ static const char *treatment(const trace_t *trace, const char **why)
     if (view->stored == NULL && view->bypass_until_ms > trace->now_ms &&
         ledger_judge(trace->node->ledger, &trace->key.subject, view->bypass_stamp).verdict == LEDGER_VALID)
         return *why = "its last answer may not be shared: each request asks the origin by itself", "bypass";
+    if (view->stored == NULL && in_pieces(trace) == IN_PIECES_STALE)
+        return *why = "what is kept in pieces is no longer fresh", "revalidate";
     if (view->stored == NULL)
-        *why = trace->sparse.stored != NULL
-                   ? "it is too large to be stored whole: ranges of it are answered from its pieces"
-                   : "nothing is stored: it was not asked for, may not be stored, or had to make room";
+        *why = "nothing is stored: it was not asked for, may not be stored, or had to make room";
     return "fetch";
 }
 

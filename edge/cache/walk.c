@@ -1,7 +1,5 @@
 #include "edge/cache/walk.h"
 
-#include "edge/http/range.h"
-
 /* So many times a request may find that what it was about to join has just been replaced; then it goes alone.
  */
 enum { STEPS_MAX = 8 };
@@ -175,32 +173,21 @@ static void hand_over_stale(const place_t *place, int64_t ttl_ms, int64_t now_ms
         step->stale_until_ms = now_ms + ttl_ms + windows->if_error_ms;
 }
 
-/* Can the request be answered from the head of a sparse object and some of its pieces? */
-static bool answers_parts(const walk_t *walk, const object_t *sparse)
-{
-    const head_t *head = object_head(sparse);
-    const http_selected_t selected = head_selected(head, head->content_length, true);
-    http_ranges_t ranges;
-    return http_select(walk->fields, &selected, &ranges) != HTTP_WHOLE;
-}
-
 /* What has to be fetched for it is not to be, or not to be stored. */
 static bool shuns_pieces(const walk_t *walk)
 {
     return walk->control != NULL && (walk->control->only_if_cached || walk->control->no_store);
 }
 
-/* A sparse object is looked for only where parts are asked for, and nothing whole answers. */
+/* A sparse object is looked for only where nothing whole answers. */
 static bool is_sparse_hit(const walk_t *walk, place_t *place, int64_t *ttl_ms)
 {
-    if (place->is_variant || shuns_pieces(walk) || http_fields_find(walk->fields, TEXT("range")) == NULL)
+    if (place->is_variant || shuns_pieces(walk))
         return false;
     memory_view_t view = pieces_look_sparse(walk->memory, &walk->key);
     place->sparse = view.stored;
     view.stored = NULL;
     memory_view_drop(&view);
-    if (place->sparse != NULL && !answers_parts(walk, place->sparse))
-        object_unref(&place->sparse);
     bool ask = false; /* only what is fresh is used of it */
     return use_stored(walk, &place->sparse, ttl_ms, &ask) == HTTP_FRESH;
 }
@@ -495,8 +482,6 @@ walk_head_t walk_at_head(const walk_t *walk, const object_reader_t *reader)
         MUST(object_end(object) == OBJECT_FAILED);
         return HEAD_FAILED;
     }
-    if (object_sparse(object) && !answers_parts(walk, object))
-        return HEAD_AGAIN;
     if (reader->owner)
         return HEAD_SERVE;
     if (!object_shareable(object))

@@ -21,8 +21,8 @@ typedef struct {
 } walk_t;
 
 typedef enum {
-    WALK_HIT, /* the reader has a complete object that may be used as it is: `use` says why; a sparse one when
-                 the request asks for parts */
+    WALK_HIT, /* the reader has a complete object that may be used as it is: `use` says why; a sparse one is
+                 to be read piece by piece */
     WALK_JOIN, /* the reader reads along with somebody else's fill */
     WALK_FILL, /* the reader owns a new object in the index: a fill must be started for it */
     WALK_PASS, /* the same, but the object is in no index: the response is for this request alone, until its

@@ -123,13 +123,38 @@ def test_of_a_sparse_response_conditions_and_416_are_answered(small, large):
     assert large.asked() == [None] + pieces(5)
 
 
-def test_who_asks_for_the_whole_gets_it_from_the_origin(small, large):
+@pytest.mark.parametrize("protocol", ["h1", "h2"])
+@pytest.mark.parametrize("fields", [{}, {"Range": "bytes=0-9", "If-Range": '"other"'}, {"If-None-Match": '"other"'},
+                                    {"Range": "lines=0-9"}], ids=repr)
+def test_who_asks_for_the_whole_gets_it_from_pieces(small, large, protocol, fields):
     get(small, large, 5 * MIB, 5 * MIB + 10)
-    answer = small.h1().request("/a")
-    assert answer.body == large.body and answer.cache["fwd"] == "miss" and answer.cache["detail"] == "too-large"
-    answer = small.h1().request("/a", {"Range": "bytes=0-9", "If-Range": '"other"'})
-    assert (answer.status, len(answer.body)) == (200, len(large.body))
-    assert get(small, large, 5 * MIB, 5 * MIB + 10).cache["hit"], "and what is here is still good"
+    client = small.h1() if protocol == "h1" else small.h2(window=1 << 24)
+    answer = client.request("/a", fields)
+    assert (answer.status, answer.get("content-length"), answer.get("etag")) == (200, str(len(large.body)), '"one"')
+    assert answer.body == large.body and answer.cache == {"fwd": "partial", "fwd-status": 206, "stored": True}
+    assert sorted(large.asked()[1:]) == sorted(pieces(*range(21))), "and what was here is not fetched again"
+    answer = client.request("/a", fields)
+    assert answer.body == large.body and answer.cache["hit"] and len(large.asked()) == 22
+
+
+def test_a_head_of_what_is_kept_in_pieces_fetches_nothing(small, large):
+    get(small, large, 5 * MIB, 5 * MIB + 10)
+    for fields, status in ({}, 200), ({"If-None-Match": '"one"'}, 304), ({"Range": "bytes=0-9"}, 200):
+        answer = small.h1().request("/a", fields, method="HEAD")
+        assert answer.status == status and answer.cache["hit"] and answer.body == b""
+        assert status == 304 or answer.get("content-length") == str(len(large.body))
+    assert large.asked() == [None] + pieces(5)
+
+
+def test_a_client_that_stops_has_no_more_than_two_pieces_fetched(small, large):
+    """Who asks for the whole and takes nothing: what is fetched for it stays bounded, and holds no connection."""
+    get(small, large, 5 * MIB, 5 * MIB + 10)
+    slow = small.h2(window=65_535).ask("/a")
+    slow.paused = True
+    slow.at_least(65_535)
+    small.wait_metric("selvedge_fills", 0)
+    assert sorted(large.asked()[1:]) == sorted(pieces(0, 1, 5))
+    slow.client.abort()
 
 
 def test_many_who_ask_for_a_piece_wait_for_one_fill(small, origin, large):
@@ -297,12 +322,14 @@ def test_trace_tells_of_pieces(small, origin, large):
     assert trace()["pieces"] is None
     get(small, large, 5 * MIB + 10, 6 * MIB + 1)
     said = trace()
-    assert said["stored"] is None and said["treatment"] == "fetch" and "its pieces" in said["why"]
+    assert said["stored"] is None and said["treatment"] == "hit" and "in pieces" in said["why"]
     assert 50 <= said["pieces"].pop("fresh_for_s") <= 60
     assert said["pieces"] == {"length": len(large.body), "of": 21, "stored": 2, "purged": "no"}
     asked = len(large.asked())
     small.purge(urls=[small.url("/a")], soft=True)
-    assert trace()["pieces"] == {"length": len(large.body), "of": 21, "stored": 2, "purged": "soft", "fresh_for_s": 0}
+    said = trace()
+    assert said["pieces"] == {"length": len(large.body), "of": 21, "stored": 2, "purged": "soft", "fresh_for_s": 0}
+    assert said["treatment"] == "revalidate" and "in pieces" in said["why"]
     text = run("trace", small.url("/a"), binary=SELVEDGECTL, **env).stdout
     assert f"pieces     2 of 21, of {len(large.body)} bytes in all, fresh for 0 s, purged: soft\n" in text
     assert len(large.asked()) == asked, "nothing is fetched for it"

@@ -58,7 +58,8 @@ static void end(exchange_t *exchange)
 static void complete(exchange_t *exchange)
 {
     if (exchange->in_pieces)
-        note_count(NOTE_PARTS_COMPLETE);
+        note_count(exchange->end == exchange->answer->whole && exchange->from_start ? NOTE_WHOLES_IN_PIECES
+                                                                                    : NOTE_PARTS_COMPLETE);
     referee_end(exchange);
     end(exchange);
 }
@@ -291,13 +292,16 @@ static void answer_in_pieces(exchange_t *exchange)
     object_leave(&exchange->reader);
     object_open(&sparse, &exchange->reader);
     http_ranges_t ranges;
-    if (select_part(exchange, &ranges) != HTTP_PART) {
+    http_selection_t selection = select_part(exchange, &ranges);
+    if (exchange->is_head || (selection != HTTP_PART && selection != HTTP_WHOLE)) {
         respond(exchange);
         return;
     }
     exchange->in_pieces = true;
-    exchange->at = ranges.at[0].first;
-    exchange->end = ranges.at[0].end;
+    exchange->at = selection == HTTP_PART ? ranges.at[0].first : 0;
+    exchange->end = selection == HTTP_PART ? ranges.at[0].end
+                                           : (uint64_t)object_head(exchange->reader.object)->content_length;
+    exchange->from_start = exchange->at == 0;
     if (open_piece(exchange))
         await_piece(exchange);
     else

@@ -51,6 +51,7 @@
     X(VERSION_ENDED, "pieces of another version refused")                                                    \
     X(PIECES_PURGED, "pieces not fetched, what they are of being purged")                                    \
     X(PARTS_COMPLETE, "parts complete, from pieces")                                                         \
+    X(WHOLES_IN_PIECES, "wholes complete, from pieces")                                                      \
     X(ASKED_ON, "bodies that broke off and were asked on for")                                               \
     X(RESTS_TAKEN, "rests taken")                                                                            \
     X(RESTS_OF_PIECES, "rests of pieces taken")                                                              \

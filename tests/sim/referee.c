@@ -340,7 +340,7 @@ static void find_content(exchange_t *exchange)
 void referee_bytes(exchange_t *exchange)
 {
     const body_span_t *span = &exchange->span;
-    if (span->length < 8 && exchange->in_pieces)
+    if (span->length < 8 && exchange->content == NULL)
         return; /* too few to tell whose they are */
     if (exchange->content == NULL)
         find_content(exchange);

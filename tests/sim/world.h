@@ -79,7 +79,7 @@ typedef struct answer {
 typedef struct {
     object_reader_t reader;
     object_reader_t piece; /* of a sparse object, whose pieces are read one after the other */
-    bool in_pieces, shuns_pieces;
+    bool in_pieces, from_start, shuns_pieces;
     uint64_t at,
         end; /* which byte of a sparse object is read next; where the answer ends, if that is known */
     int id;
