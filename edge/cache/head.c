@@ -76,6 +76,13 @@ static char *keep_fields(head_t *head, http_fields_t fields, const http_policy_t
     return at;
 }
 
+static void find_validators(head_t *head)
+{
+    head->etag = etag_of(head->fields);
+    head->last_modified = value_of(head->fields, TEXT("last-modified"));
+    head->date = value_of(head->fields, TEXT("date"));
+}
+
 /* One allocation: the struct, its fields, their bytes. */
 head_t *head_new(memory_account_t *account, int status, http_fields_t fields, int64_t content_length,
                  const http_storing_t *storing, int64_t response_time_ms, const http_policy_t *policy)
@@ -104,9 +111,35 @@ head_t *head_new(memory_account_t *account, int status, http_fields_t fields, in
     at = keep_field(&kept[head->fields.count++], &date, at);
     head->sent = head->fields.count;
     keep_fields(head, fields, policy, false, at);
-    head->etag = etag_of(head->fields);
-    head->last_modified = value_of(head->fields, TEXT("last-modified"));
-    head->date = value_of(head->fields, TEXT("date"));
+    find_validators(head);
+    return head;
+}
+
+head_t *head_copy(memory_account_t *account, const head_t *given)
+{
+    const char *why = given->storing.why;
+    size_t count = given->fields.count, why_bytes = why != NULL ? strlen(why) + 1 : 0, bytes = why_bytes;
+    for (size_t i = 0; i < count; i++)
+        bytes += given->fields.at[i].name.length + given->fields.at[i].value.length;
+    size_t charged;
+    head_t *head = memory_take(account, sizeof *head + count * sizeof(http_field_t) + bytes, &charged);
+    http_field_t *kept = (http_field_t *)(void *)(head + 1);
+    *head = (head_t){.magic = HEAD_MAGIC,
+                     .status = given->status,
+                     .content_length = given->content_length,
+                     .response_time_ms = given->response_time_ms,
+                     .storing = given->storing,
+                     .fields = {kept, count},
+                     .sent = given->sent,
+                     .account = account,
+                     .charged = charged};
+    char *at = (char *)(kept + count);
+    for (size_t i = 0; i < count; i++)
+        at = keep_field(&kept[i], &given->fields.at[i], at);
+    if (why != NULL)
+        head->storing.why = memcpy(at, why, why_bytes);
+    find_validators(head);
+    head_tag_as(head, given);
     return head;
 }
 

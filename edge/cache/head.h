@@ -44,6 +44,10 @@ typedef struct head {
 head_t *head_new(memory_account_t *account, int status, http_fields_t fields, int64_t content_length,
                  const http_storing_t *storing, int64_t response_time_ms, const http_policy_t *policy);
 
+/* Another that is equal to it, tags included: nothing is left out or made again. Of `given` what was found in
+ * its fields, charges and fronts do not count. */
+head_t *head_copy(memory_account_t *account, const head_t *given);
+
 /* Keeps `front` (malloc'd) with the head, or frees it when there is one of its signature already. Returns the
  * one that is kept. */
 const head_front_t *head_keep_front(const head_t *head, head_front_t *front);
@@ -52,8 +56,9 @@ const head_front_t *head_keep_front(const head_t *head, head_front_t *front);
  * replace the stored ones of the same name, except those that describe the stored bytes. */
 head_t *head_freshened(const head_t *stored, const http_exchange_t *validation);
 /* Gives a new head its tags: those that its fields name, those that the site gives its path, and the own ones
- * of `before`, whose body it goes with: what is purged by a tag while its origin says that it has lost that is
- * purged all the same. target: of its key. policy: NULL gives none. before: NULL: it has a body of its own. */
+ * of `before`, whose body it goes with: what is purged by a tag while its origin says that it has lost that
+ * is purged all the same. target: of its key. policy: NULL gives none. before: NULL: it has a body of its
+ * own. */
 void head_tag(head_t *head, text_t site, text_t target, const http_policy_t *policy, const head_t *before);
 /* Has the other all own tags of this one? */
 bool head_tags_within(const head_t *head, const head_t *other);
