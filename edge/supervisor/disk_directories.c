@@ -40,8 +40,8 @@ static void take_name(content_t *content, const char *name)
 {
     static const char segment[] = "segment-";
     bool says_so = strcmp(name, "directory") == 0;
-    bool is_file = says_so || strcmp(name, "directory.new") == 0 || strcmp(name, "lock") == 0 ||
-                   strncmp(name, segment, strlen(segment)) == 0;
+    bool is_file = says_so || strcmp(name, "directory.new") == 0 || strcmp(name, "probe.new") == 0 ||
+                   strcmp(name, "lock") == 0 || strncmp(name, segment, strlen(segment)) == 0;
     content->is_one = content->is_one || says_so;
     if (is_file && content->count < NAMES_MAX)
         MUST((content->names[content->count++] = strdup(name)) != NULL);

@@ -443,6 +443,17 @@ static void the_files_of_others_are_not_touched(void **state)
     end(&life);
 }
 
+static void the_nodes_state_and_what_file_systems_have_may_be_there(void **state)
+{
+    (void)state;
+    life_t life;
+    medium_t *medium = medium_new(3);
+    medium_put(medium, "state", "", 0);
+    medium_put(medium, "lost+found", "", 0);
+    assert_int_equal(outcome_of(&life, medium, life_config(medium, SEGMENTS)), VOLUME_NEW);
+    end(&life);
+}
+
 static void what_was_left_half_made_is_made_anew(void **state)
 {
     (void)state;
@@ -597,6 +608,7 @@ int main(void)
         cmocka_unit_test(the_directory_of_another_node_is_refused_or_wiped),
         cmocka_unit_test(a_directory_that_cannot_be_read_is_refused_or_wiped),
         cmocka_unit_test(the_files_of_others_are_not_touched),
+        cmocka_unit_test(the_nodes_state_and_what_file_systems_have_may_be_there),
         cmocka_unit_test(what_was_left_half_made_is_made_anew),
         cmocka_unit_test(one_process_at_a_time),
         cmocka_unit_test(it_must_have_room_for_two_segments),

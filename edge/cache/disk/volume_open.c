@@ -83,8 +83,10 @@ static void note_number(survey_t *survey, unsigned number)
 
 static void note_name(void *context, const char *name)
 {
-    static const char *const others[] = {draft_name, lock_name, DISK_IO_PROBE,
-                                         "lost+found" /* of a file system that is all ours */};
+    static const char *const others[] = {
+        draft_name, lock_name, DISK_IO_PROBE,
+        "state",       /* the node's own directory, where none is named (conf/README.md) */
+        "lost+found"}; /* of a file system that is all ours */
     survey_t *survey = context;
     unsigned number;
     if (strcmp(name, directory_name) == 0) {
