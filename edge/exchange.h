@@ -19,6 +19,7 @@ typedef struct waiter waiter_t;
 struct waiter {
     message_t message;
     object_reader_t reader;
+    disk_wait_t disk; /* for what a device has to be asked for */
     worker_t *worker;
     exchange_t *exchange;    /* NULL once the request has ended; its worker only */
     _Atomic bool on_its_way; /* the message is in the worker's queue */
@@ -39,6 +40,9 @@ struct exchange {
     bool is_heard;            /* what the request says in Cache-Control counts: `control` */
     bool is_ranged;           /* the fill asks for the request's own range */
     bool shuns_pieces;        /* those that it found were of another version than upstream has */
+    bool awaits_disk;         /* a device is asked */
+    bool shuns_disk;          /* what it asked for there came too late, or not at all */
+    bool from_disk;           /* the answer's object was not in memory */
     bool hides_authorization; /* its Connection names Authorization: nothing of it is stored or shared */
     int64_t started_us, first_byte_us; /* wall clock; 0: none yet */
     object_reader_t *reader;           /* hit's or waiter's; NULL when answered without an object */
@@ -135,6 +139,8 @@ bool request_may_answer_stale(exchange_t *exchange);
 /* --- request_pieces.c --- */
 /* The reader has a sparse object: answers from it, with its pieces. */
 void pieces_answer(exchange_t *exchange, http_fields_t fields);
+/* A device was asked for a piece, which memory has now, or which is done without. */
+void pieces_after_disk(exchange_t *exchange);
 /* The first piece may have its head now. */
 void pieces_await(exchange_t *exchange);
 /* Reads another range. */

@@ -233,13 +233,49 @@ static waste_t *make_waste(void)
     return waste_new(seed);
 }
 
+/* --- The disk tier --- */
+
+static int64_t monotonic_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static void say(const char *sentence)
+{
+    fprintf(stderr, "selvedge: %s\n", sentence);
+}
+
+/* True without disks, too. */
+static bool start_disk(process_t *process, const settings_t *settings)
+{
+    node_t *node = &process->node;
+    char error[DISK_ERROR_MAX];
+    disk_config_t config = {.device_count = settings->disk_count,
+                            .memory = node->memory,
+                            .ledger = node->ledger,
+                            .admission = settings->disk_admits_always ? DISK_ALWAYS : DISK_SECOND_HIT,
+                            .wipe = settings->disk_wipe,
+                            .node = {node->identity[0], node->identity[1]},
+                            .monotonic_ms = monotonic_ms,
+                            .say = say};
+    if (settings->disk_count == 0)
+        return true;
+    for (size_t i = 0; i < settings->disk_count; i++)
+        config.devices[i] = (disk_device_config_t){.path = settings->disks[i].path, .size = settings->disks[i].size_bytes};
+    random_bytes(&config.random, sizeof config.random);
+    node->disk = disk_start(&config, error);
+    return node->disk != NULL || complain(error);
+}
+
 static void *trace(void *context, const site_t *site, text_t target, int64_t now_ms)
 {
     return trace_target(context, site, target, now_ms);
 }
 
 /* By what is in force, which is not what the node was started with when this process was started again. */
-static void start_rooms(process_t *process)
+static bool start_rooms(process_t *process)
 {
     const settings_t *settings = &reload_newest(process->reload)->settings;
     node_t *node = &process->node;
@@ -256,6 +292,8 @@ static void start_rooms(process_t *process)
     node->https_port = sockets_https_port(process->sockets);
     memory_config_t memory = {settings->memory_bytes, settings->max_object_bytes, new_version, NULL};
     node->memory = memory_new(&memory);
+    if (!start_disk(process, settings))
+        return false;
     node->limits = make_limits(settings);
     node->waste_by_address = make_waste();
     node->waste_of_key = make_waste();
@@ -268,6 +306,7 @@ static void start_rooms(process_t *process)
                         reload_ask,         reload_status,        process->reload};
     node->api = api_new(&api);
     process->housekeeping = housekeeping_start(node, wall_now_ms);
+    return true;
 }
 
 /* A build of libh2o that nobody has looked at may do: its own behaviour says so. */
@@ -369,6 +408,8 @@ static bool stop_rooms(process_t *process)
     api_free(&node->api);
     if (node->access_log != NULL)
         access_log_close(&node->access_log);
+    if (node->disk != NULL)
+        disk_stop(&node->disk);
     memory_free(&node->memory);
     limits_free(&node->limits);
     waste_free(&node->waste_by_address);
@@ -394,7 +435,8 @@ static bool run(process_t *process)
     signal(SIGPIPE, SIG_IGN);
     if (!prepare(process))
         return false;
-    start_rooms(process);
+    if (!start_rooms(process))
+        return false;
     process->server =
         server_start(&process->settings, process->sockets, &process->node, reload_newest(process->reload));
     reload_serve(process->reload, process->server, &process->node, process->publisher);

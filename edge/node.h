@@ -2,7 +2,7 @@
 #ifndef SELVEDGE_EDGE_NODE_H
 #define SELVEDGE_EDGE_NODE_H
 
-#include "edge/cache/memory.h"
+#include "edge/cache/disk/disk.h"
 #include "edge/limits/table.h"
 #include "edge/limits/waste.h"
 #include "edge/observe/access_log.h"
@@ -12,6 +12,7 @@
 
 typedef struct {
     memory_t *memory;
+    disk_t *disk; /* NULL: there is none */
     ledger_t *ledger;
     puller_t *puller;
     access_log_t *access_log; /* NULL: off */

@@ -96,6 +96,12 @@ static void free_if_over(waiter_t *waiter)
 
 static void wake(object_reader_t *reader);
 
+/* The device that something is looked for on: none, once that was in vain. */
+static disk_t *disk_for(const exchange_t *exchange)
+{
+    return exchange->shuns_disk ? NULL : worker_node(exchange->worker)->disk;
+}
+
 walk_t request_walk(exchange_t *exchange, http_fields_t fields, int64_t now_us)
 {
     const node_t *node = worker_node(exchange->worker);
@@ -106,7 +112,9 @@ walk_t request_walk(exchange_t *exchange, http_fields_t fields, int64_t now_us)
                     .sequence = exchange->sequence,
                     .now_ms = now_us / 1000,
                     .control = exchange->is_heard ? &exchange->control : NULL,
-                    .wake = wake};
+                    .wake = wake,
+                    .disk = disk_for(exchange),
+                    .wait = exchange->waiter != NULL ? &exchange->waiter->disk : NULL};
 }
 
 static waiter_t *waiter_of(object_reader_t *reader)
@@ -227,9 +235,13 @@ void request_take_hit(exchange_t *exchange, walk_step_t *step, http_fields_t fie
 
 void request_take_step(exchange_t *exchange, walk_step_t *step, http_fields_t fields)
 {
+    exchange->awaits_disk = step->kind == WALK_WAIT;
+    if (exchange->awaits_disk)
+        return;
     exchange->kind = step->kind;
     exchange->forward = step->forward;
     exchange->ttl_ms = step->ttl_ms;
+    exchange->from_disk |= step->from_disk;
     if (step->kind == WALK_HIT && object_sparse(exchange->reader->object)) {
         exchange->use = step->use;
         exchange->outcome = OUTCOME_HIT;
@@ -261,6 +273,26 @@ void request_begin_again(exchange_t *exchange, bool alone)
     request_take_step(exchange, &step, fields);
 }
 
+/* The device was asked: what it had is in memory now, or the request does without. */
+static void after_disk(exchange_t *exchange)
+{
+    disk_wait_t *wait = &exchange->waiter->disk;
+    disk_wait_leave(wait);
+    exchange->awaits_disk = false;
+    exchange->shuns_disk = wait->in_vain;
+    exchange->from_disk |= !wait->in_vain;
+    if (exchange->piece != NULL) {
+        pieces_after_disk(exchange);
+        return;
+    }
+    http_field_t list[EXCHANGE_FIELDS_MAX];
+    http_fields_t fields = exchange_fields(exchange, list);
+    walk_t walk = request_walk(exchange, fields, exchange_now_us());
+    walk_step_t step = walk_again(&walk, exchange->reader, is_of_before(exchange));
+    exchange->sequence = walk.sequence;
+    request_take_step(exchange, &step, fields);
+}
+
 /* --- Wakes --- */
 
 /* The puller's thread, under the object's lock. */
@@ -271,6 +303,12 @@ static void wake(object_reader_t *reader)
         worker_post(waiter->worker, &waiter->message);
 }
 
+/* A thread of the device, under its lock. */
+static void wake_from_disk(disk_wait_t *wait)
+{
+    wake(&CONTAINER_OF(wait, waiter_t, disk)->reader);
+}
+
 static void on_wake(message_t *message)
 {
     waiter_t *waiter = CONTAINER_OF(message, waiter_t, message);
@@ -278,6 +316,8 @@ static void on_wake(message_t *message)
     exchange_t *exchange = waiter->exchange;
     if (exchange == NULL)
         free_if_over(waiter);
+    else if (exchange->awaits_disk)
+        after_disk(exchange);
     else if (exchange->answering)
         respond_more(exchange);
     else if (exchange->piece != NULL)
@@ -290,7 +330,7 @@ static waiter_t *waiter_new(exchange_t *exchange)
 {
     waiter_t *waiter = spare_waiter != NULL ? spare_waiter : must_alloc(sizeof *waiter);
     spare_waiter = NULL;
-    *waiter = (waiter_t){.message.handle = on_wake};
+    *waiter = (waiter_t){.message.handle = on_wake, .disk.wake = wake_from_disk};
     waiter->worker = exchange->worker;
     waiter->exchange = exchange;
     return waiter;
@@ -307,6 +347,7 @@ void exchange_end(exchange_t *exchange)
     if (exchange->reader != NULL)
         object_leave(exchange->reader);
     if (exchange->waiter != NULL) {
+        disk_wait_leave(&exchange->waiter->disk);
         exchange->waiter->exchange = NULL;
         free_if_over(exchange->waiter);
     }

@@ -5,27 +5,30 @@
 #include "origin_pull/fill.h"
 
 /* False: what the request found was purged since, so that no more can be fetched of it. */
-static bool walk_to(exchange_t *exchange, http_fields_t fields, piece_t piece, object_reader_t *reader,
+static bool walk_to(exchange_t *exchange, const walk_t *walk, piece_t piece, object_reader_t *reader,
                     walk_kind_t *kind)
 {
-    walk_t walk = request_walk(exchange, fields, exchange_now_us());
     walk_step_t step;
-    if (!walk_piece(&walk, exchange->reader->object, piece, reader, &step))
+    if (!walk_piece(walk, exchange->reader->object, piece, reader, &step))
         return false;
     if (step.kind == WALK_FILL)
-        request_start_fill(exchange, reader, &step, fields, piece);
+        request_start_fill(exchange, reader, &step, walk->fields, piece);
+    exchange->from_disk |= step.from_disk;
     *kind = step.kind;
     return true;
 }
 
-/* The next one is asked for while this one is read, and is finished even if nobody comes for it. */
-static void ask_ahead(exchange_t *exchange, http_fields_t fields, piece_t piece)
+/* The next one is asked for while this one is read, and is finished even if nobody comes for it. One that is
+ * on disk is not far: it is read when it is wanted. */
+static void ask_ahead(exchange_t *exchange, const walk_t *walk, piece_t piece)
 {
     if (piece.end >= (uint64_t)exchange->end)
         return;
+    piece_t next = piece_at(exchange->reader->object, piece.end);
     object_reader_t reader;
     walk_kind_t kind;
-    if (walk_to(exchange, fields, piece_at(exchange->reader->object, piece.end), &reader, &kind))
+    if (!walk_finds_piece(walk, exchange->reader->object, next) &&
+        walk_to(exchange, walk, next, &reader, &kind))
         object_leave(&reader);
 }
 
@@ -34,10 +37,16 @@ static bool open_piece(exchange_t *exchange, http_fields_t fields, walk_kind_t *
 {
     piece_t piece = piece_at(exchange->reader->object, exchange->at);
     uint64_t end = (uint64_t)exchange->end < piece.end ? (uint64_t)exchange->end : piece.end;
-    if (!walk_to(exchange, fields, piece, exchange->piece, kind))
+    walk_t walk = request_walk(exchange, fields, exchange_now_us());
+    if (!walk_to(exchange, &walk, piece, exchange->piece, kind))
         return false;
+    exchange->awaits_disk = *kind == WALK_WAIT;
+    if (exchange->awaits_disk)
+        return true;
+    exchange->shuns_disk = false; /* the next one may come sooner */
     object_seek(exchange->piece, exchange->at - piece.first, end - piece.first);
-    ask_ahead(exchange, fields, piece);
+    walk.wait = NULL;
+    ask_ahead(exchange, &walk, piece);
     return true;
 }
 
@@ -98,6 +107,28 @@ static bool first_range(exchange_t *exchange, http_fields_t fields, http_range_t
     return false;
 }
 
+static void open_first(exchange_t *exchange, http_fields_t fields)
+{
+    walk_kind_t kind;
+    if (!open_piece(exchange, fields, &kind)) {
+        look_elsewhere(exchange);
+        return;
+    }
+    if (kind == WALK_WAIT)
+        return;
+    note_first(exchange, kind);
+    pieces_await(exchange);
+}
+
+void pieces_after_disk(exchange_t *exchange)
+{
+    http_field_t list[EXCHANGE_FIELDS_MAX];
+    if (exchange->answering)
+        respond_more(exchange);
+    else
+        open_first(exchange, exchange_fields(exchange, list));
+}
+
 void pieces_answer(exchange_t *exchange, http_fields_t fields)
 {
     keep_sparse(exchange);
@@ -107,13 +138,7 @@ void pieces_answer(exchange_t *exchange, http_fields_t fields)
         return;
     }
     pieces_seek(exchange, &first);
-    walk_kind_t kind;
-    if (!open_piece(exchange, fields, &kind)) {
-        look_elsewhere(exchange);
-        return;
-    }
-    note_first(exchange, kind);
-    pieces_await(exchange);
+    open_first(exchange, fields);
 }
 
 /* Nothing has been sent yet. */
@@ -173,6 +198,8 @@ object_read_t pieces_read(exchange_t *exchange, size_t most)
             walk_kind_t kind;
             if (!open_piece(exchange, exchange_fields(exchange, list), &kind))
                 return READ_FAILED;
+            if (kind == WALK_WAIT)
+                return READ_WAIT;
         }
         if (object_wait_head(piece))
             return READ_WAIT;

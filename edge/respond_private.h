@@ -41,7 +41,7 @@ void respond_add_own(exchange_t *exchange, size_t room, text_t (*status)(const e
 void respond_at_once(exchange_t *exchange, int status, text_t body);
 
 /* --- respond_status.c: the value of Cache-Status (RFC 9211), how this node handled the request --- */
-enum { STATUS_BYTES = 192, STATUS_HIT_BYTES = 19 + 20 }; /* the latter: words, and digits */
+enum { STATUS_BYTES = 192, STATUS_HIT_BYTES = 19 + 20 + 13 }; /* the latter: words, digits, and where from */
 /* Each writes it into `buffer`, of STATUS_BYTES; that of a fresh hit needs no more than STATUS_HIT_BYTES. */
 text_t respond_status_forwarded(const exchange_t *exchange, char *buffer);
 text_t respond_status_hit(const exchange_t *exchange, char *buffer);

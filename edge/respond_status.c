@@ -53,14 +53,20 @@ text_t respond_status_forwarded(const exchange_t *exchange, char *buffer)
     return (text_t){buffer, length};
 }
 
-static const text_t hit_words = {"selvedge; hit; ttl=", 19};
+static const text_t hit_words = {"selvedge; hit; ttl=", 19}, disk_words = {"; detail=disk", 13};
 
 text_t respond_status_hit(const exchange_t *exchange, char *buffer)
 {
     text_t ttl = respond_decimal((uint64_t)(exchange->ttl_ms + 999) / 1000, buffer + hit_words.length);
     char *start = (char *)ttl.data - hit_words.length;
     memcpy(start, hit_words.data, hit_words.length);
-    return (text_t){start, hit_words.length + ttl.length};
+    size_t length = hit_words.length + ttl.length;
+    if (exchange->from_disk) {
+        memmove(buffer, start, length);
+        memcpy(buffer + length, disk_words.data, disk_words.length);
+        return (text_t){buffer, length + disk_words.length};
+    }
+    return (text_t){start, length};
 }
 
 /* ttl: stale for a part of a second is stale, fresh for a part of one is fresh. */

@@ -154,7 +154,12 @@ static void release_object(object_t *object)
 
 object_t *memory_new_object(memory_t *memory, const ledger_subject_t *subject, uint64_t stamp)
 {
-    version_id_t version = memory->config.new_version(memory->config.context);
+    return memory_new_object_as(memory, subject, stamp, memory->config.new_version(memory->config.context));
+}
+
+object_t *memory_new_object_as(memory_t *memory, const ledger_subject_t *subject, uint64_t stamp,
+                               version_id_t version)
+{
     return object_new(&memory->account, subject, stamp, version, release_object);
 }
 
@@ -211,6 +216,12 @@ bool memory_withdraw(memory_t *memory, object_t *object, int64_t bypass_until_ms
     return ours;
 }
 
+static void tell_stored(memory_t *memory, object_t *object)
+{
+    if (memory->below.stored != NULL)
+        memory->below.stored(memory->below.context, object);
+}
+
 bool memory_store(memory_t *memory, object_t *object)
 {
     home_t *home = object_home(object);
@@ -226,11 +237,14 @@ bool memory_store(memory_t *memory, object_t *object)
         if (left.objects[0] == NULL)
             atomic_fetch_add_explicit(&memory->objects, 1, memory_order_relaxed);
         atomic_store_explicit(&home->bypass_until_ms, 0, memory_order_relaxed);
+        home_gone(memory, home);
         home_settle(memory, home, &left);
     }
     shard_unlock(home->shard);
     leavings_release(memory, &left);
     memory_make_room(memory, 0);
+    if (ours)
+        tell_stored(memory, object);
     return ours;
 }
 
@@ -243,6 +257,7 @@ static void put_stored(memory_t *memory, home_t *home, object_t *object, leaving
     left->objects[0] = home_swap(&home->stored, object);
     if (left->objects[0] == NULL)
         atomic_fetch_add_explicit(&memory->objects, 1, memory_order_relaxed);
+    home_gone(memory, home);
     home_settle(memory, home, left);
 }
 
@@ -257,6 +272,8 @@ bool memory_put(memory_t *memory, home_t *home, object_t *object)
     shard_unlock(home->shard);
     leavings_release(memory, &left);
     memory_make_room(memory, 0);
+    if (possible)
+        tell_stored(memory, object);
     return possible;
 }
 
@@ -274,6 +291,8 @@ bool memory_replace(memory_t *memory, object_t *stored, object_t *object)
     shard_unlock(home->shard);
     leavings_release(memory, &left);
     memory_make_room(memory, 0);
+    if (possible)
+        tell_stored(memory, object);
     return possible;
 }
 
@@ -282,10 +301,13 @@ void memory_forget(memory_t *memory, object_t *stored)
     home_t *home = object_home(stored);
     leavings_t left = {0};
     shard_lock(home->shard);
-    if (atomic_load_explicit(&home->stored, memory_order_relaxed) == stored) {
+    const object_t *now = atomic_load_explicit(&home->stored, memory_order_relaxed);
+    if (now == stored) {
         home_take_stored(memory, home, &left);
         home_settle(memory, home, &left);
     }
+    if (now == stored || now == NULL) /* evicted here, it may still be below */
+        home_gone(memory, home);
     shard_unlock(home->shard);
     leavings_release(memory, &left);
 }

@@ -58,6 +58,9 @@ void home_unref(home_t **home);
 
 /* A new object of this key, in no index. */
 object_t *memory_new_object(memory_t *memory, const ledger_subject_t *subject, uint64_t stamp);
+/* The same of a version that has its id already. */
+object_t *memory_new_object_as(memory_t *memory, const ledger_subject_t *subject, uint64_t stamp,
+                               version_id_t version);
 
 /* Puts an object into the index as the growing one, in place of the one that was seen growing. False when the
  * home is not as it was seen, or has left the index: look again. With seen NULL, it is enough that nothing
@@ -131,6 +134,46 @@ uint64_t memory_limit(const memory_t *memory);
 uint64_t memory_bytes(const memory_t *memory);
 uint64_t memory_objects(const memory_t *memory);
 memory_account_t *memory_account(memory_t *memory);
+
+/* --- The tier below --- */
+
+/* What it is told. `gone` is called under a shard's lock, so that who then finds nothing here finds nothing
+ * below either: it may take no lock but such as are held for a few instructions. */
+typedef struct {
+    void *context;
+    /* What was known of this name is no longer the newest: replaced, forgotten or invalidated, not evicted;
+     * whether memory still had it or not. */
+    void (*gone)(void *context, const ledger_hash_t *name);
+    /* A fill was stored. Outside all locks. */
+    void (*stored)(void *context, object_t *object);
+} memory_below_t;
+/* Before any other thread calls in, and after the last one. NULL: there is none. */
+void memory_set_below(memory_t *memory, const memory_below_t *below);
+
+/* How a key or variant is named below. */
+ledger_hash_t memory_name(const cache_key_t *key, const cache_variant_t *variant);
+/* Where a stored object belongs; texts and node live as long as the object. variant->selector absent: in its
+ * key's own home. False: it is in no index. */
+bool memory_place_of(const object_t *object, cache_key_t *key, cache_variant_t *variant, ledger_hash_t *name);
+
+/* Calls `note` under the lock of the object's home, if it is stored there, and returns what that says; else
+ * false. */
+typedef bool (*memory_note_t)(void *context, const ledger_hash_t *name);
+bool memory_while_stored(memory_t *memory, object_t *object, memory_note_t note, void *context);
+/* The same if this key leads to that node of variants. */
+bool memory_while_leads(memory_t *memory, const cache_key_t *key, const variants_t *node, memory_note_t note,
+                        void *context);
+
+/* A complete object that was read from below becomes the stored one of this key or variant, unless another is
+ * by now, or `still` (asked under the lock) says that what was read is no longer so. A reference to what is
+ * stored; NULL: nothing is. */
+object_t *memory_put_loaded(memory_t *memory, const cache_key_t *key, const cache_variant_t *variant,
+                            object_t *object, memory_note_t still, void *context);
+/* The same for the node of variants that a key leads to; false: it does not. */
+bool memory_put_node(memory_t *memory, const cache_key_t *key, variants_t *node, uint64_t stamp,
+                     memory_note_t still, void *context);
+/* What may be known below of a key or variant no longer counts. */
+void memory_bury(memory_t *memory, const cache_key_t *key, const cache_variant_t *variant);
 
 /* Asserts the shards' invariants; for debug builds and tests, with no other thread at work. */
 void memory_check(memory_t *memory);

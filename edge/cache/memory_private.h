@@ -1,6 +1,6 @@
 /* The insides of the memory tier, shared by its files: memory.c (life, looking, the steps of a fill, room),
  * memory_home.c (homes and the index), memory_variants.c (where what varies belongs), memory_sweep.c (freeing
- * what was purged). Nobody else includes this. */
+ * what was purged), memory_below.c (what the tier below is told and gives). Nobody else includes this. */
 #ifndef SELVEDGE_EDGE_CACHE_MEMORY_PRIVATE_H
 #define SELVEDGE_EDGE_CACHE_MEMORY_PRIVATE_H
 
@@ -67,6 +67,7 @@ struct home {
 
 struct memory {
     memory_config_t config;
+    memory_below_t below; /* all NULL: there is no tier below */
     _Atomic uint64_t max_object_bytes; /* config's, until another is set */
     memory_account_t account;
     _Atomic int64_t objects;
@@ -96,7 +97,6 @@ typedef struct {
 } probe_t;
 
 /* --- memory_home.c --- */
-ledger_hash_t memory_name(const cache_key_t *key, const cache_variant_t *variant);
 /* Inside a read section. */
 home_t *memory_find(memory_t *memory, const probe_t *probe);
 void home_ref(home_t *home);
@@ -126,6 +126,15 @@ void home_settle(memory_t *memory, home_t *home, leavings_t *left);
 void home_take_stored(memory_t *memory, home_t *home, leavings_t *left);
 /* Everything but the growing object. */
 void home_take_all(memory_t *memory, home_t *home, leavings_t *left);
+
+/* --- memory_below.c --- */
+ledger_hash_t home_name(const home_t *home);
+/* What is known of it below is no longer the newest. Under the shard's lock. */
+void home_gone(memory_t *memory, const home_t *home);
+
+/* --- memory_variants.c --- */
+/* Notes the home among its primary's variants, as long as the node is still the primary's. */
+void home_join_variants(memory_t *memory, home_t *primary, const variants_t *node, home_t *variant);
 
 /* Releases what was let go of. Never under a lock: freeing a body takes its time. */
 void leavings_release(memory_t *memory, leavings_t *left);

@@ -30,6 +30,7 @@ static void clear_home(memory_t *memory, home_t *home, bool growing_too)
     leavings_t left = {0};
     shard_lock(home->shard);
     home_take_all(memory, home, &left);
+    home_gone(memory, home);
     if (growing_too)
         left.objects[1] = home_swap(&home->growing, NULL);
     if (!home->removed)
@@ -67,6 +68,7 @@ static bool lead_to(memory_t *memory, home_t *primary, const variants_t *now, va
         left.variants = atomic_exchange_explicit(&primary->variants, node, memory_order_acq_rel);
         left.list = primary->list; /* they are out of reach now */
         primary->list = NULL;
+        home_gone(memory, primary);
         home_settle(memory, primary, &left);
     } else if (same && primary->variants_stamp < stamp)
         primary->variants_stamp = stamp; /* a purge of before no longer is one of all that it leads to */
@@ -113,8 +115,7 @@ bool memory_has_variants(memory_t *memory, const cache_key_t *key)
     return has;
 }
 
-/* Notes the home among its primary's variants, as long as the node is still the primary's. */
-static void join_variants(memory_t *memory, home_t *primary, const variants_t *node, home_t *variant)
+void home_join_variants(memory_t *memory, home_t *primary, const variants_t *node, home_t *variant)
 {
     home_t *dropped = NULL;
     shard_lock(primary->shard);
@@ -201,7 +202,7 @@ static move_t move_growing(memory_t *memory, object_t *object, const destination
             take_growing(memory, to, object);
         return MOVE_AGAIN;
     }
-    join_variants(memory, destination->primary, destination->node, to);
+    home_join_variants(memory, destination->primary, destination->node, to);
     if (to == from)
         return MOVED;
     if (!take_growing(memory, from, object)) {
@@ -259,6 +260,7 @@ void memory_invalidate(memory_t *memory, const cache_key_t *key)
     leavings_t left = {0};
     shard_lock(home->shard);
     home_take_all(memory, home, &left);
+    home_gone(memory, home);
     left.objects[1] = home_swap(&home->growing, NULL);
     if (!home->removed)
         home_settle(memory, home, &left);

@@ -352,6 +352,17 @@ object_read_t object_read(object_reader_t *reader, size_t most, body_span_t *spa
 
 /* --- What it holds --- */
 
+bool object_offer(object_t *object)
+{
+    return !atomic_load_explicit(&object->offered, memory_order_relaxed) &&
+           !atomic_exchange_explicit(&object->offered, true, memory_order_relaxed);
+}
+
+void object_offer_again(object_t *object)
+{
+    atomic_store_explicit(&object->offered, false, memory_order_relaxed);
+}
+
 bool object_keeps(object_t *object)
 {
     object_lock(object);

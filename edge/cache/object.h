@@ -172,6 +172,11 @@ uint64_t object_held(object_t *object);
 /* The most bytes that one of those who left had taken. */
 uint64_t object_taken(object_t *object);
 
+/* Is it to be offered to the tier below? Once: from then on it has been, until it is to be again. Any thread;
+ * writes nothing that does not change. */
+bool object_offer(object_t *object);
+void object_offer_again(object_t *object);
+
 /* What a complete object weighs in memory, in bytes. */
 size_t object_weight(const object_t *object);
 

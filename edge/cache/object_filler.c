@@ -51,7 +51,7 @@ void object_set_variant(object_t *object, variants_t **variants, char **selector
 static void publish_head(object_t *object, head_t **head, unsigned flags)
 {
     MUST(object_head(object) == NULL);
-    object->flags = flags;
+    object->flags = (uint16_t)flags;
     atomic_store_explicit(&object->head, *head, memory_order_release);
     *head = NULL;
 }

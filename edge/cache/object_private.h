@@ -21,7 +21,9 @@ struct object {
     head_t *_Atomic head;
     _Atomic int end; /* object_end_t */
     /* Set by the filler before `head` is, then fixed. */
-    unsigned flags;
+    uint16_t flags;
+    /* By whoever offers it to the tier below, or has it from there. */
+    _Atomic bool offered;
     /* Set before `end` is complete, then fixed: a body that is in one piece; data NULL otherwise. */
     text_t whole;
     /* Fixed after creation. */

@@ -3,8 +3,7 @@
 #include "edge/http/conditional.h"
 
 /* As a selector: names of pieces are longer. In numbers of 64 bits. */
-static const cache_variant_t sparse_variant = {NULL, {"sparse", 6}};
-enum { NAME_NUMBERS = 3 };
+const cache_variant_t pieces_sparse = {NULL, {"sparse", 6}};
 
 piece_t piece_at(const object_t *sparse, uint64_t offset)
 {
@@ -20,40 +19,40 @@ bool pieces_possible(const memory_t *memory, const head_t *head)
 }
 
 /* By the version of the whole, and where in it it begins. */
-static cache_variant_t name_piece(const object_t *sparse, piece_t piece, uint64_t numbers[NAME_NUMBERS])
+cache_variant_t piece_variant(const object_t *sparse, piece_t piece, uint64_t numbers[PIECE_NUMBERS])
 {
     version_id_t version = object_body_version(sparse);
     numbers[0] = version.low;
     numbers[1] = version.high;
     numbers[2] = piece.first;
-    return (cache_variant_t){NULL, {(const char *)numbers, NAME_NUMBERS * sizeof *numbers}};
+    return (cache_variant_t){NULL, {(const char *)numbers, PIECE_NUMBERS * sizeof *numbers}};
 }
 
 memory_view_t pieces_look(memory_t *memory, const cache_key_t *key, const object_t *sparse, piece_t piece)
 {
-    uint64_t numbers[NAME_NUMBERS];
-    cache_variant_t name = name_piece(sparse, piece, numbers);
+    uint64_t numbers[PIECE_NUMBERS];
+    cache_variant_t name = piece_variant(sparse, piece, numbers);
     return memory_look(memory, key, &name);
 }
 
 memory_view_t pieces_look_sparse(memory_t *memory, const cache_key_t *key)
 {
-    return memory_look(memory, key, &sparse_variant);
+    return memory_look(memory, key, &pieces_sparse);
 }
 
 memory_view_t pieces_peek_sparse(memory_t *memory, const cache_key_t *key)
 {
-    return memory_peek(memory, key, &sparse_variant, NULL);
+    return memory_peek(memory, key, &pieces_sparse, NULL);
 }
 
 size_t pieces_count(memory_t *memory, const cache_key_t *key, const object_t *sparse, const ledger_t *ledger,
                     size_t most)
 {
-    uint64_t numbers[NAME_NUMBERS];
+    uint64_t numbers[PIECE_NUMBERS];
     uint64_t length = (uint64_t)object_head(sparse)->content_length;
     size_t stored = 0;
     for (uint64_t at = 0; at < length && at / PIECE_BYTES < most; at += PIECE_BYTES) {
-        cache_variant_t name = name_piece(sparse, piece_at(sparse, at), numbers);
+        cache_variant_t name = piece_variant(sparse, piece_at(sparse, at), numbers);
         memory_view_t view = memory_peek(memory, key, &name, NULL);
         stored += view.stored != NULL && object_judge_now(view.stored, ledger).verdict != LEDGER_HARD;
         memory_view_drop(&view);
@@ -63,8 +62,8 @@ size_t pieces_count(memory_t *memory, const cache_key_t *key, const object_t *sp
 
 home_t *pieces_home(memory_t *memory, const cache_key_t *key, const object_t *sparse, piece_t piece)
 {
-    uint64_t numbers[NAME_NUMBERS];
-    cache_variant_t name = name_piece(sparse, piece, numbers);
+    uint64_t numbers[PIECE_NUMBERS];
+    cache_variant_t name = piece_variant(sparse, piece, numbers);
     return memory_home(memory, key, &name);
 }
 
@@ -91,7 +90,7 @@ object_t *pieces_store_sparse(memory_t *memory, const cache_key_t *key, uint64_t
     version_id_t version = same ? object_body_version(before.stored) : (version_id_t){0, 0};
     memory_view_drop(&before);
     object_t *object = make_sparse(memory, &key->subject, stamp, head, same ? &version : NULL);
-    home_t *home = memory_home(memory, key, &sparse_variant);
+    home_t *home = memory_home(memory, key, &pieces_sparse);
     bool stored = memory_put(memory, home, object);
     home_unref(&home);
     if (!stored)
@@ -112,5 +111,7 @@ void pieces_forget_sparse(memory_t *memory, const cache_key_t *key, text_t etag)
     memory_view_t view = pieces_peek_sparse(memory, key);
     if (view.stored != NULL && (etag.data == NULL || text_equal(object_head(view.stored)->etag, etag)))
         memory_forget(memory, view.stored);
+    if (view.stored == NULL)
+        memory_bury(memory, key, &pieces_sparse); /* below there may be one */
     memory_view_drop(&view);
 }

@@ -27,6 +27,11 @@ piece_t piece_at(const object_t *sparse, uint64_t offset);
 /* May a 200 with this head be kept so, where it is too large to be stored whole? */
 bool pieces_possible(const memory_t *memory, const head_t *head);
 
+/* How they are named: the sparse object of a key, and a piece of it, for which `numbers` is room. */
+extern const cache_variant_t pieces_sparse;
+enum { PIECE_NUMBERS = 3 };
+cache_variant_t piece_variant(const object_t *sparse, piece_t piece, uint64_t numbers[PIECE_NUMBERS]);
+
 /* What is known of a piece; the same for the sparse object. References as in memory_look(). */
 memory_view_t pieces_look(memory_t *memory, const cache_key_t *key, const object_t *sparse, piece_t piece);
 memory_view_t pieces_look_sparse(memory_t *memory, const cache_key_t *key);

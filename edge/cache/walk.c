@@ -21,6 +21,8 @@ typedef struct {
     cache_variant_t variant;
     bool is_variant;
     object_t *sparse; /* from which the request can be answered once it is fresh; a reference or NULL */
+    bool waits;       /* a device is asked for what is to be looked at next */
+    bool from_disk;   /* what is stored in the view was not in memory */
 } place_t;
 
 static const cache_variant_t *variant_of(const place_t *place)
@@ -28,9 +30,31 @@ static const cache_variant_t *variant_of(const place_t *place)
     return place->is_variant ? &place->variant : NULL;
 }
 
+/* On disk, where memory knows nothing. */
+static void look_below(const walk_t *walk, const cache_variant_t *variant, place_t *place)
+{
+    memory_view_t *view = &place->view;
+    if (view->stored != NULL || view->growing != NULL || view->variants != NULL)
+        return;
+    memory_view_t found = {0};
+    disk_look_t look = disk_look(walk->disk, &walk->key, variant, walk->wait, &found);
+    place->waits = look == DISK_WAIT;
+    place->from_disk = found.stored != NULL;
+    view->stored = found.stored;
+    view->variants = found.variants;
+}
+
+static void look_at(const walk_t *walk, const cache_variant_t *variant, place_t *place)
+{
+    place->view = memory_look(walk->memory, &walk->key, variant);
+    if (walk->disk != NULL)
+        look_below(walk, variant, place);
+}
+
 static void look(const walk_t *walk, place_t *place)
 {
-    *place = (place_t){.view = memory_look(walk->memory, &walk->key, NULL)};
+    *place = (place_t){.sparse = NULL};
+    look_at(walk, NULL, place);
     if (place->view.variants == NULL)
         return;
     place->node = place->view.variants;
@@ -40,7 +64,7 @@ static void look(const walk_t *walk, place_t *place)
     place->selector = variants_select(place->node, walk->fields, &length);
     place->variant = (cache_variant_t){place->node, {place->selector, length}};
     place->is_variant = true;
-    place->view = memory_look(walk->memory, &walk->key, &place->variant);
+    look_at(walk, &place->variant, place);
 }
 
 static void leave(place_t *place)
@@ -184,10 +208,13 @@ static bool is_sparse_hit(const walk_t *walk, place_t *place, int64_t *ttl_ms)
 {
     if (place->is_variant || shuns_pieces(walk))
         return false;
-    memory_view_t view = pieces_look_sparse(walk->memory, &walk->key);
-    place->sparse = view.stored;
-    view.stored = NULL;
-    memory_view_drop(&view);
+    place_t beside = {.sparse = NULL};
+    look_at(walk, &pieces_sparse, &beside);
+    place->waits = beside.waits;
+    place->from_disk = beside.from_disk;
+    place->sparse = beside.view.stored;
+    beside.view.stored = NULL;
+    memory_view_drop(&beside.view);
     bool ask = false; /* only what is fresh is used of it */
     return use_stored(walk, &place->sparse, ttl_ms, &ask) == HTTP_FRESH;
 }
@@ -241,17 +268,29 @@ static bool is_of_credentials(const walk_t *walk, const place_t *place)
            http_fields_find(walk->fields, name) != NULL;
 }
 
+/* What is asked for again is worth keeping. */
+static void note_hit(const walk_t *walk, const place_t *place, object_t *stored)
+{
+    if (walk->disk != NULL && !place->from_disk)
+        disk_note_hit(walk->disk, stored);
+}
+
 static bool try_step(const walk_t *walk, place_t *place, object_reader_t *reader, walk_step_t *step)
 {
     int64_t ttl_ms = 0;
     bool ask = false;
+    if (place->waits) {
+        *step = (walk_step_t){.kind = WALK_WAIT};
+        return true;
+    }
     http_use_t use = use_stored(walk, &place->view.stored, &ttl_ms, &ask);
     object_t *growing = place->view.growing;
     ask = ask && !is_asked_for(walk, growing);
     if (ask && is_of_credentials(walk, place))
         use = HTTP_VALIDATE;
     if (use != HTTP_VALIDATE) {
-        *step = (walk_step_t){.kind = WALK_HIT, .use = use, .ttl_ms = ttl_ms};
+        *step = (walk_step_t){.kind = WALK_HIT, .use = use, .ttl_ms = ttl_ms, .from_disk = place->from_disk};
+        note_hit(walk, place, place->view.stored);
         if (ask)
             start_background(walk, place, ttl_ms, step);
         object_open(&place->view.stored, reader);
@@ -259,8 +298,14 @@ static bool try_step(const walk_t *walk, place_t *place, object_reader_t *reader
     }
     int64_t sparse_ttl_ms = 0;
     if (is_sparse_hit(walk, place, &sparse_ttl_ms)) {
-        *step = (walk_step_t){.kind = WALK_HIT, .use = HTTP_FRESH, .ttl_ms = sparse_ttl_ms};
+        *step = (walk_step_t){
+            .kind = WALK_HIT, .use = HTTP_FRESH, .ttl_ms = sparse_ttl_ms, .from_disk = place->from_disk};
+        note_hit(walk, place, place->sparse);
         object_open(&place->sparse, reader);
+        return true;
+    }
+    if (place->waits) {
+        *step = (walk_step_t){.kind = WALK_WAIT};
         return true;
     }
     if (walk->control != NULL && walk->control->only_if_cached) {
@@ -307,6 +352,7 @@ static bool find_on_error(const walk_t *walk, place_t *place, http_use_t *use, i
 {
     walk_t now = *walk;
     now.sequence = ledger_sequence(now.ledger);
+    now.wait = NULL; /* somebody has waited already */
     look(&now, place);
     bool ask = false;
     *use = use_stored(&now, &place->view.stored, ttl_ms, &ask);
@@ -433,9 +479,17 @@ bool walk_piece(const walk_t *walk, object_t *sparse, piece_t piece, object_read
     *step = (walk_step_t){.forward = FORWARD_PARTIAL};
     piece_step_t found = PIECE_AGAIN;
     while (found == PIECE_AGAIN) { /* each time somebody else got on */
-        memory_view_t view = pieces_look(walk->memory, &walk->key, sparse, piece);
-        found = try_piece(walk, sparse, piece, &view, reader, &step->kind);
-        memory_view_drop(&view);
+        uint64_t numbers[PIECE_NUMBERS];
+        cache_variant_t variant = piece_variant(sparse, piece, numbers);
+        place_t place = {.sparse = NULL};
+        look_at(walk, &variant, &place);
+        if (place.waits) {
+            step->kind = WALK_WAIT;
+            return true;
+        }
+        found = try_piece(walk, sparse, piece, &place.view, reader, &step->kind);
+        memory_view_drop(&place.view);
+        step->from_disk = place.from_disk;
     }
     if (found == PIECE_PURGED) {
         pieces_forget_sparse(walk->memory, &walk->key, object_head(sparse)->etag);
@@ -446,6 +500,16 @@ bool walk_piece(const walk_t *walk, object_t *sparse, piece_t piece, object_read
         step->base = sparse;
     }
     return true;
+}
+
+bool walk_finds_piece(const walk_t *walk, const object_t *sparse, piece_t piece)
+{
+    uint64_t numbers[PIECE_NUMBERS];
+    cache_variant_t variant = piece_variant(sparse, piece, numbers);
+    memory_view_t view = memory_peek(walk->memory, &walk->key, &variant, NULL);
+    bool found = view.stored != NULL;
+    memory_view_drop(&view);
+    return found || (walk->disk != NULL && disk_knows(walk->disk, &walk->key, &variant));
 }
 
 /* Does this request select the variant that the object turned out to be? */

@@ -1,10 +1,11 @@
 /* The walk through the tiers: from a key to what answers it, and the second look when a head has arrived.
  *
  * The decisions of a request, apart from any protocol or thread: the daemon and the simulation both walk
- * here. Today there is one tier, memory; disk and the shared tier come between it and the fill. */
+ * here. What memory does not have is looked for on disk; the shared tier will come between that and the fill. */
 #ifndef SELVEDGE_EDGE_CACHE_WALK_H
 #define SELVEDGE_EDGE_CACHE_WALK_H
 
+#include "edge/cache/disk/disk.h"
 #include "edge/cache/pieces.h"
 #include "edge/http/request_control.h"
 
@@ -18,6 +19,8 @@ typedef struct {
     int64_t now_ms;                        /* wall clock */
     const http_request_control_t *control; /* what the request takes; NULL: that does not count */
     void (*wake)(object_reader_t *reader);
+    disk_t *disk;      /* NULL: there is none, or the request does without it */
+    disk_wait_t *wait; /* for what only a device has; NULL: that is not waited for */
 } walk_t;
 
 typedef enum {
@@ -27,7 +30,9 @@ typedef enum {
     WALK_FILL, /* the reader owns a new object in the index: a fill must be started for it */
     WALK_PASS, /* the same, but the object is in no index: the response is for this request alone, until its
                   head says that it may be stored */
-    WALK_NONE /* the reader has nothing: nothing is stored that the request takes, and that is all it takes */
+    WALK_NONE, /* the reader has nothing: nothing is stored that the request takes, and that is all it takes */
+    WALK_WAIT  /* the reader has nothing yet: a device is asked, and the step is to be taken again when
+                  walk->wait was woken */
 } walk_kind_t;
 
 /* Why the origin is asked (RFC 9211 section 2.2). */
@@ -50,6 +55,7 @@ typedef struct {
     /* WALK_HIT */
     http_use_t use;       /* HTTP_FRESH, or why it may be used though it is stale */
     int64_t ttl_ms;       /* for so long it is fresh; zero or less: since when it is not */
+    bool from_disk;       /* memory did not have it */
     object_t *background; /* or NULL: in the index, read by nobody yet; a fill must be started for it */
     /* For a fill that is to be started, or NULL. */
     object_t *base;         /* what to ask about by conditional request */
@@ -58,7 +64,7 @@ typedef struct {
 } walk_step_t;
 
 /* Takes the first step, or one more after walk_at_head() said so. The reader is joined to an object in every
- * case but WALK_NONE. */
+ * case but WALK_NONE and WALK_WAIT. */
 walk_step_t walk_begin(const walk_t *walk, object_reader_t *reader);
 
 /* The step after one that led nowhere: leaves what the reader has and looks again, or begins alone. It has
@@ -81,6 +87,8 @@ walk_step_t walk_private(const walk_t *walk, object_reader_t *reader, forward_t 
  * reads nothing: it would have to be fetched, and the sparse object has been hard-purged. */
 bool walk_piece(const walk_t *walk, object_t *sparse, piece_t piece, object_reader_t *reader,
                 walk_step_t *step);
+/* Is it on disk, or in memory? Without a trace, and without judging it. */
+bool walk_finds_piece(const walk_t *walk, const object_t *sparse, piece_t piece);
 /* With the head of a piece, before any of it is read: was it purged, by a tag that its head tells, after its
  * fill started? Who joined after that leaves it and walks again. */
 bool walk_piece_overtaken(const ledger_t *ledger, const object_reader_t *reader);

@@ -384,30 +384,30 @@ void count_disk_moved(uint64_t records)
     count(CELL(disk_moved[0][0][0]), records);
 }
 
-void count_disk_read(disk_read_t how)
+void count_disk_read(disk_read_t how, uint64_t records)
 {
     MUST(how < DISK_READS);
-    count(CELL(disk_reads[how][0][0]), 1);
+    count(CELL(disk_reads[how][0][0]), records);
 }
 
-void count_disk_checksum_failure(void)
+void count_disk_checksum_failures(uint64_t times)
 {
-    count(CELL(disk_checksum_failures[0][0][0]), 1);
+    count(CELL(disk_checksum_failures[0][0][0]), times);
 }
 
-void count_disk_read_error(void)
+void count_disk_read_errors(uint64_t times)
 {
-    count(CELL(disk_read_errors[0][0][0]), 1);
+    count(CELL(disk_read_errors[0][0][0]), times);
 }
 
-void count_disk_read_timeout(void)
+void count_disk_read_timeouts(uint64_t times)
 {
-    count(CELL(disk_read_timeouts[0][0][0]), 1);
+    count(CELL(disk_read_timeouts[0][0][0]), times);
 }
 
-void count_disk_write_error(void)
+void count_disk_write_errors(uint64_t times)
 {
-    count(CELL(disk_write_errors[0][0][0]), 1);
+    count(CELL(disk_write_errors[0][0][0]), times);
 }
 
 void gauge_set(gauge_t gauge, uint64_t value)

@@ -114,13 +114,13 @@ void count_reader_cut_off(void); /* a reader that fell behind a bounded window *
 void count_disk_admitted(uint64_t records); /* written */
 void count_disk_dropped(disk_drop_t reason, uint64_t records);
 void count_disk_moved(uint64_t records); /* written again, as the room of their segment was needed */
-void count_disk_read(disk_read_t how);   /* a record that was found and verified */
+void count_disk_read(disk_read_t how, uint64_t records); /* a record that was found and verified */
 /* A record that was not served: what was read is not what was written; the device failed; it did not answer
  * in time. */
-void count_disk_checksum_failure(void);
-void count_disk_read_error(void);
-void count_disk_read_timeout(void);
-void count_disk_write_error(void); /* a call that failed, or wrote less than it was given */
+void count_disk_checksum_failures(uint64_t times);
+void count_disk_read_errors(uint64_t times);
+void count_disk_read_timeouts(uint64_t times);
+void count_disk_write_errors(uint64_t times); /* a call that failed, or wrote less than it was given */
 
 void gauge_set(gauge_t gauge, uint64_t value);
 void gauge_add(gauge_t gauge, int64_t delta);

@@ -76,6 +76,29 @@ static text_t field(const h2o_req_t *req, const h2o_token_t *token)
     return (text_t){value.base, value.len};
 }
 
+static void refresh_disk_metrics(disk_t *disk)
+{
+    disk_status_t status = disk_take_status(disk);
+    gauge_set(GAUGE_DISK_BYTES, status.bytes);
+    gauge_set(GAUGE_DISK_LIMIT_BYTES, status.size);
+    gauge_set(GAUGE_DISK_SEGMENTS, status.segments);
+    gauge_set(GAUGE_DISK_RECORDS, status.records);
+    gauge_set(GAUGE_DISK_INDEX_BYTES, status.index_bytes);
+    gauge_set(GAUGE_DISK_RECOVERING_SEGMENTS, status.segments_to_index);
+    gauge_set(GAUGE_DISK_FAILED_DEVICES, status.failed_devices);
+    count_disk_admitted(status.counts.admitted);
+    count_disk_dropped(DISK_DROP_QUEUE, status.counts.dropped_queue);
+    count_disk_dropped(DISK_DROP_SIZE, status.counts.dropped_size);
+    count_disk_dropped(DISK_DROP_BROKEN, status.counts.dropped_broken);
+    count_disk_moved(status.counts.moved);
+    count_disk_read(DISK_READ_CACHE, status.counts.reads_from_cache);
+    count_disk_read(DISK_READ_DEVICE, status.counts.reads_from_device);
+    count_disk_checksum_failures(status.counts.checksum_failures);
+    count_disk_read_errors(status.counts.read_errors);
+    count_disk_read_timeouts(status.counts.read_timeouts);
+    count_disk_write_errors(status.counts.write_errors);
+}
+
 /* What is read off where it lives, just before somebody looks. */
 static void refresh_metrics(const node_t *node)
 {
@@ -85,6 +108,8 @@ static void refresh_metrics(const node_t *node)
     gauge_set(GAUGE_MEMORY_LIMIT_BYTES, memory_limit(node->memory));
     gauge_set(GAUGE_MEMORY_PINNED_BYTES, memory_pinned_bytes(node->memory));
     gauge_set(GAUGE_PURGE_SEQUENCE, ledger_sequence(node->ledger));
+    if (node->disk != NULL)
+        refresh_disk_metrics(node->disk);
 }
 
 static int on_request(h2o_handler_t *handler, h2o_req_t *req)

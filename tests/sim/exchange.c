@@ -32,9 +32,13 @@ static void wake_for_piece(object_reader_t *reader)
 
 static walk_t walk_of(exchange_t *exchange, void (*waker)(object_reader_t *reader))
 {
-    return (walk_t){
-        world.node.memory,  world.node.ledger, exchange->key, {exchange->fields, exchange->field_count},
-        exchange->sequence, schedule_now_ms(), NULL,          waker};
+    return (walk_t){.memory = world.node.memory,
+                    .ledger = world.node.ledger,
+                    .key = exchange->key,
+                    .fields = {exchange->fields, exchange->field_count},
+                    .sequence = exchange->sequence,
+                    .now_ms = schedule_now_ms(),
+                    .wake = waker};
 }
 
 /* --- The body --- */

@@ -21,47 +21,47 @@ static bool is_dead(void)
 
 static int io_open(void *context, const char *name, journal_mode_t mode)
 {
-    return is_dead() ? -EIO : disk_open(context, name, mode);
+    return is_dead() ? -EIO : medium_open(context, name, mode);
 }
 
 static ssize_t io_read(void *context, int file, void *data, size_t length)
 {
-    return is_dead() ? -EIO : disk_read(context, file, data, length);
+    return is_dead() ? -EIO : medium_read(context, file, data, length);
 }
 
 static ssize_t io_write(void *context, int file, const void *data, size_t length)
 {
-    return is_dead() ? -EIO : disk_write(context, file, data, length);
+    return is_dead() ? -EIO : medium_write(context, file, data, length);
 }
 
 static int io_fsync(void *context, int file)
 {
-    return is_dead() ? -EIO : disk_fsync(context, file);
+    return is_dead() ? -EIO : medium_fsync(context, file);
 }
 
 static int io_lock(void *context, int file)
 {
-    return is_dead() ? -EIO : disk_lock(context, file);
+    return is_dead() ? -EIO : medium_lock(context, file);
 }
 
 static int io_close(void *context, int file)
 {
-    return disk_close(context, file);
+    return medium_close(context, file);
 }
 
 static int io_rename(void *context, const char *from, const char *to)
 {
-    return is_dead() ? -EIO : disk_rename(context, from, to);
+    return is_dead() ? -EIO : medium_rename(context, from, to);
 }
 
 static int io_unlink(void *context, const char *name)
 {
-    return is_dead() ? -EIO : disk_unlink(context, name);
+    return is_dead() ? -EIO : medium_unlink(context, name);
 }
 
 static int io_fsync_directory(void *context)
 {
-    return is_dead() ? -EIO : disk_fsync_directory(context);
+    return is_dead() ? -EIO : medium_fsync_directory(context);
 }
 
 static journal_io_t node_io(void)
@@ -187,9 +187,9 @@ static void end_disk(node_end_t how)
     note_count(counted[how]);
     world.disk->fail_at = 0;
     if (how == END_KILL)
-        disk_kill(world.disk);
+        medium_kill(world.disk);
     else if (how == END_POWER_CUT)
-        disk_power_cut(world.disk);
+        medium_power_cut(world.disk);
 }
 
 void node_end(node_end_t how)
@@ -367,7 +367,7 @@ void node_purge(void)
         note_count(NOTE_PURGE_BATCHES);
     if (random_chance(chance(), world.disk_fault_rate) && world.disk->fail_at <= world.disk->calls) {
         world.disk->fail_at = world.disk->calls + 1 + random_below(chance(), 8);
-        world.disk->fault = random_chance(chance(), 300) ? DISK_SHORT : DISK_ERROR;
+        world.disk->fault = random_chance(chance(), 300) ? MEDIUM_SHORT : MEDIUM_ERROR;
         world.disk->fail_errno = EIO;
     }
     note_event("purge", world.purges.count - 1, purge->super.rule_count, soft);

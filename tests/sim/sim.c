@@ -135,14 +135,14 @@ static uint64_t tell(const char *program, uint64_t seed, bool trace)
     world = (world_t){.random = {seed * 2 + 1}, .in_pieces = seed % PIECES_EVERY == 0};
     note_begin(program, seed, trace);
     schedule_begin(chance(), choose_kind());
-    world.disk = disk_new(random_next(chance()));
+    world.disk = medium_new(random_next(chance()));
     origin_begin();
     node_start();
     schedule_outside(0, act, NULL);
     schedule_run();
     check_ended();
     node_end(END_STOP);
-    disk_free(&world.disk);
+    medium_free(&world.disk);
     list_free(&world.answers);
     list_free(&world.exchanges);
     list_free(&world.transfers);

@@ -146,7 +146,7 @@ typedef struct {
     bool answered;
 } purge_t;
 
-struct disk;
+struct medium;
 
 typedef struct {
     memory_t *memory;
@@ -168,7 +168,7 @@ typedef struct {
     unsigned url_count;
     list_t answers, exchanges, transfers, purges;
     node_t node;
-    struct disk *disk;
+    struct medium *disk;
     unsigned lives;
     unsigned actions_left;
     uint64_t highest_sequence, highest_handed_out; /* ever acknowledged; ever given to a rule or in a stamp */

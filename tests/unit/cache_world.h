@@ -144,14 +144,13 @@ static inline void client_take(world_t *world, client_t *client, walk_step_t ste
 static inline void client_ask(world_t *world, client_t *client, const char *target, const char *const *lines)
 {
     memset(client, 0, sizeof *client);
-    client->walk = (walk_t){world->memory,
-                            world->ledger,
-                            cache_key(TEXT("www"), text_of(target)),
-                            fields_of(client->fields, lines),
-                            ledger_sequence(world->ledger),
-                            world->now_ms,
-                            NULL,
-                            client_wake};
+    client->walk = (walk_t){.memory = world->memory,
+                            .ledger = world->ledger,
+                            .key = cache_key(TEXT("www"), text_of(target)),
+                            .fields = fields_of(client->fields, lines),
+                            .sequence = ledger_sequence(world->ledger),
+                            .now_ms = world->now_ms,
+                            .wake = client_wake};
     client_take(world, client, walk_begin(&client->walk, &client->reader));
 }
 

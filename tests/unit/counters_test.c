@@ -194,16 +194,16 @@ static void each_count_of_the_disks_moves_its_own_line(void **state)
     count_disk_dropped(DISK_DROP_QUEUE, 3);
     count_disk_dropped(DISK_DROP_SIZE, 1);
     count_disk_moved(2);
-    count_disk_read(DISK_READ_CACHE);
-    count_disk_checksum_failure();
+    count_disk_read(DISK_READ_CACHE, 1);
+    count_disk_checksum_failures(1);
     for (int i = 0; i < 2; i++) {
-        count_disk_read(DISK_READ_DEVICE);
-        count_disk_read_error();
+        count_disk_read(DISK_READ_DEVICE, 1);
+        count_disk_read_errors(1);
     }
     for (int i = 0; i < 3; i++)
-        count_disk_read_timeout();
+        count_disk_read_timeouts(1);
     for (int i = 0; i < 4; i++)
-        count_disk_write_error();
+        count_disk_write_errors(1);
     for (size_t i = 0; i < sizeof expected / sizeof *expected; i++)
         assert_int_equal(value_of(expected[i].series), expected[i].value);
 }

@@ -20,13 +20,13 @@ typedef struct {
 
 static uint64_t starts;
 
-static start_t start(disk_t *disk)
+static start_t start(medium_t *disk)
 {
     start_t life = {0};
     ledger_t *ledger = ledger_new(16, 16);
     journal_error_t error;
     starts++;
-    const journal_config_t config = {.io = disk_io(disk),
+    const journal_config_t config = {.io = medium_io(disk),
                                      .ledger = ledger,
                                      .random = starts,
                                      .compact_bytes = 1000,
@@ -48,10 +48,10 @@ static bool same(const uint64_t a[2], const uint64_t b[2])
     return a[0] == b[0] && a[1] == b[1];
 }
 
-static disk_t *with_identity_alone(uint64_t seed)
+static medium_t *with_identity_alone(uint64_t seed)
 {
-    disk_t *disk = disk_new(seed);
-    disk_put(disk, "identity", old_one, strlen(old_one));
+    medium_t *disk = medium_new(seed);
+    medium_put(disk, "identity", old_one, strlen(old_one));
     return disk;
 }
 
@@ -89,49 +89,49 @@ static void what_is_not_one_is_none(void **state)
 static void a_new_journal_has_a_new_one_and_keeps_it(void **state)
 {
     (void)state;
-    disk_t *disk = with_identity_alone(1);
+    medium_t *disk = with_identity_alone(1);
     start_t first = start(disk);
     assert_true(first.opened && !first.opening.identity_lost);
     assert_int_equal(first.opening.outcome, JOURNAL_NEW);
     assert_false(same(first.opening.identity, old_identity));
-    disk_power_cut(disk);
+    medium_power_cut(disk);
     start_t second = start(disk);
     assert_true(second.opened && !second.opening.identity_lost);
     assert_true(same(first.opening.identity, second.opening.identity));
-    disk_free(&disk);
+    medium_free(&disk);
 }
 
 static void one_that_is_damaged_or_gone_is_made_anew_and_told(void **state)
 {
     (void)state;
-    disk_t *disk = disk_new(1);
+    medium_t *disk = medium_new(1);
     start_t first = start(disk);
-    disk_file(disk, "identity")->data[7] = 'x';
+    medium_file(disk, "identity")->data[7] = 'x';
     start_t second = start(disk);
     assert_true(second.opened && second.opening.identity_lost);
     assert_int_equal(second.opening.outcome, JOURNAL_WHOLE);
     assert_false(same(first.opening.identity, second.opening.identity));
-    disk_remove_name(disk, "identity");
+    medium_remove_name(disk, "identity");
     start_t third = start(disk);
     assert_true(third.opened && third.opening.identity_lost);
     assert_false(same(second.opening.identity, third.opening.identity));
     start_t fourth = start(disk);
     assert_false(fourth.opening.identity_lost);
     assert_true(same(third.opening.identity, fourth.opening.identity));
-    disk_free(&disk);
+    medium_free(&disk);
 }
 
 /* The rule for everything does what another identity would. */
 static void a_journal_that_is_forgotten_keeps_it(void **state)
 {
     (void)state;
-    disk_t *disk = disk_new(1);
+    medium_t *disk = medium_new(1);
     start_t first = start(disk);
-    disk_remove_name(disk, "journal");
+    medium_remove_name(disk, "journal");
     start_t second = start(disk);
     assert_int_equal(second.opening.outcome, JOURNAL_FORGOTTEN);
     assert_true(same(first.opening.identity, second.opening.identity));
-    disk_free(&disk);
+    medium_free(&disk);
 }
 
 /* What holds of two starts, the first of which may have failed: nobody has ever used the identity of before,
@@ -149,29 +149,29 @@ static void judge(const start_t *first, const start_t *second)
 }
 
 /* False: the story has fewer calls. */
-static bool tell(uint64_t seed, uint64_t call, disk_fault_t fault, int number)
+static bool tell(uint64_t seed, uint64_t call, medium_fault_t fault, int number)
 {
-    disk_t *disk = with_identity_alone(seed);
+    medium_t *disk = with_identity_alone(seed);
     disk->fail_at = call;
     disk->fault = fault;
     disk->fail_errno = number;
     start_t first = start(disk);
     bool happened = disk->calls >= call;
-    if (seed % 4 != 0 || fault == DISK_CUT)
-        disk_power_cut(disk);
+    if (seed % 4 != 0 || fault == MEDIUM_CUT)
+        medium_power_cut(disk);
     else
-        disk_kill(disk);
+        medium_kill(disk);
     disk->fail_at = 0;
     start_t second = start(disk);
     judge(&first, &second);
-    disk_power_cut(disk);
+    medium_power_cut(disk);
     start_t third = start(disk);
     assert_true(same(second.opening.identity, third.opening.identity));
-    disk_free(&disk);
+    medium_free(&disk);
     return happened;
 }
 
-static void at_every_call(disk_fault_t fault, int number)
+static void at_every_call(medium_fault_t fault, int number)
 {
     unsigned broken = 0;
     for (uint64_t seed = 1; seed <= 200; seed++)
@@ -183,14 +183,14 @@ static void at_every_call(disk_fault_t fault, int number)
 static void no_power_cut_joins_a_new_journal_with_an_old_one(void **state)
 {
     (void)state;
-    at_every_call(DISK_CUT, EIO);
+    at_every_call(MEDIUM_CUT, EIO);
 }
 
 static void no_failing_call_does(void **state)
 {
     (void)state;
-    at_every_call(DISK_ERROR, EIO);
-    at_every_call(DISK_SHORT, ENOSPC);
+    at_every_call(MEDIUM_ERROR, EIO);
+    at_every_call(MEDIUM_SHORT, ENOSPC);
 }
 
 /* The power may also go again and again before the first start is through. */
@@ -198,21 +198,21 @@ static void nor_do_several_power_cuts(void **state)
 {
     (void)state;
     for (uint64_t seed = 1; seed <= 2000; seed++) {
-        disk_t *disk = with_identity_alone(seed);
-        disk->fault = DISK_CUT;
+        medium_t *disk = with_identity_alone(seed);
+        disk->fault = MEDIUM_CUT;
         start_t life = {0};
         for (int i = 0; i < 5; i++) {
-            disk->fail_at = disk->calls + 1 + disk_random(disk) % 30;
+            disk->fail_at = disk->calls + 1 + medium_random(disk) % 30;
             start_t next = start(disk);
             if (life.opened && next.opened)
                 assert_true(same(life.opening.identity, next.opening.identity));
             life = next.opened ? next : life;
-            disk_power_cut(disk);
+            medium_power_cut(disk);
         }
         disk->fail_at = 0;
         start_t last = start(disk);
         judge(&life, &last);
-        disk_free(&disk);
+        medium_free(&disk);
     }
 }
 

@@ -38,14 +38,14 @@ static void life_end(life_t *life)
 }
 
 /* A process that dies takes its memory along; the disk stays as it is, unless the power went too. */
-static void life_crash(life_t *life, disk_t *disk, bool power)
+static void life_crash(life_t *life, medium_t *disk, bool power)
 {
     disk->dead = true;
     life_end(life);
     if (power)
-        disk_power_cut(disk);
+        medium_power_cut(disk);
     else
-        disk_kill(disk);
+        medium_kill(disk);
 }
 
 /* The n-th rule of a story: its target is its own, so a sequence used twice shows. */
@@ -118,15 +118,15 @@ typedef struct {
     size_t base; /* where the first record begins */
 } thirty_t;
 
-static size_t journal_length(disk_t *disk)
+static size_t journal_length(medium_t *disk)
 {
-    return disk_file(disk, "journal")->length;
+    return medium_file(disk, "journal")->length;
 }
 
 static void write_thirty(thirty_t *thirty)
 {
-    disk_t *disk = disk_new(1);
-    journal_io_t io = disk_io(disk);
+    medium_t *disk = medium_new(1);
+    journal_io_t io = medium_io(disk);
     life_t life;
     uint64_t sequence;
 
@@ -140,18 +140,18 @@ static void write_thirty(thirty_t *thirty)
     }
     thirty->length = journal_length(disk);
     thirty->data = must_alloc(thirty->length);
-    memcpy(thirty->data, disk_file(disk, "journal")->data, thirty->length);
-    memcpy(thirty->sequence, disk_file(disk, "sequence")->data, sizeof(thirty->sequence));
+    memcpy(thirty->data, medium_file(disk, "journal")->data, thirty->length);
+    memcpy(thirty->sequence, medium_file(disk, "sequence")->data, sizeof(thirty->sequence));
     life_end(&life);
-    disk_free(&disk);
+    medium_free(&disk);
 }
 
-static disk_t *disk_with(const thirty_t *thirty, size_t length, bool with_sequence)
+static medium_t *disk_with(const thirty_t *thirty, size_t length, bool with_sequence)
 {
-    disk_t *disk = disk_new(2);
-    disk_put(disk, "journal", thirty->data, length);
+    medium_t *disk = medium_new(2);
+    medium_put(disk, "journal", thirty->data, length);
     if (with_sequence)
-        disk_put(disk, "sequence", thirty->sequence, sizeof(thirty->sequence));
+        medium_put(disk, "sequence", thirty->sequence, sizeof(thirty->sequence));
     return disk;
 }
 
@@ -179,8 +179,8 @@ static void assert_goes_on(life_t *life, const journal_io_t *io, uint64_t above)
 
 static void check_cut(const thirty_t *thirty, size_t cut, bool with_sequence)
 {
-    disk_t *disk = disk_with(thirty, cut, with_sequence);
-    journal_io_t io = disk_io(disk);
+    medium_t *disk = disk_with(thirty, cut, with_sequence);
+    journal_io_t io = medium_io(disk);
     life_t life;
     unsigned whole = 0;
     bool at_record_end = cut == thirty->base;
@@ -204,7 +204,7 @@ static void check_cut(const thirty_t *thirty, size_t cut, bool with_sequence)
         for (unsigned i = 0; i < whole; i++)
             assert_in_force(&life, i, i + 1);
     life_end(&life);
-    disk_free(&disk);
+    medium_free(&disk);
 }
 
 static void test_cut_at_each_byte(void **state)
@@ -222,8 +222,8 @@ static void test_cut_at_each_byte(void **state)
 static void check_flip(thirty_t *thirty, size_t at, uint8_t bits)
 {
     thirty->data[at] ^= bits;
-    disk_t *disk = disk_with(thirty, thirty->length, true);
-    journal_io_t io = disk_io(disk);
+    medium_t *disk = disk_with(thirty, thirty->length, true);
+    journal_io_t io = medium_io(disk);
     life_t life;
 
     assert_true(life_begin(&life, &io, 1 << 20));
@@ -236,14 +236,14 @@ static void check_flip(thirty_t *thirty, size_t at, uint8_t bits)
         assert_int_equal(life.opening.outcome, JOURNAL_FORGOTTEN);
         assert_non_null(life.opening.damage);
         assert_everything_purged(&life);
-        const disk_inode_t *kept = disk_file(disk, life.opening.kept_as);
+        const medium_inode_t *kept = medium_file(disk, life.opening.kept_as);
         assert_non_null(kept);
         assert_int_equal(kept->length, thirty->length);
         assert_memory_equal(kept->data, thirty->data, thirty->length);
     }
     assert_goes_on(&life, &io, RECORDS);
     life_end(&life);
-    disk_free(&disk);
+    medium_free(&disk);
     thirty->data[at] ^= bits;
 }
 
@@ -266,29 +266,29 @@ static void test_fresh_file_is_never_torn(void **state)
     (void)state;
     thirty_t thirty;
     write_thirty(&thirty);
-    disk_t *first = disk_with(&thirty, thirty.length, true);
-    journal_io_t io = disk_io(first);
+    medium_t *first = disk_with(&thirty, thirty.length, true);
+    journal_io_t io = medium_io(first);
     life_t life;
     uint64_t sequence;
     assert_true(life_begin(&life, &io, 1 << 20));
     assert_true(append_number(&life, 40, &sequence)); /* makes the fresh file */
     life_end(&life);
-    disk_inode_t *file = disk_file(first, "journal");
+    medium_inode_t *file = medium_file(first, "journal");
 
     for (size_t at = 0; at < file->length; at++) {
-        disk_t *disk = disk_new(3);
-        journal_io_t second = disk_io(disk);
-        disk_put(disk, "journal", file->data, at % 2 ? at : file->length);
-        disk_file(disk, "journal")->data[at] ^= 0x10; /* past the end of a cut one: nothing */
-        disk_put(disk, "sequence", disk_file(first, "sequence")->data, FORMAT_SEQUENCE_BYTES);
+        medium_t *disk = medium_new(3);
+        journal_io_t second = medium_io(disk);
+        medium_put(disk, "journal", file->data, at % 2 ? at : file->length);
+        medium_file(disk, "journal")->data[at] ^= 0x10; /* past the end of a cut one: nothing */
+        medium_put(disk, "sequence", medium_file(first, "sequence")->data, FORMAT_SEQUENCE_BYTES);
         assert_true(life_begin(&life, &second, 1 << 20));
         assert_int_equal(life.opening.outcome, JOURNAL_FORGOTTEN);
         assert_int_equal(verdict(&life, 40, sequence), LEDGER_HARD);
         assert_goes_on(&life, &second, sequence);
         life_end(&life);
-        disk_free(&disk);
+        medium_free(&disk);
     }
-    disk_free(&first);
+    medium_free(&first);
     free(thirty.data);
 }
 
@@ -298,9 +298,9 @@ static void test_sequence_file_damaged(void **state)
     thirty_t thirty;
     write_thirty(&thirty);
     for (size_t at = 0; at < 2 * FORMAT_SEQUENCE_BYTES; at++) {
-        disk_t *disk = disk_with(&thirty, thirty.length, true);
-        journal_io_t io = disk_io(disk);
-        disk_inode_t *file = disk_file(disk, "sequence");
+        medium_t *disk = disk_with(&thirty, thirty.length, true);
+        journal_io_t io = medium_io(disk);
+        medium_inode_t *file = medium_file(disk, "sequence");
         life_t life;
         if (at < FORMAT_SEQUENCE_BYTES)
             file->data[at] ^= 0x21;
@@ -311,7 +311,7 @@ static void test_sequence_file_damaged(void **state)
         assert_int_equal(life.opening.outcome, JOURNAL_WHOLE);
         assert_goes_on(&life, &io, UINT64_C(1) << 32);
         life_end(&life);
-        disk_free(&disk);
+        medium_free(&disk);
     }
     free(thirty.data);
 }
@@ -321,17 +321,17 @@ static void test_journal_gone(void **state)
     (void)state;
     thirty_t thirty;
     write_thirty(&thirty);
-    disk_t *disk = disk_new(4);
-    journal_io_t io = disk_io(disk);
+    medium_t *disk = medium_new(4);
+    journal_io_t io = medium_io(disk);
     life_t life;
-    disk_put(disk, "sequence", thirty.sequence, sizeof(thirty.sequence));
+    medium_put(disk, "sequence", thirty.sequence, sizeof(thirty.sequence));
     assert_true(life_begin(&life, &io, 1 << 20));
     assert_int_equal(life.opening.outcome, JOURNAL_FORGOTTEN);
     assert_string_equal(life.opening.kept_as, "");
     assert_everything_purged(&life);
     assert_goes_on(&life, &io, RECORDS);
     life_end(&life);
-    disk_free(&disk);
+    medium_free(&disk);
     free(thirty.data);
 }
 
@@ -356,16 +356,16 @@ static void test_foreign_records_do_not_pass(void **state)
             memcpy(mixed + from, one.data + last, from - last);
             length += from - last;
         }
-        disk_t *disk = disk_new(5);
-        journal_io_t io = disk_io(disk);
+        medium_t *disk = medium_new(5);
+        journal_io_t io = medium_io(disk);
         life_t life;
-        disk_put(disk, "journal", mixed, length);
-        disk_put(disk, "sequence", one.sequence, sizeof(one.sequence));
+        medium_put(disk, "journal", mixed, length);
+        medium_put(disk, "sequence", one.sequence, sizeof(one.sequence));
         assert_true(life_begin(&life, &io, 1 << 20));
         assert_int_equal(life.opening.outcome, JOURNAL_TAIL_CUT);
         assert_int_equal(life.opening.rules, 20);
         life_end(&life);
-        disk_free(&disk);
+        medium_free(&disk);
     }
     free(mixed);
     free(one.data);
@@ -377,8 +377,8 @@ static void test_foreign_records_do_not_pass(void **state)
 static void test_hole_in_the_last_batch(void **state)
 {
     (void)state;
-    disk_t *disk = disk_new(6);
-    journal_io_t io = disk_io(disk);
+    medium_t *disk = medium_new(6);
+    journal_io_t io = medium_io(disk);
     life_t life;
     numbered_t numbered[20];
     ledger_rule_t rules[20];
@@ -395,29 +395,29 @@ static void test_hole_in_the_last_batch(void **state)
     uint8_t image[8192];
     size_t length = journal_length(disk);
     assert_true(length < sizeof(image));
-    memcpy(image, disk_file(disk, "journal")->data, length);
+    memcpy(image, medium_file(disk, "journal")->data, length);
     life_end(&life);
 
     memset(image + before + 5 * record, 0, record);
-    disk_put(disk, "journal", image, length);
+    medium_put(disk, "journal", image, length);
     assert_true(life_begin(&life, &io, 1 << 20));
     assert_int_equal(life.opening.outcome, JOURNAL_TAIL_CUT);
     assert_in_range(life.opening.rules, 3, 6);
     life_end(&life);
 
-    disk_free(&disk);
-    disk = disk_new(7);
-    io = disk_io(disk);
+    medium_free(&disk);
+    disk = medium_new(7);
+    io = medium_io(disk);
     assert_true(life_begin(&life, &io, 1 << 20));
     number_rule(&numbered[0], 0);
     assert_true(append(&life, rules, 20));
     assert_true(append_number(&life, 30, &sequence));
-    memset(disk_file(disk, "journal")->data + before + 5 * record, 0, record);
+    memset(medium_file(disk, "journal")->data + before + 5 * record, 0, record);
     life_crash(&life, disk, false);
     assert_true(life_begin(&life, &io, 1 << 20));
     assert_int_equal(life.opening.outcome, JOURNAL_FORGOTTEN);
     life_end(&life);
-    disk_free(&disk);
+    medium_free(&disk);
 }
 
 /* Faults. ---------------------------------------------------------------------------------------------------
@@ -427,7 +427,7 @@ enum { STORY_RULES_MAX = 200 };
 
 /* What the referee remembers of a story. */
 typedef struct {
-    disk_t *disk;
+    medium_t *disk;
     uint64_t sequence_of[STORY_RULES_MAX]; /* of acknowledged rules, else 0 */
     unsigned next_number;
     unsigned written_count;
@@ -439,7 +439,7 @@ typedef struct {
 } story_t;
 
 /* Any sequence that ever reached the disk belongs to one rule for ever. */
-static void watch_write(disk_t *disk, const uint8_t *data, size_t length)
+static void watch_write(medium_t *disk, const uint8_t *data, size_t length)
 {
     story_t *story = disk->on_write_context;
     for (size_t at = 0; at + 60 < length; at++) {
@@ -490,7 +490,7 @@ static void story_check(const story_t *story, const life_t *life)
 /* Starts until it works: one fault breaks at most one start. */
 static void story_begin(story_t *story, life_t *life, bool power)
 {
-    journal_io_t io = disk_io(story->disk);
+    journal_io_t io = medium_io(story->disk);
     for (int tries = 0;; tries++) {
         if (life_begin(life, &io, 300))
             break;
@@ -502,10 +502,10 @@ static void story_begin(story_t *story, life_t *life, bool power)
 }
 
 /* Two lives of 12 appends and one clean stop in the middle; returns whether the fault happened. */
-static bool tell_story(uint64_t seed, uint64_t fail_at, disk_fault_t fault, int number, bool power)
+static bool tell_story(uint64_t seed, uint64_t fail_at, medium_fault_t fault, int number, bool power)
 {
     story_t *story = must_calloc(1, sizeof(*story));
-    story->disk = disk_new(seed);
+    story->disk = medium_new(seed);
     story->disk->on_write = watch_write;
     story->disk->on_write_context = story;
     story->disk->fail_at = fail_at;
@@ -535,12 +535,12 @@ static bool tell_story(uint64_t seed, uint64_t fail_at, disk_fault_t fault, int 
     story_append(story, &life);
     assert_true(story->sequence_of[story->next_number - 1] != 0 || story->disk->calls >= fail_at);
     life_end(&life);
-    disk_free(&story->disk);
+    medium_free(&story->disk);
     free(story);
     return happened;
 }
 
-static void break_every_call(disk_fault_t fault, int number)
+static void break_every_call(medium_fault_t fault, int number)
 {
     static const char *const names[] = {"failure", "short write", "power cut"};
     uint64_t broken = 0;
@@ -554,43 +554,43 @@ static void break_every_call(disk_fault_t fault, int number)
 static void test_every_call_fails_with_eio(void **state)
 {
     (void)state;
-    break_every_call(DISK_ERROR, EIO);
+    break_every_call(MEDIUM_ERROR, EIO);
 }
 
 static void test_every_call_fails_with_enospc(void **state)
 {
     (void)state;
-    break_every_call(DISK_ERROR, ENOSPC);
+    break_every_call(MEDIUM_ERROR, ENOSPC);
 }
 
 static void test_every_write_is_cut_short(void **state)
 {
     (void)state;
-    break_every_call(DISK_SHORT, ENOSPC);
+    break_every_call(MEDIUM_SHORT, ENOSPC);
 }
 
 static void test_power_cut_at_every_call(void **state)
 {
     (void)state;
-    break_every_call(DISK_CUT, EIO);
+    break_every_call(MEDIUM_CUT, EIO);
 }
 
 /* The next fault comes a few calls from now. */
-static void plan_fault(disk_t *disk)
+static void plan_fault(medium_t *disk)
 {
-    static const disk_fault_t faults[] = {DISK_ERROR, DISK_ERROR, DISK_SHORT, DISK_CUT};
-    disk->fail_at = disk->calls + 1 + disk_random(disk) % 30;
-    disk->fault = faults[disk_random(disk) % 4];
-    disk->fail_errno = disk_coin(disk) ? EIO : ENOSPC;
+    static const medium_fault_t faults[] = {MEDIUM_ERROR, MEDIUM_ERROR, MEDIUM_SHORT, MEDIUM_CUT};
+    disk->fail_at = disk->calls + 1 + medium_random(disk) % 30;
+    disk->fault = faults[medium_random(disk) % 4];
+    disk->fail_errno = medium_coin(disk) ? EIO : ENOSPC;
 }
 
 static unsigned tell_story_of_many_faults(uint64_t seed)
 {
     story_t *story = must_calloc(1, sizeof(*story));
-    story->disk = disk_new(seed);
+    story->disk = medium_new(seed);
     story->disk->on_write = watch_write;
     story->disk->on_write_context = story;
-    journal_io_t io = disk_io(story->disk);
+    journal_io_t io = medium_io(story->disk);
     life_t life;
     unsigned faults = 0, appends = 0;
 
@@ -601,14 +601,14 @@ static unsigned tell_story_of_many_faults(uint64_t seed)
             story_check(story, &life);
         for (bool on = alive; on && appends < 60; appends++) {
             story_append(story, &life);
-            on = !story->disk->dead && disk_random(story->disk) % 12 != 0;
+            on = !story->disk->dead && medium_random(story->disk) % 12 != 0;
         }
-        if (!story->disk->dead && disk_coin(story->disk)) {
+        if (!story->disk->dead && medium_coin(story->disk)) {
             life_end(&life); /* even a clean stop may meet the fault */
             if (story->disk->dead)
-                disk_power_cut(story->disk);
+                medium_power_cut(story->disk);
         } else {
-            life_crash(&life, story->disk, story->disk->dead || disk_coin(story->disk));
+            life_crash(&life, story->disk, story->disk->dead || medium_coin(story->disk));
         }
         if (story->disk->calls >= story->disk->fail_at) {
             faults++;
@@ -621,7 +621,7 @@ static unsigned tell_story_of_many_faults(uint64_t seed)
     story_append(story, &life);
     assert_true(story->sequence_of[story->next_number - 1] != 0);
     life_end(&life);
-    disk_free(&story->disk);
+    medium_free(&story->disk);
     free(story);
     return faults;
 }
@@ -641,13 +641,13 @@ static void test_many_faults_in_one_story(void **state)
 static void test_failed_sync_makes_a_fresh_file(void **state)
 {
     (void)state;
-    disk_t *disk = disk_new(8);
-    journal_io_t io = disk_io(disk);
+    medium_t *disk = medium_new(8);
+    journal_io_t io = medium_io(disk);
     life_t life;
     uint64_t one, two, three;
     assert_true(life_begin(&life, &io, 1 << 20));
     assert_true(append_number(&life, 1, &one));
-    const disk_inode_t *before = disk_file(disk, "journal");
+    const medium_inode_t *before = medium_file(disk, "journal");
 
     disk->fail_at = disk->calls + 2; /* write, then fsync */
     disk->fail_errno = EIO;
@@ -662,20 +662,20 @@ static void test_failed_sync_makes_a_fresh_file(void **state)
 
     assert_true(append_number(&life, 3, &three));
     assert_true(three == one + 2); /* the refused rule's sequence is not used again */
-    assert_ptr_not_equal(disk_file(disk, "journal"), before);
+    assert_ptr_not_equal(medium_file(disk, "journal"), before);
     life_crash(&life, disk, true);
     assert_true(life_begin(&life, &io, 1 << 20));
     assert_in_force(&life, 1, one);
     assert_in_force(&life, 3, three);
     life_end(&life);
-    disk_free(&disk);
+    medium_free(&disk);
 }
 
 static void test_writes_of_a_few_bytes(void **state)
 {
     (void)state;
-    disk_t *disk = disk_new(9);
-    journal_io_t io = disk_io(disk);
+    medium_t *disk = medium_new(9);
+    journal_io_t io = medium_io(disk);
     life_t life;
     uint64_t sequences[30];
     disk->write_most = 7;
@@ -688,7 +688,7 @@ static void test_writes_of_a_few_bytes(void **state)
     for (unsigned i = 0; i < 30; i++)
         assert_in_force(&life, i, sequences[i]);
     life_end(&life);
-    disk_free(&disk);
+    medium_free(&disk);
 }
 
 /* Bounds. ---------------------------------------------------------------------------------------------------
@@ -701,8 +701,8 @@ static void test_the_file_stays_bounded(void **state)
     /* Header, 1 + 16 + 16 slots in one record, one batch; then at most COMPACT and the batch that crosses it.
      */
     const size_t most = FORMAT_HEADER_BYTES + 24 + 33 * FORMAT_SLOT_BYTES + 200 + COMPACT + 200;
-    disk_t *disk = disk_new(10);
-    journal_io_t io = disk_io(disk);
+    medium_t *disk = medium_new(10);
+    journal_io_t io = medium_io(disk);
     life_t life;
     uint64_t sequence = 0;
     unsigned number = 0;
@@ -717,15 +717,15 @@ static void test_the_file_stays_bounded(void **state)
     }
     /* Clean stops skip no sequence. */
     assert_int_equal(sequence, number);
-    disk_free(&disk);
+    medium_free(&disk);
 }
 
 /* What was folded before the restart is purged after it, and what was not is not. */
 static void test_folded_rules_survive(void **state)
 {
     (void)state;
-    disk_t *disk = disk_new(11);
-    journal_io_t io = disk_io(disk);
+    medium_t *disk = medium_new(11);
+    journal_io_t io = medium_io(disk);
     life_t life;
     ledger_verdict_t before[200];
     uint64_t sequence;
@@ -748,15 +748,15 @@ static void test_folded_rules_survive(void **state)
         life_end(&life);
     }
     assert_true(valid > 100);
-    disk_free(&disk);
+    medium_free(&disk);
 }
 
 /* A purge by tag, written as it is and, after a restart, as a slot of the fresh file. */
 static void test_a_tag_survives(void **state)
 {
     (void)state;
-    disk_t *disk = disk_new(14);
-    journal_io_t io = disk_io(disk);
+    medium_t *disk = medium_new(14);
+    journal_io_t io = medium_io(disk);
     life_t life;
     ledger_rule_t rules[] = {
         {.kind = RULE_TAG, .site = TEXT("shop"), .target = TEXT("a,\xc3\xbc")},
@@ -791,35 +791,35 @@ static void test_a_tag_survives(void **state)
         assert_true(append(&life, &again.rule, 1));
         life_end(&life);
     }
-    disk_free(&disk);
+    medium_free(&disk);
 }
 
 static void test_sequences_run_out(void **state)
 {
     (void)state;
-    disk_t *disk = disk_new(12);
-    journal_io_t io = disk_io(disk);
+    medium_t *disk = medium_new(12);
+    journal_io_t io = medium_io(disk);
     life_t life;
     uint64_t sequence;
     uint8_t data[FORMAT_SEQUENCE_BYTES];
     assert_true(life_begin(&life, &io, 700));
     life_end(&life);
     format_sequence_put(data, FORMAT_SEQUENCE_MAX - 1);
-    disk_put(disk, "sequence", data, sizeof(data));
+    medium_put(disk, "sequence", data, sizeof(data));
     assert_true(life_begin(&life, &io, 700));
     assert_true(append_number(&life, 1, &sequence));
     assert_true(sequence == FORMAT_SEQUENCE_MAX);
     assert_false(append_number(&life, 2, &sequence));
     assert_int_equal(life.error.failure, JOURNAL_EXHAUSTED);
     life_end(&life);
-    disk_free(&disk);
+    medium_free(&disk);
 }
 
 static void test_texts_of_any_bytes(void **state)
 {
     (void)state;
-    disk_t *disk = disk_new(13);
-    journal_io_t io = disk_io(disk);
+    medium_t *disk = medium_new(13);
+    journal_io_t io = medium_io(disk);
     life_t life;
     char *huge = must_alloc(FORMAT_TEXTS_MAX);
     memset(huge, 'x', FORMAT_TEXTS_MAX);
@@ -845,7 +845,7 @@ static void test_texts_of_any_bytes(void **state)
     assert_int_equal(ledger_judge(life.ledger, &subjects[3], 0).verdict, LEDGER_SOFT);
     assert_true(ledger_judge(life.ledger, &subjects[3], 0).stale_since_ms == -5);
     life_end(&life);
-    disk_free(&disk);
+    medium_free(&disk);
     free(huge);
 }
 

@@ -548,8 +548,13 @@ static void ask_once(sleeper_t *sleeper, uint64_t random)
     http_fields_t fields =
         fields_of(list, LINES(random & 0x10000 ? "accept-language: en" : "accept-language: de"));
     unsigned acknowledged = atomic_load(&stress.acknowledged);
-    walk_t walk = {world.memory, world.ledger, key_of(target), fields, ledger_sequence(world.ledger),
-                   NOW_MS,       NULL,         wake_sleeper};
+    walk_t walk = {.memory = world.memory,
+                   .ledger = world.ledger,
+                   .key = key_of(target),
+                   .fields = fields,
+                   .sequence = ledger_sequence(world.ledger),
+                   .now_ms = NOW_MS,
+                   .wake = wake_sleeper};
     walk_step_t step = walk_begin(&walk, &sleeper->reader);
     take_step(&walk, &step, sleeper);
     bool leaves_early = (random & 0xf00000) == 0;

@@ -27,7 +27,7 @@ static int gated_fsync(void *context, int file)
         pthread_cond_wait(&gate.changed, &gate.lock);
     gate.waiting = false;
     pthread_mutex_unlock(&gate.lock);
-    return disk_fsync(context, file);
+    return medium_fsync(context, file);
 }
 
 static void set_gate(bool shut)
@@ -55,7 +55,7 @@ static unsigned count_syncs(void)
 }
 
 /* A publisher on a disk of its own. */
-static disk_t *disk;
+static medium_t *disk;
 static ledger_t *ledger;
 static publisher_t *publisher;
 static _Atomic unsigned order; /* counts the answers */
@@ -72,7 +72,7 @@ static void start_publisher(void)
     journal_error_t error;
     ledger = ledger_new(1024, 16);
     journal_config_t config = {
-        .io = disk_io(disk), .ledger = ledger, .random = ++starts, .compact_bytes = 1 << 20};
+        .io = medium_io(disk), .ledger = ledger, .random = ++starts, .compact_bytes = 1 << 20};
     config.io.fsync = gated_fsync;
     journal_t *journal = journal_open(&config, &opening, &error);
     assert_non_null(journal);
@@ -92,7 +92,7 @@ static void stop_publisher(void)
 static int set_up(void **state)
 {
     (void)state;
-    disk = disk_new(1);
+    disk = medium_new(1);
     order = 0;
     start_publisher();
     return 0;
@@ -103,7 +103,7 @@ static int tear_down(void **state)
     (void)state;
     set_gate(false); /* a test that failed may have left it shut */
     stop_publisher();
-    disk_free(&disk);
+    medium_free(&disk);
     return 0;
 }
 
@@ -264,15 +264,15 @@ static void test_failed_sync_is_an_error_and_passes(void **state)
     assert_non_null(strstr(refused.error, "Input/output error"));
     assert_true(ledger_sequence(ledger) == before.sequence);
 
-    const disk_inode_t *old = disk_file(disk, "journal");
+    const medium_inode_t *old = medium_file(disk, "journal");
     submit(&after, 3, 1);
     await_answer(&after);
     assert_accepted(&after);
     assert_true(after.sequence == before.sequence + 3); /* the refused rules' sequences are gone */
-    assert_ptr_not_equal(disk_file(disk, "journal"), old);
+    assert_ptr_not_equal(medium_file(disk, "journal"), old);
 
     stop_publisher();
-    disk_power_cut(disk);
+    medium_power_cut(disk);
     start_publisher();
     assert_true(in_force(&before) && in_force(&after) && !in_force(&refused));
     assert_true(ledger_sequence(ledger) == after.sequence);
@@ -348,7 +348,7 @@ static void test_purges_are_widened_to_a_site_while_its_keys_change(void **state
     assert_kinds(&asked, true);
     assert_true(ledger_judge(ledger, &other, asked.sequence - 3).verdict == LEDGER_HARD);
     stop_publisher();
-    disk_power_cut(disk);
+    medium_power_cut(disk);
     start_publisher();
     assert_true(ledger_judge(ledger, &other, asked.sequence - 3).verdict == LEDGER_HARD);
 
@@ -446,7 +446,7 @@ static void test_many_submitters_and_a_failing_disk(void **state)
         }
     assert_in_range(refused, 1, SUBMITTERS * EACH - 1);
     stop_publisher();
-    disk_power_cut(disk);
+    medium_power_cut(disk);
     start_publisher();
     for (unsigned row = 0; row < SUBMITTERS; row++)
         for (unsigned i = 0; i < EACH; i++)

@@ -9,54 +9,54 @@
 
 #include <errno.h>
 
-enum { DISK_NAMES = 12, DISK_HANDLES = 8, DISK_CHUNK = 64 };
+enum { MEDIUM_NAMES = 12, MEDIUM_HANDLES = 8, MEDIUM_CHUNK = 64 };
 
 typedef struct {
     uint8_t *data, *durable,
         *dirty; /* what processes see; what a power cut leaves; which bytes of the first differ */
     size_t length, durable_length, capacity;
     bool locked;
-} disk_inode_t;
+} medium_inode_t;
 
 typedef struct {
     char name[48];
     size_t inode;
-} disk_name_t;
+} medium_name_t;
 
 typedef struct {
-    disk_name_t names[DISK_NAMES];
+    medium_name_t names[MEDIUM_NAMES];
     size_t count;
-} disk_directory_t;
+} medium_directory_t;
 
 typedef enum {
-    DISK_ERROR, /* the call fails; if it is a write, nothing was written */
-    DISK_SHORT, /* a write takes half, the next one fails; any other call fails */
-    DISK_CUT    /* the power goes during the call, which may have had its effect: all later ones fail */
-} disk_fault_t;
+    MEDIUM_ERROR, /* the call fails; if it is a write, nothing was written */
+    MEDIUM_SHORT, /* a write takes half, the next one fails; any other call fails */
+    MEDIUM_CUT    /* the power goes during the call, which may have had its effect: all later ones fail */
+} medium_fault_t;
 
-typedef struct disk disk_t;
-struct disk {
+typedef struct medium medium_t;
+struct medium {
     uint64_t random;
-    disk_inode_t *inodes;
+    medium_inode_t *inodes;
     size_t inode_count;
-    disk_directory_t
+    medium_directory_t
         *history; /* the directory after each change since its last sync; the first is what is durable */
     size_t history_count;
     struct {
         bool open, locks;
         size_t inode, position;
-    } handles[DISK_HANDLES];
+    } handles[MEDIUM_HANDLES];
     uint64_t calls;   /* made so far */
     uint64_t fail_at; /* this call fails, counted from 1; 0: none */
-    disk_fault_t fault;
+    medium_fault_t fault;
     int fail_errno;
     bool fail_next_write, dead;
     size_t write_most; /* bytes a write takes at most; 0: all */
-    void (*on_write)(disk_t *disk, const uint8_t *data, size_t length);
+    void (*on_write)(medium_t *disk, const uint8_t *data, size_t length);
     void *on_write_context;
 };
 
-static inline uint64_t disk_random(disk_t *disk)
+static inline uint64_t medium_random(medium_t *disk)
 {
     uint64_t z = (disk->random += 0x9e3779b97f4a7c15u);
     z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
@@ -64,22 +64,22 @@ static inline uint64_t disk_random(disk_t *disk)
     return z ^ (z >> 31);
 }
 
-static inline bool disk_coin(disk_t *disk)
+static inline bool medium_coin(medium_t *disk)
 {
-    return (disk_random(disk) & 1) != 0;
+    return (medium_random(disk) & 1) != 0;
 }
 
 /* The directory. --------------------------------------------------------------------------------------------
  */
 
-static inline disk_directory_t *disk_directory(disk_t *disk)
+static inline medium_directory_t *medium_directory(medium_t *disk)
 {
     return &disk->history[disk->history_count - 1];
 }
 
-static inline disk_name_t *disk_find(disk_t *disk, const char *name)
+static inline medium_name_t *medium_find(medium_t *disk, const char *name)
 {
-    disk_directory_t *directory = disk_directory(disk);
+    medium_directory_t *directory = medium_directory(disk);
     for (size_t i = 0; i < directory->count; i++)
         if (strcmp(directory->names[i].name, name) == 0)
             return &directory->names[i];
@@ -87,7 +87,7 @@ static inline disk_name_t *disk_find(disk_t *disk, const char *name)
 }
 
 /* Every change of the directory is a new one, so that a power cut can go back to any since the last sync. */
-static inline void disk_directory_changes(disk_t *disk)
+static inline void medium_directory_changes(medium_t *disk)
 {
     disk->history = realloc(disk->history, (disk->history_count + 1) * sizeof(*disk->history));
     MUST(disk->history != NULL);
@@ -95,41 +95,41 @@ static inline void disk_directory_changes(disk_t *disk)
     disk->history_count++;
 }
 
-static inline void disk_set_name(disk_t *disk, const char *name, size_t inode)
+static inline void medium_set_name(medium_t *disk, const char *name, size_t inode)
 {
-    disk_name_t *found = disk_find(disk, name);
+    medium_name_t *found = medium_find(disk, name);
     if (found == NULL) {
-        MUST(disk_directory(disk)->count < DISK_NAMES);
-        found = &disk_directory(disk)->names[disk_directory(disk)->count++];
+        MUST(medium_directory(disk)->count < MEDIUM_NAMES);
+        found = &medium_directory(disk)->names[medium_directory(disk)->count++];
         snprintf(found->name, sizeof(found->name), "%s", name);
     }
     found->inode = inode;
 }
 
-static inline void disk_remove_name(disk_t *disk, const char *name)
+static inline void medium_remove_name(medium_t *disk, const char *name)
 {
-    *disk_find(disk, name) = disk_directory(disk)->names[disk_directory(disk)->count - 1];
-    disk_directory(disk)->count--;
+    *medium_find(disk, name) = medium_directory(disk)->names[medium_directory(disk)->count - 1];
+    medium_directory(disk)->count--;
 }
 
 /* Files. ----------------------------------------------------------------------------------------------------
  */
 
-static inline disk_inode_t *disk_file(disk_t *disk, const char *name)
+static inline medium_inode_t *medium_file(medium_t *disk, const char *name)
 {
-    disk_name_t *found = disk_find(disk, name);
+    medium_name_t *found = medium_find(disk, name);
     return found == NULL ? NULL : &disk->inodes[found->inode];
 }
 
-static inline size_t disk_new_inode(disk_t *disk)
+static inline size_t medium_new_inode(medium_t *disk)
 {
     disk->inodes = realloc(disk->inodes, (disk->inode_count + 1) * sizeof(*disk->inodes));
     MUST(disk->inodes != NULL);
-    disk->inodes[disk->inode_count] = (disk_inode_t){0};
+    disk->inodes[disk->inode_count] = (medium_inode_t){0};
     return disk->inode_count++;
 }
 
-static inline void disk_grow(disk_inode_t *inode, size_t capacity)
+static inline void medium_grow(medium_inode_t *inode, size_t capacity)
 {
     if (capacity <= inode->capacity)
         return;
@@ -142,9 +142,9 @@ static inline void disk_grow(disk_inode_t *inode, size_t capacity)
     inode->capacity = capacity * 2;
 }
 
-static inline void disk_write_at(disk_inode_t *inode, size_t position, const uint8_t *data, size_t length)
+static inline void medium_write_at(medium_inode_t *inode, size_t position, const uint8_t *data, size_t length)
 {
-    disk_grow(inode, position + length + 1);
+    medium_grow(inode, position + length + 1);
     memcpy(inode->data + position, data, length);
     memset(inode->dirty + position, 1, length);
     if (position + length > inode->length)
@@ -152,34 +152,34 @@ static inline void disk_write_at(disk_inode_t *inode, size_t position, const uin
 }
 
 /* Some of the unsynced chunks, or all of them, reach the medium. */
-static inline void disk_settle(disk_t *disk, disk_inode_t *inode, bool all)
+static inline void medium_settle(medium_t *disk, medium_inode_t *inode, bool all)
 {
-    for (size_t chunk = 0; chunk < inode->capacity; chunk += DISK_CHUNK) {
-        size_t end = chunk + DISK_CHUNK < inode->capacity ? chunk + DISK_CHUNK : inode->capacity;
-        bool kept = all || disk_coin(disk);
+    for (size_t chunk = 0; chunk < inode->capacity; chunk += MEDIUM_CHUNK) {
+        size_t end = chunk + MEDIUM_CHUNK < inode->capacity ? chunk + MEDIUM_CHUNK : inode->capacity;
+        bool kept = all || medium_coin(disk);
         for (size_t i = chunk; i < end; i++) {
             if (kept && inode->dirty[i])
                 inode->durable[i] = inode->data[i];
             inode->dirty[i] = 0;
         }
     }
-    if (all || disk_coin(disk))
+    if (all || medium_coin(disk))
         inode->durable_length = inode->length;
 }
 
 /* Life. -----------------------------------------------------------------------------------------------------
  */
 
-static inline disk_t *disk_new(uint64_t seed)
+static inline medium_t *medium_new(uint64_t seed)
 {
-    disk_t *disk = must_calloc(1, sizeof(*disk));
+    medium_t *disk = must_calloc(1, sizeof(*disk));
     disk->random = seed;
     disk->history = must_calloc(1, sizeof(*disk->history));
     disk->history_count = 1;
     return disk;
 }
 
-static inline void disk_free(disk_t **disk)
+static inline void medium_free(medium_t **disk)
 {
     for (size_t i = 0; i < (*disk)->inode_count; i++) {
         free((*disk)->inodes[i].data);
@@ -193,7 +193,7 @@ static inline void disk_free(disk_t **disk)
 }
 
 /* The process is gone, what it wrote is not. */
-static inline void disk_kill(disk_t *disk)
+static inline void medium_kill(medium_t *disk)
 {
     memset(disk->handles, 0, sizeof(disk->handles));
     for (size_t i = 0; i < disk->inode_count; i++)
@@ -201,18 +201,18 @@ static inline void disk_kill(disk_t *disk)
     disk->dead = disk->fail_next_write = false;
 }
 
-static inline void disk_power_cut(disk_t *disk)
+static inline void medium_power_cut(medium_t *disk)
 {
-    disk_kill(disk);
-    disk->history[0] = disk->history[disk_random(disk) % disk->history_count];
+    medium_kill(disk);
+    disk->history[0] = disk->history[medium_random(disk) % disk->history_count];
     disk->history_count = 1;
     for (size_t i = 0; i < disk->inode_count; i++) {
-        disk_inode_t *inode = &disk->inodes[i];
+        medium_inode_t *inode = &disk->inodes[i];
         size_t low = inode->length < inode->durable_length ? inode->length : inode->durable_length;
         size_t high = inode->length + inode->durable_length - low;
-        disk_settle(disk, inode, false);
-        if (high != low && disk_coin(disk))
-            inode->durable_length = low + disk_random(disk) % (high - low + 1);
+        medium_settle(disk, inode, false);
+        if (high != low && medium_coin(disk))
+            inode->durable_length = low + medium_random(disk) % (high - low + 1);
         for (size_t j = inode->durable_length; j < inode->capacity; j++)
             inode->durable[j] = 0;
         if (inode->capacity != 0)
@@ -222,34 +222,34 @@ static inline void disk_power_cut(disk_t *disk)
 }
 
 /* A file as it should be found, on stable storage. */
-static inline void disk_put(disk_t *disk, const char *name, const void *data, size_t length)
+static inline void medium_put(medium_t *disk, const char *name, const void *data, size_t length)
 {
-    size_t inode = disk_new_inode(disk);
-    disk_write_at(&disk->inodes[inode], 0, data, length);
-    disk_settle(disk, &disk->inodes[inode], true);
-    disk_set_name(disk, name, inode);
+    size_t inode = medium_new_inode(disk);
+    medium_write_at(&disk->inodes[inode], 0, data, length);
+    medium_settle(disk, &disk->inodes[inode], true);
+    medium_set_name(disk, name, inode);
 }
 
 /* The calls. ------------------------------------------------------------------------------------------------
  */
 
 /* 0: go on. Else the call fails, and *effect says whether it is to have its effect all the same. */
-static inline int disk_trip(disk_t *disk, bool *effect)
+static inline int medium_trip(medium_t *disk, bool *effect)
 {
     *effect = false;
     if (disk->dead)
         return -EIO;
     if (++disk->calls != disk->fail_at)
         return 0;
-    *effect = disk_coin(disk);
-    if (disk->fault == DISK_CUT)
+    *effect = medium_coin(disk);
+    if (disk->fault == MEDIUM_CUT)
         disk->dead = true;
-    return disk->fault == DISK_CUT ? -EIO : -disk->fail_errno;
+    return disk->fault == MEDIUM_CUT ? -EIO : -disk->fail_errno;
 }
 
-static inline int disk_open_handle(disk_t *disk, size_t inode)
+static inline int medium_open_handle(medium_t *disk, size_t inode)
 {
-    for (int i = 0; i < DISK_HANDLES; i++)
+    for (int i = 0; i < MEDIUM_HANDLES; i++)
         if (!disk->handles[i].open) {
             disk->handles[i].open = true;
             disk->handles[i].locks = false;
@@ -261,39 +261,39 @@ static inline int disk_open_handle(disk_t *disk, size_t inode)
     return -EMFILE;
 }
 
-static inline int disk_open(void *context, const char *name, journal_mode_t mode)
+static inline int medium_open(void *context, const char *name, journal_mode_t mode)
 {
-    disk_t *disk = context;
+    medium_t *disk = context;
     bool effect;
-    int failure = disk_trip(disk, &effect);
+    int failure = medium_trip(disk, &effect);
     if (failure != 0)
         return failure;
-    disk_name_t *found = disk_find(disk, name);
+    medium_name_t *found = medium_find(disk, name);
     if (found == NULL && mode == JOURNAL_READ)
         return -ENOENT;
     if (found == NULL) {
-        size_t inode = disk_new_inode(disk);
-        disk_directory_changes(disk);
-        disk_set_name(disk, name, inode);
-        return disk_open_handle(disk, inode);
+        size_t inode = medium_new_inode(disk);
+        medium_directory_changes(disk);
+        medium_set_name(disk, name, inode);
+        return medium_open_handle(disk, inode);
     }
     if (mode == JOURNAL_WRITE) {
-        disk_inode_t *inode = &disk->inodes[found->inode];
+        medium_inode_t *inode = &disk->inodes[found->inode];
         inode->length = 0;
         if (inode->capacity != 0)
             memset(inode->dirty, 0, inode->capacity);
     }
-    return disk_open_handle(disk, found->inode);
+    return medium_open_handle(disk, found->inode);
 }
 
-static inline ssize_t disk_read(void *context, int file, void *data, size_t length)
+static inline ssize_t medium_read(void *context, int file, void *data, size_t length)
 {
-    disk_t *disk = context;
+    medium_t *disk = context;
     bool effect;
-    int failure = disk_trip(disk, &effect);
+    int failure = medium_trip(disk, &effect);
     if (failure != 0)
         return failure;
-    const disk_inode_t *inode = &disk->inodes[disk->handles[file].inode];
+    const medium_inode_t *inode = &disk->inodes[disk->handles[file].inode];
     size_t left = inode->length - disk->handles[file].position;
     size_t done = length < left ? length : left;
     if (done != 0)
@@ -302,19 +302,19 @@ static inline ssize_t disk_read(void *context, int file, void *data, size_t leng
     return (ssize_t)done;
 }
 
-static inline ssize_t disk_write(void *context, int file, const void *data, size_t length)
+static inline ssize_t medium_write(void *context, int file, const void *data, size_t length)
 {
-    disk_t *disk = context;
+    medium_t *disk = context;
     bool effect;
-    int failure = disk_trip(disk, &effect);
+    int failure = medium_trip(disk, &effect);
     size_t done = length;
 
-    if (failure != 0 && disk->fault == DISK_SHORT) {
+    if (failure != 0 && disk->fault == MEDIUM_SHORT) {
         failure = 0;
         done = length / 2;
         disk->fail_next_write = true;
-    } else if (failure != 0 && disk->fault == DISK_CUT) {
-        done = disk_random(disk) % (length + 1);
+    } else if (failure != 0 && disk->fault == MEDIUM_CUT) {
+        done = medium_random(disk) % (length + 1);
     } else if (failure != 0) {
         return failure;
     } else if (disk->fail_next_write) {
@@ -323,30 +323,30 @@ static inline ssize_t disk_write(void *context, int file, const void *data, size
     } else if (disk->write_most != 0 && done > disk->write_most) {
         done = disk->write_most;
     }
-    disk_write_at(&disk->inodes[disk->handles[file].inode], disk->handles[file].position, data, done);
+    medium_write_at(&disk->inodes[disk->handles[file].inode], disk->handles[file].position, data, done);
     disk->handles[file].position += done;
     if (disk->on_write != NULL)
         disk->on_write(disk, data, done);
     return failure != 0 ? failure : (ssize_t)done;
 }
 
-static inline int disk_fsync(void *context, int file)
+static inline int medium_fsync(void *context, int file)
 {
-    disk_t *disk = context;
+    medium_t *disk = context;
     bool effect;
-    int failure = disk_trip(disk, &effect);
-    disk_inode_t *inode = &disk->inodes[disk->handles[file].inode];
+    int failure = medium_trip(disk, &effect);
+    medium_inode_t *inode = &disk->inodes[disk->handles[file].inode];
     if (failure == 0 || (!disk->dead || effect))
-        disk_settle(disk, inode, failure == 0);
+        medium_settle(disk, inode, failure == 0);
     return failure;
 }
 
-static inline int disk_lock(void *context, int file)
+static inline int medium_lock(void *context, int file)
 {
-    disk_t *disk = context;
+    medium_t *disk = context;
     bool effect;
-    int failure = disk_trip(disk, &effect);
-    disk_inode_t *inode = &disk->inodes[disk->handles[file].inode];
+    int failure = medium_trip(disk, &effect);
+    medium_inode_t *inode = &disk->inodes[disk->handles[file].inode];
     if (failure == 0 && inode->locked)
         failure = -EWOULDBLOCK;
     if (failure == 0)
@@ -354,9 +354,9 @@ static inline int disk_lock(void *context, int file)
     return failure;
 }
 
-static inline int disk_close(void *context, int file)
+static inline int medium_close(void *context, int file)
 {
-    disk_t *disk = context;
+    medium_t *disk = context;
     MUST(disk->handles[file].open);
     disk->handles[file].open = false;
     if (disk->handles[file].locks)
@@ -364,60 +364,60 @@ static inline int disk_close(void *context, int file)
     return 0;
 }
 
-static inline int disk_rename(void *context, const char *from, const char *to)
+static inline int medium_rename(void *context, const char *from, const char *to)
 {
-    disk_t *disk = context;
+    medium_t *disk = context;
     bool effect;
-    int failure = disk_trip(disk, &effect);
+    int failure = medium_trip(disk, &effect);
     if (failure != 0 && !effect)
         return failure;
-    if (disk_find(disk, from) == NULL)
+    if (medium_find(disk, from) == NULL)
         return -ENOENT;
-    size_t inode = disk_find(disk, from)->inode;
-    disk_directory_changes(disk);
-    disk_remove_name(disk, from);
-    disk_set_name(disk, to, inode);
+    size_t inode = medium_find(disk, from)->inode;
+    medium_directory_changes(disk);
+    medium_remove_name(disk, from);
+    medium_set_name(disk, to, inode);
     return failure;
 }
 
-static inline int disk_unlink(void *context, const char *name)
+static inline int medium_unlink(void *context, const char *name)
 {
-    disk_t *disk = context;
+    medium_t *disk = context;
     bool effect;
-    int failure = disk_trip(disk, &effect);
+    int failure = medium_trip(disk, &effect);
     if (failure != 0 && !effect)
         return failure;
-    if (disk_find(disk, name) == NULL)
+    if (medium_find(disk, name) == NULL)
         return -ENOENT;
-    disk_directory_changes(disk);
-    disk_remove_name(disk, name);
+    medium_directory_changes(disk);
+    medium_remove_name(disk, name);
     return failure;
 }
 
-static inline int disk_fsync_directory(void *context)
+static inline int medium_fsync_directory(void *context)
 {
-    disk_t *disk = context;
+    medium_t *disk = context;
     bool effect;
-    int failure = disk_trip(disk, &effect);
+    int failure = medium_trip(disk, &effect);
     if (failure != 0 && !effect)
         return failure;
-    disk->history[0] = *disk_directory(disk);
+    disk->history[0] = *medium_directory(disk);
     disk->history_count = 1;
     return failure;
 }
 
-static inline journal_io_t disk_io(disk_t *disk)
+static inline journal_io_t medium_io(medium_t *disk)
 {
     return (journal_io_t){.context = disk,
-                          .open = disk_open,
-                          .read = disk_read,
-                          .write = disk_write,
-                          .fsync = disk_fsync,
-                          .lock = disk_lock,
-                          .close = disk_close,
-                          .rename = disk_rename,
-                          .unlink = disk_unlink,
-                          .fsync_directory = disk_fsync_directory};
+                          .open = medium_open,
+                          .read = medium_read,
+                          .write = medium_write,
+                          .fsync = medium_fsync,
+                          .lock = medium_lock,
+                          .close = medium_close,
+                          .rename = medium_rename,
+                          .unlink = medium_unlink,
+                          .fsync_directory = medium_fsync_directory};
 }
 
 #endif

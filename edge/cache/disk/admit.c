@@ -1,0 +1,192 @@
+/* What is to be kept on disk, and what no longer counts there.
+ *
+ * What is on its way to the index is known by its name, so that it can be revoked: a name is there once at
+ * most. Lock order: a shard's of memory, then the pending ones, then a device's or the index's. */
+#include "edge/cache/disk/disk_private.h"
+#include "edge/cache/disk/meta.h"
+
+/* --- What is on its way --- */
+
+static item_t **slot_of(disk_t *disk, const ledger_hash_t *name)
+{
+    return &disk->pending[name->high % PENDING_SLOTS];
+}
+
+static item_t *find_pending(disk_t *disk, const ledger_hash_t *name)
+{
+    item_t *item = *slot_of(disk, name);
+    while (item != NULL && (item->name.low != name->low || item->name.high != name->high))
+        item = item->next_pending;
+    return item;
+}
+
+static void add_pending(disk_t *disk, item_t *item)
+{
+    item_t **slot = slot_of(disk, &item->name);
+    item->next_pending = *slot;
+    *slot = item;
+}
+
+static void remove_pending(disk_t *disk, const item_t *item)
+{
+    disk_lock(&disk->pending_lock);
+    item_t **at = slot_of(disk, &item->name);
+    while (*at != item)
+        at = &(*at)->next_pending;
+    *at = item->next_pending;
+    disk_unlock(&disk->pending_lock);
+}
+
+void item_end(item_t *item, item_end_t how)
+{
+    static const disk_count_t counted[] = {[ITEM_WRITTEN] = COUNT_ADMITTED,
+                                           [ITEM_NOT_QUEUED] = COUNT_DROPPED_QUEUE,
+                                           [ITEM_BROKEN] = COUNT_DROPPED_BROKEN};
+    disk_t *disk = item->device->disk;
+    if (item->is_record)
+        remove_pending(disk, item);
+    if (item->is_record && how != ITEM_REVOKED)
+        disk_count(disk, counted[how]);
+    if (item->object != NULL)
+        object_unref(&item->object);
+    free(item);
+}
+
+/* --- What no longer counts --- */
+
+void disk_gone(void *context, const ledger_hash_t *name)
+{
+    disk_t *disk = context;
+    disk_lock(&disk->pending_lock);
+    item_t *pending = find_pending(disk, name);
+    if (pending != NULL)
+        atomic_store(&pending->revoked, true);
+    disk_unlock(&disk->pending_lock);
+    /* One that was found on starting, or will be, may come back if nothing is said of it. */
+    bool was = disk_index_remove(disk->index, name);
+    device_t *device = disk_device_of(disk, name);
+    if (device == NULL || (!was && pending == NULL && disk_index_is_complete(disk->index)))
+        return;
+    item_t *item = must_calloc(1, sizeof *item);
+    item->device = device;
+    item->name = *name;
+    writer_queue(item);
+}
+
+/* --- What is to be kept --- */
+
+/* Under the lock of its home in memory: nothing newer is known. False: it is there, or on its way. */
+static bool note_pending(void *context, const ledger_hash_t *name)
+{
+    item_t *item = context;
+    disk_t *disk = item->device->disk;
+    disk_place_t place;
+    if (disk_index_find(disk->index, name, false, &place))
+        return false;
+    disk_lock(&disk->pending_lock);
+    bool is_new = find_pending(disk, name) == NULL;
+    if (is_new)
+        add_pending(disk, item);
+    disk_unlock(&disk->pending_lock);
+    return is_new;
+}
+
+static item_t *item_new(device_t *device, object_t *object, const ledger_hash_t *name, size_t bytes)
+{
+    item_t *item = must_calloc(1, sizeof *item);
+    object_ref(object);
+    item->device = device;
+    item->name = *name;
+    item->object = object;
+    item->is_record = true;
+    item->bytes = bytes;
+    return item;
+}
+
+static void drop_new(item_t *item)
+{
+    object_unref(&item->object);
+    free(item);
+}
+
+/* False: there is no room now. */
+static bool queue_noted(item_t *item)
+{
+    if (writer_queue(item))
+        return true;
+    item_end(item, ITEM_NOT_QUEUED);
+    return false;
+}
+
+/* The node that the object's key leads to, without which the object could not be found. */
+static bool admit_node(disk_t *disk, object_t *object, const cache_key_t *key, const variants_t *node)
+{
+    ledger_hash_t name = memory_name(key, NULL);
+    device_t *device = disk_device_of(disk, &name);
+    if (device == NULL)
+        return false;
+    item_t *item = item_new(device, object, &name, DISK_UNIT);
+    item->is_node = true;
+    if (memory_while_leads(disk->config.memory, key, node, note_pending, item))
+        return queue_noted(item);
+    drop_new(item);
+    return true; /* it is there, or leads elsewhere by now */
+}
+
+/* False: to be offered again. */
+static bool admit(disk_t *disk, object_t *object)
+{
+    cache_key_t key;
+    cache_variant_t variant;
+    ledger_hash_t name;
+    uint64_t length = object_length(object);
+    if (!memory_place_of(object, &key, &variant, &name))
+        return true;
+    device_t *device = disk_device_of(disk, &name);
+    if (device == NULL)
+        return false;
+    size_t meta = disk_meta_size(object, &key, &variant);
+    if (length > RECORD_BODY_MAX || meta > RECORD_META_MAX) {
+        disk_count(disk, COUNT_DROPPED_SIZE);
+        return true;
+    }
+    if (variant.variants != NULL && !admit_node(disk, object, &key, variant.variants))
+        return false;
+    item_t *item = item_new(device, object, &name, meta + (size_t)length);
+    if (memory_while_stored(disk->config.memory, object, note_pending, item))
+        return queue_noted(item);
+    drop_new(item);
+    return true;
+}
+
+static void offer(disk_t *disk, object_t *object)
+{
+    if (object_offer(object) && !admit(disk, object))
+        object_offer_again(object);
+}
+
+/* Of what is too large for memory all is kept at once: who reads slowly finds there what memory has let go
+ * of. */
+static bool is_part(const cache_variant_t *variant)
+{
+    return variant->variants == NULL && variant->selector.data != NULL;
+}
+
+void disk_stored(void *context, object_t *object)
+{
+    disk_t *disk = context;
+    cache_key_t key;
+    cache_variant_t variant;
+    ledger_hash_t name;
+    if (!memory_place_of(object, &key, &variant, &name))
+        return;
+    bool seen = admission_seen(disk->seen, disk_index_hash(disk->index, &name));
+    if (seen || is_part(&variant) ||
+        atomic_load_explicit(&disk->admission, memory_order_relaxed) == DISK_ALWAYS)
+        offer(disk, object);
+}
+
+void disk_note_hit(disk_t *disk, object_t *object)
+{
+    offer(disk, object);
+}

@@ -1,0 +1,366 @@
+#include "edge/cache/disk/disk_private.h"
+
+#include <time.h>
+
+enum { READ_ERRORS_MAX = 16, QUEUE_BYTES_MAX = 64 << 20, QUEUE_PART = 4 };
+
+/* --- Devices --- */
+
+/* Each name has a favourite among the devices, larger ones more often (rendezvous hashing): a device more or
+ * less changes that for as many names as it takes. */
+static double weight(const device_t *device, const ledger_hash_t *name)
+{
+    uint64_t mixed = (name->high ^ (name->low << 17 | name->low >> 47)) + device->first_segment;
+    mixed = (mixed ^ (mixed >> 30)) * 0xbf58476d1ce4e5b9u;
+    mixed = (mixed ^ (mixed >> 27)) * 0x94d049bb133111ebu;
+    mixed ^= mixed >> 31;
+    double part = ((double)(mixed >> 11) + 1) / (double)(UINT64_C(1) << 53);
+    return -(double)device->size / log(part);
+}
+
+static device_t *favourite(disk_t *disk, const ledger_hash_t *name)
+{
+    device_t *best = &disk->devices[0];
+    for (size_t i = 1; i < disk->device_count; i++)
+        if (weight(&disk->devices[i], name) > weight(best, name))
+            best = &disk->devices[i];
+    return best;
+}
+
+device_t *disk_device_of(disk_t *disk, const ledger_hash_t *name)
+{
+    device_t *device = disk->device_count == 1 ? &disk->devices[0] : favourite(disk, name);
+    return atomic_load_explicit(&device->failed, memory_order_acquire) ? NULL : device;
+}
+
+device_t *disk_device_at(disk_t *disk, const disk_place_t *place)
+{
+    for (size_t i = 0; i < disk->device_count; i++) {
+        device_t *device = &disk->devices[i];
+        if (place->segment >= device->first_segment &&
+            place->segment < device->first_segment + device->segments_max)
+            return atomic_load_explicit(&device->failed, memory_order_acquire) ? NULL : device;
+    }
+    return NULL;
+}
+
+static void say(const disk_t *disk, const char *path, const char *what)
+{
+    char sentence[DISK_ERROR_MAX];
+    snprintf(sentence, sizeof sentence, "disk %s: %s", path, what);
+    disk->config.say(sentence);
+}
+
+void device_fail(device_t *device, const char *call, int number)
+{
+    char what[DISK_ERROR_MAX / 2];
+    if (atomic_exchange(&device->failed, true))
+        return;
+    snprintf(what, sizeof what, "%s failed: %s; it is not used any more, and what it holds is forgotten",
+             call, strerror(number));
+    say(device->disk, device->path, what);
+    disk_index_remove_segments(device->disk->index, device->first_segment,
+                               (uint16_t)(device->first_segment + device->segments_max - 1));
+    reader_wake_all(device);
+}
+
+void device_judge_reads(device_t *device)
+{
+    if (atomic_load_explicit(&device->read_errors, memory_order_relaxed) >= READ_ERRORS_MAX)
+        device_fail(device, "read", EIO);
+}
+
+/* --- Opening --- */
+
+static const char *refusal(volume_outcome_t outcome)
+{
+    switch (outcome) {
+    case VOLUME_OTHER_FORMAT:
+        return "it was written by another version of the disk tier; name another directory, or set "
+               "disk_wipe to have it made anew";
+    case VOLUME_OTHER_NODE:
+        return "it belongs to a node with another state directory, whose purges are not known here; name "
+               "another directory, or set disk_wipe to have it made anew";
+    case VOLUME_DAMAGED:
+        return "its file `directory` is damaged; set disk_wipe to have it made anew";
+    case VOLUME_FOREIGN:
+        return "there are files in it that are not the disk tier's; name an empty directory, or a new one";
+    case VOLUME_TOO_SMALL:
+        return "its size is too small for two segments";
+    case VOLUME_LOCKED:
+    case VOLUME_FAILED:
+    case VOLUME_OPENED:
+    case VOLUME_NEW:
+    case VOLUME_WIPED:
+        break;
+    }
+    return NULL;
+}
+
+volume_t *device_open(device_t *device, volume_opening_t *opening)
+{
+    disk_t *disk = device->disk;
+    volume_config_t config = {.io = device->io,
+                              .index = disk->index,
+                              .size = device->size,
+                              .first_segment = device->first_segment,
+                              .segments_max = device->segments_max,
+                              .node = {disk->config.node[0], disk->config.node[1]},
+                              .random = disk->config.random ^ device->first_segment,
+                              .wipe = disk->config.wipe,
+                              .sequence = ledger_sequence(disk->config.ledger)};
+    volume_t *volume = volume_open(&config, opening);
+    if (volume == NULL)
+        return NULL;
+    if (opening->outcome == VOLUME_WIPED)
+        say(disk, device->path, "was of another format or node, and is made anew");
+    atomic_store_explicit(&device->volume, volume, memory_order_release);
+    return volume;
+}
+
+/* True: it can be used, now or when another process lets go of it. */
+static bool open_first(device_t *device, char error[DISK_ERROR_MAX])
+{
+    const disk_io_t *given = device->disk->config.devices[device - device->disk->devices].io;
+    int failed = given != NULL ? 0 : disk_io_posix(&device->io, device->path);
+    if (given != NULL)
+        device->io = *given;
+    if (failed < 0) {
+        snprintf(error, DISK_ERROR_MAX, "disk %s: %s", device->path, strerror(-failed));
+        return false;
+    }
+    volume_opening_t opening;
+    if (device_open(device, &opening) != NULL)
+        return true;
+    if (opening.outcome == VOLUME_LOCKED) {
+        say(device->disk, device->path, "is used by another process; it is taken when that is gone");
+        return true;
+    }
+    const char *why = refusal(opening.outcome);
+    if (why != NULL)
+        snprintf(error, DISK_ERROR_MAX, "disk %s: %s", device->path, why);
+    else
+        snprintf(error, DISK_ERROR_MAX, "disk %s: %s of %s: %s", device->path, opening.call, opening.file,
+                 strerror(opening.number));
+    return false;
+}
+
+/* --- Life --- */
+
+static void cond_init(pthread_cond_t *cond)
+{
+    pthread_condattr_t clock;
+    pthread_condattr_init(&clock);
+    pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
+    MUST(pthread_cond_init(cond, &clock) == 0);
+    pthread_condattr_destroy(&clock);
+}
+
+static void device_init(disk_t *disk, device_t *device, size_t number)
+{
+    uint64_t part = memory_limit(disk->config.memory) / QUEUE_PART;
+    unsigned slots = (UINT16_MAX + 1u) / DISK_DEVICES_MAX;
+    device->disk = disk;
+    device->path = disk->config.devices[number].path;
+    device->size = disk->config.devices[number].size;
+    device->first_segment = (uint16_t)(number * slots);
+    device->segments_max = (uint16_t)(slots - 1);
+    device->queue_bytes_max = part < QUEUE_BYTES_MAX ? part : QUEUE_BYTES_MAX;
+    MUST(pthread_mutex_init(&device->lock, NULL) == 0);
+    cond_init(&device->written);
+    cond_init(&device->asked);
+    cond_init(&device->ticked);
+    cond_init(&device->settled);
+}
+
+static void device_free(device_t *device)
+{
+    volume_t *volume = atomic_load_explicit(&device->volume, memory_order_relaxed);
+    if (volume != NULL)
+        volume_close(&volume);
+    if (device->io.context != NULL && device->disk->config.devices[device - device->disk->devices].io == NULL)
+        disk_io_posix_close(&device->io);
+    pthread_cond_destroy(&device->written);
+    pthread_cond_destroy(&device->asked);
+    pthread_cond_destroy(&device->ticked);
+    pthread_cond_destroy(&device->settled);
+    pthread_mutex_destroy(&device->lock);
+}
+
+static void device_start(device_t *device)
+{
+    MUST(pthread_create(&device->writer, NULL, writer_run, device) == 0);
+    MUST(pthread_create(&device->clock, NULL, clock_run, device) == 0);
+    for (size_t i = 0; i < READERS; i++)
+        MUST(pthread_create(&device->readers[i], NULL, reader_run, device) == 0);
+}
+
+static void device_stop(device_t *device)
+{
+    disk_lock(&device->lock);
+    device->stopping = true;
+    pthread_cond_broadcast(&device->written);
+    pthread_cond_broadcast(&device->asked);
+    pthread_cond_broadcast(&device->ticked);
+    disk_unlock(&device->lock);
+    reader_wake_all(device);
+    MUST(pthread_join(device->writer, NULL) == 0);
+    MUST(pthread_join(device->clock, NULL) == 0);
+    for (size_t i = 0; i < READERS; i++)
+        MUST(pthread_join(device->readers[i], NULL) == 0);
+}
+
+static void disk_free(disk_t *disk)
+{
+    for (size_t i = 0; i < disk->device_count; i++)
+        device_free(&disk->devices[i]);
+    pthread_mutex_destroy(&disk->pending_lock);
+    pthread_mutex_destroy(&disk->taken_lock);
+    admission_free(&disk->seen);
+    disk_index_free(&disk->index);
+    disk->magic = 0;
+    free(disk);
+}
+
+disk_t *disk_start(const disk_config_t *config, char error[DISK_ERROR_MAX])
+{
+    MUST(config->device_count >= 1 && config->device_count <= DISK_DEVICES_MAX);
+    disk_t *disk = must_calloc(1, sizeof *disk);
+    uint64_t size = 0;
+    disk->magic = DISK_MAGIC;
+    disk->config = *config;
+    for (size_t i = 0; i < config->device_count; i++)
+        size += config->devices[i].size;
+    disk->index = disk_index_new(config->random, size);
+    disk->seen = admission_new(size);
+    atomic_init(&disk->admission, config->admission);
+    atomic_init(&disk->recovering, (unsigned)config->device_count);
+    MUST(pthread_mutex_init(&disk->pending_lock, NULL) == 0);
+    MUST(pthread_mutex_init(&disk->taken_lock, NULL) == 0);
+    for (; disk->device_count < config->device_count; disk->device_count++)
+        device_init(disk, &disk->devices[disk->device_count], disk->device_count);
+    for (size_t i = 0; i < disk->device_count; i++)
+        if (!open_first(&disk->devices[i], error)) {
+            disk_free(disk);
+            return NULL;
+        }
+    memory_set_below(config->memory, &(memory_below_t){disk, disk_gone, disk_stored});
+    for (size_t i = 0; i < disk->device_count; i++)
+        device_start(&disk->devices[i]);
+    return disk;
+}
+
+void disk_stop(disk_t **pointer)
+{
+    disk_t *disk = *pointer;
+    *pointer = NULL;
+    MUST_BE(disk, DISK_MAGIC);
+    for (size_t i = 0; i < disk->device_count; i++)
+        device_stop(&disk->devices[i]);
+    memory_set_below(disk->config.memory, NULL);
+    disk_free(disk);
+}
+
+void disk_settle(disk_t *disk)
+{
+    for (size_t i = 0; i < disk->device_count; i++)
+        writer_settle(&disk->devices[i]);
+}
+
+void disk_set_admission(disk_t *disk, disk_admission_t admission)
+{
+    atomic_store_explicit(&disk->admission, (int)admission, memory_order_relaxed);
+}
+
+/* --- Looking --- */
+
+disk_look_t disk_look(disk_t *disk, const cache_key_t *key, const cache_variant_t *variant, disk_wait_t *wait,
+                      memory_view_t *view)
+{
+    ledger_hash_t name = memory_name(key, variant);
+    disk_place_t place;
+    if (!disk_index_find(disk->index, &name, true, &place))
+        return DISK_ABSENT;
+    switch (load_record(disk, key, variant, &name, &place, true, view)) {
+    case LOAD_FOUND:
+        return DISK_FOUND;
+    case LOAD_ABSENT:
+    case LOAD_FAILED:
+        return DISK_ABSENT;
+    case LOAD_UNCACHED:
+        break;
+    }
+    device_t *device = disk_device_at(disk, &place);
+    if (wait == NULL || device == NULL || !reader_await(device, key, variant, &name, &place, wait))
+        return DISK_ABSENT;
+    return DISK_WAIT;
+}
+
+bool disk_knows(disk_t *disk, const cache_key_t *key, const cache_variant_t *variant)
+{
+    ledger_hash_t name = memory_name(key, variant);
+    disk_place_t place;
+    return disk_index_find(disk->index, &name, false, &place);
+}
+
+/* --- For people --- */
+
+static void add_device(const device_t *device, disk_status_t *status)
+{
+    const volume_t *volume = atomic_load_explicit(&device->volume, memory_order_acquire);
+    status->size += device->size;
+    status->counts.write_errors += atomic_load_explicit(&device->write_errors, memory_order_relaxed);
+    if (volume != NULL)
+        status->counts.moved += volume_moved(volume);
+    if (atomic_load_explicit(&device->failed, memory_order_relaxed)) {
+        status->failed_devices++;
+    } else if (volume == NULL) {
+        status->waiting_devices++;
+    } else {
+        status->bytes += volume_bytes(volume);
+        status->segments += volume_segments(volume);
+        if (!atomic_load_explicit(&device->ready, memory_order_relaxed))
+            status->segments_to_index += volume_segments(volume);
+    }
+}
+
+disk_status_t disk_status(const disk_t *disk)
+{
+    uint64_t counts[DISK_COUNTS];
+    for (size_t i = 0; i < DISK_COUNTS; i++)
+        counts[i] = atomic_load_explicit(&disk->counts[i], memory_order_relaxed);
+    disk_status_t status = {.records = disk_index_records(disk->index),
+                            .index_bytes = disk_index_bytes(disk->index),
+                            .counts = {.admitted = counts[COUNT_ADMITTED],
+                                       .dropped_queue = counts[COUNT_DROPPED_QUEUE],
+                                       .dropped_size = counts[COUNT_DROPPED_SIZE],
+                                       .dropped_broken = counts[COUNT_DROPPED_BROKEN],
+                                       .checksum_failures = counts[COUNT_CHECKSUM_FAILURES],
+                                       .read_errors = counts[COUNT_READ_ERRORS],
+                                       .read_timeouts = counts[COUNT_READ_TIMEOUTS],
+                                       .reads_from_cache = counts[COUNT_FROM_CACHE],
+                                       .reads_from_device = counts[COUNT_FROM_DEVICE]}};
+    for (size_t i = 0; i < disk->device_count; i++)
+        add_device(&disk->devices[i], &status);
+    return status;
+}
+
+disk_status_t disk_take_status(disk_t *disk)
+{
+    disk_lock(&disk->taken_lock);
+    disk_status_t status = disk_status(disk), taken = disk->taken;
+    disk->taken = status;
+    disk_unlock(&disk->taken_lock);
+    status.counts.admitted -= taken.counts.admitted;
+    status.counts.dropped_queue -= taken.counts.dropped_queue;
+    status.counts.dropped_size -= taken.counts.dropped_size;
+    status.counts.dropped_broken -= taken.counts.dropped_broken;
+    status.counts.moved -= taken.counts.moved;
+    status.counts.checksum_failures -= taken.counts.checksum_failures;
+    status.counts.read_errors -= taken.counts.read_errors;
+    status.counts.read_timeouts -= taken.counts.read_timeouts;
+    status.counts.write_errors -= taken.counts.write_errors;
+    status.counts.reads_from_cache -= taken.counts.reads_from_cache;
+    status.counts.reads_from_device -= taken.counts.reads_from_device;
+    return status;
+}

@@ -1,0 +1,166 @@
+/* The insides of the disk tier, shared by its files: disk.c (life, keys and devices), admit.c (what is to be
+ * kept, and what no longer counts), writer.c (the thread that writes), reader.c (the threads that read, and
+ * who waits for them), load.c (from a record to an object). Nobody else includes this. */
+#ifndef SELVEDGE_EDGE_CACHE_DISK_DISK_PRIVATE_H
+#define SELVEDGE_EDGE_CACHE_DISK_DISK_PRIVATE_H
+
+#include <errno.h>
+#include <math.h>
+#include <pthread.h>
+
+#include "edge/cache/disk/admission.h"
+#include "edge/cache/disk/breaker.h"
+#include "edge/cache/disk/disk.h"
+#include "edge/cache/disk/volume.h"
+
+enum { DISK_MAGIC = 0x5e1d15c, READERS = 2, LOADS_MAX = 512, PENDING_SLOTS = 256 };
+
+typedef enum {
+    COUNT_ADMITTED,
+    COUNT_DROPPED_QUEUE,  /* more waited for the device than may */
+    COUNT_DROPPED_SIZE,   /* no record can hold it */
+    COUNT_DROPPED_BROKEN, /* it could not be written */
+    COUNT_CHECKSUM_FAILURES,
+    COUNT_READ_ERRORS,
+    COUNT_READ_TIMEOUTS,
+    COUNT_FROM_CACHE,
+    COUNT_FROM_DEVICE,
+    DISK_COUNTS
+} disk_count_t;
+
+/* Something for the writer, in the order in which it became so. */
+typedef struct item {
+    struct item *next;
+    struct device *device;
+    ledger_hash_t name;
+    bool is_record;            /* to be written, and pending until then; else the name is to be buried */
+    bool is_node;              /* not the object: the node of variants that its key leads to */
+    object_t *object;          /* a reference, until its bytes have been taken */
+    size_t bytes;              /* of what is to be written, about */
+    _Atomic bool revoked;      /* it is no longer the newest */
+    struct item *next_pending; /* until the index has it, or it is dropped */
+} item_t;
+
+/* A read that somebody waits for. */
+struct disk_load {
+    struct disk_load *next;       /* in the queue */
+    struct disk_load *next_known; /* of those that can still be joined, oldest first */
+    ledger_hash_t name;
+    disk_place_t place;
+    cache_key_t key; /* its target is a copy of its own */
+    cache_variant_t variant;
+    bool has_variant;
+    int64_t deadline_ms;
+    disk_wait_t *waits;
+    char bytes[];
+};
+
+typedef struct device {
+    disk_t *disk;
+    /* Fixed after the start. */
+    const char *path;
+    uint64_t size;
+    uint16_t first_segment, segments_max;
+    disk_io_t io;
+    uint64_t queue_bytes_max;
+    /* Set with release when it is open; read by anybody. */
+    volume_t *_Atomic volume;
+    _Atomic bool ready;  /* all that was there is indexed, and writing has begun */
+    _Atomic bool failed; /* taken out */
+    _Atomic unsigned read_errors, write_errors;
+    pthread_t writer, readers[READERS], clock;
+    bool stumbled; /* the writer's: a step failed */
+    /* Under the lock. */
+    pthread_mutex_t lock;
+    pthread_cond_t written, asked, ticked;       /* for the writer, the readers, the clock */
+    pthread_cond_t settled;                      /* for who waits until nothing waits to be written */
+    bool stopping, writer_rests, writing, begun; /* begun: the writer is past all recovery, or has given up */
+    item_t *first, *last;
+    size_t queue_bytes; /* of what waits, or is being taken */
+    disk_load_t *queue, *queue_last, *known, *known_last;
+    unsigned loads; /* queued, or being read */
+    breaker_t breaker;
+} device_t;
+
+struct disk {
+    uint32_t magic;
+    disk_config_t config;
+    disk_index_t *index;
+    admission_t *seen;
+    _Atomic int admission;       /* a disk_admission_t */
+    _Atomic unsigned recovering; /* devices */
+    device_t devices[DISK_DEVICES_MAX];
+    size_t device_count;
+    /* What is on its way to the index. */
+    pthread_mutex_t pending_lock;
+    item_t *pending[PENDING_SLOTS];
+    _Atomic uint64_t counts[DISK_COUNTS];
+    /* Under the lock: what of them was taken. */
+    pthread_mutex_t taken_lock;
+    disk_status_t taken;
+};
+
+static inline void disk_lock(pthread_mutex_t *lock)
+{
+    MUST(pthread_mutex_lock(lock) == 0);
+}
+
+static inline void disk_unlock(pthread_mutex_t *lock)
+{
+    MUST(pthread_mutex_unlock(lock) == 0);
+}
+
+static inline void disk_count(disk_t *disk, disk_count_t what)
+{
+    atomic_fetch_add_explicit(&disk->counts[what], 1, memory_order_relaxed);
+}
+
+/* --- disk.c --- */
+/* Whose it is; NULL: that one cannot be used now. */
+device_t *disk_device_of(disk_t *disk, const ledger_hash_t *name);
+device_t *disk_device_at(disk_t *disk, const disk_place_t *place);
+/* NULL: as *opening says. */
+volume_t *device_open(device_t *device, volume_opening_t *opening);
+/* Takes it out with all its records. */
+void device_fail(device_t *device, const char *call, int number);
+/* After so many failed reads, too. */
+void device_judge_reads(device_t *device);
+
+/* --- admit.c --- */
+void disk_gone(void *context, const ledger_hash_t *name);
+void disk_stored(void *context, object_t *object);
+/* It is in the index, or will never be. */
+typedef enum { ITEM_WRITTEN, ITEM_REVOKED, ITEM_NOT_QUEUED, ITEM_BROKEN } item_end_t;
+void item_end(item_t *item, item_end_t how);
+
+/* --- writer.c --- */
+void *writer_run(void *device);
+/* Waits until it rests. */
+void writer_settle(device_t *device);
+/* Puts an item at the end of its device's queue; false, and nothing is done: that is full. What is to be
+ * buried always finds room. */
+bool writer_queue(item_t *item);
+
+/* --- load.c --- */
+typedef enum {
+    LOAD_FOUND,
+    LOAD_ABSENT,   /* it is another's, or of before: nothing is wrong with it */
+    LOAD_UNCACHED, /* the device has to be asked */
+    LOAD_FAILED    /* the device failed, or memory is full */
+} load_t;
+/* Reads the record at this place into memory. cached: only if that needs no device. */
+load_t load_record(disk_t *disk, const cache_key_t *key, const cache_variant_t *variant,
+                   const ledger_hash_t *name, const disk_place_t *place, bool cached, memory_view_t *view);
+
+/* --- reader.c --- */
+void *reader_run(void *device);
+/* Wakes those who have waited for too long. */
+void *clock_run(void *device);
+/* Has it read for this one who waits, along with others that wait for the same. False: it is not to be had.
+ */
+bool reader_await(device_t *device, const cache_key_t *key, const cache_variant_t *variant,
+                  const ledger_hash_t *name, const disk_place_t *place, disk_wait_t *wait);
+/* All that wait are woken in vain. */
+void reader_wake_all(device_t *device);
+
+#endif

@@ -1,0 +1,260 @@
+/* The thread that writes, one for each device: finds what is there first, then appends what is admitted and
+ * buries what is gone, in the order in which that came. */
+#include <errno.h>
+#include <time.h>
+
+#include "edge/cache/disk/disk_private.h"
+#include "edge/cache/disk/meta.h"
+
+enum { LOCK_RETRY_MS = 100 };
+
+bool writer_queue(item_t *item)
+{
+    device_t *device = item->device;
+    disk_lock(&device->lock);
+    bool ready = atomic_load_explicit(&device->ready, memory_order_relaxed) && !device->stopping;
+    bool possible =
+        !item->is_record || (ready && device->queue_bytes + item->bytes <= device->queue_bytes_max);
+    if (possible) {
+        if (device->first == NULL)
+            device->first = item;
+        else
+            device->last->next = item;
+        device->last = item;
+        device->queue_bytes += item->bytes;
+        if (device->writer_rests)
+            pthread_cond_signal(&device->written);
+    }
+    disk_unlock(&device->lock);
+    return possible;
+}
+
+static void on_done(void *context, bool written)
+{
+    item_t *item = context;
+    bool revoked = atomic_load_explicit(&item->revoked, memory_order_relaxed);
+    item_end(item, revoked ? ITEM_REVOKED : written ? ITEM_WRITTEN : ITEM_BROKEN);
+}
+
+/* The body in its blocks; a complete object's do not move. */
+static void point_at_body(object_t *object, volume_record_t *out)
+{
+    object_reader_t reader;
+    object_t *reference = object;
+    body_span_t span;
+    object_ref(object);
+    object_open(&reference, &reader);
+    for (unsigned i = 0; object_read(&reader, BLOCK_BYTES, &span) == READ_BYTES; i++) {
+        MUST(i < RECORD_BLOCKS_MAX);
+        out->body[i] = (struct iovec){(char *)span.bytes, span.length};
+        out->record.body_bytes += (uint32_t)span.length;
+        block_unref(&span.block); /* the object has one of its own */
+    }
+    object_leave(&reader);
+}
+
+/* Its bytes are copied, or lost, when this returns; the item is the volume's to give back. */
+static void append(device_t *device, volume_t *volume, item_t *item)
+{
+    static _Thread_local uint8_t meta[RECORD_META_MAX];
+    cache_key_t key;
+    cache_variant_t variant;
+    ledger_hash_t name;
+    object_t *object = item->object;
+    MUST(memory_place_of(object, &key, &variant, &name));
+    volume_record_t out = {.record = {.kind = item->is_node ? RECORD_VARIANTS : RECORD_OBJECT,
+                                      .name = item->name,
+                                      .stamp = object_stamp(object),
+                                      .version = object_body_version(object)},
+                           .meta = meta,
+                           .revoked = &item->revoked,
+                           .done = on_done,
+                           .context = item};
+    if (item->is_node) {
+        out.record.meta_bytes = (uint32_t)disk_meta_put_node(&key, variant.variants, meta);
+    } else {
+        out.record.meta_bytes = (uint32_t)disk_meta_put(object, &key, &variant, meta);
+        point_at_body(object, &out);
+    }
+    item->object = NULL;
+    if (!volume_append(volume, &out))
+        device->stumbled = true;
+    object_unref(&object);
+}
+
+static void write_item(device_t *device, volume_t *volume, item_t *item)
+{
+    if (!item->is_record) {
+        device->stumbled |= !volume_bury(volume, &item->name);
+        item_end(item, ITEM_REVOKED);
+    } else if (atomic_load(&item->revoked)) {
+        item_end(item, ITEM_REVOKED);
+    } else {
+        append(device, volume, item);
+    }
+}
+
+/* What is queued, all of it; NULL when it is time to stop. Waits for some. */
+static item_t *take_items(device_t *device, bool *stopping)
+{
+    disk_lock(&device->lock);
+    while (device->first == NULL && !device->stopping) {
+        device->writer_rests = true;
+        pthread_cond_wait(&device->written, &device->lock);
+        device->writer_rests = false;
+    }
+    item_t *items = device->first;
+    device->first = device->last = NULL;
+    device->writing = true;
+    *stopping = device->stopping;
+    disk_unlock(&device->lock);
+    return items;
+}
+
+/* What was taken no longer holds memory. */
+static void note_written(device_t *device, size_t bytes)
+{
+    disk_lock(&device->lock);
+    device->queue_bytes -= bytes;
+    disk_unlock(&device->lock);
+}
+
+static void write_items(device_t *device, volume_t *volume, item_t *items)
+{
+    while (items != NULL) {
+        item_t *item = items;
+        items = item->next;
+        size_t bytes = item->bytes;
+        write_item(device, volume, item);
+        note_written(device, bytes);
+    }
+    /* Nothing more waits at the moment: what is half a buffer is not kept from the index. */
+    if (!volume_flush(volume))
+        device->stumbled = true;
+    if (device->stumbled) {
+        volume_failure_t failure = volume_failure(volume);
+        device->stumbled = false;
+        atomic_store_explicit(&device->write_errors, (unsigned)failure.count, memory_order_relaxed);
+        if (failure.broken)
+            device_fail(device, failure.call, failure.number);
+    }
+}
+
+static void note_rest(device_t *device)
+{
+    disk_lock(&device->lock);
+    device->writing = false;
+    device->begun = true;
+    pthread_cond_broadcast(&device->settled);
+    disk_unlock(&device->lock);
+}
+
+void writer_settle(device_t *device)
+{
+    disk_lock(&device->lock);
+    while (!device->begun || device->writing || device->first != NULL)
+        pthread_cond_wait(&device->settled, &device->lock);
+    disk_unlock(&device->lock);
+}
+
+static void drop_items(item_t *items)
+{
+    while (items != NULL) {
+        item_t *item = items;
+        items = item->next;
+        item_end(item, ITEM_BROKEN);
+    }
+}
+
+static bool is_stopping(device_t *device)
+{
+    disk_lock(&device->lock);
+    bool stopping = device->stopping;
+    disk_unlock(&device->lock);
+    return stopping;
+}
+
+/* Rests for a moment; false when it is time to stop. */
+static bool rest(device_t *device)
+{
+    int64_t until_ms = device->disk->config.monotonic_ms() + LOCK_RETRY_MS;
+    struct timespec until = {.tv_sec = (time_t)(until_ms / 1000),
+                             .tv_nsec = (long)(until_ms % 1000) * 1000000};
+    disk_lock(&device->lock);
+    int error = 0;
+    while (!device->stopping && error != ETIMEDOUT)
+        error = pthread_cond_timedwait(&device->written, &device->lock, &until);
+    bool go_on = !device->stopping;
+    disk_unlock(&device->lock);
+    return go_on;
+}
+
+/* Another process still has it: taken when that is gone. */
+static volume_t *wait_for_volume(device_t *device)
+{
+    volume_t *volume = atomic_load_explicit(&device->volume, memory_order_relaxed);
+    while (volume == NULL && rest(device)) {
+        volume_opening_t opening;
+        volume = device_open(device, &opening);
+        if (volume == NULL && opening.outcome != VOLUME_LOCKED) {
+            device_fail(device, opening.call, opening.number);
+            return NULL;
+        }
+    }
+    return volume;
+}
+
+/* True when all that was there is known. */
+static bool recover(device_t *device, volume_t *volume)
+{
+    while (volume_recover_next(volume))
+        if (is_stopping(device))
+            return false;
+    return true;
+}
+
+static void begin_writing(device_t *device)
+{
+    disk_t *disk = device->disk;
+    if (atomic_fetch_sub(&disk->recovering, 1) == 1)
+        disk_index_complete(disk->index);
+    disk_lock(&device->lock);
+    atomic_store_explicit(&device->ready, true, memory_order_release);
+    device->begun = true;
+    pthread_cond_broadcast(&device->settled);
+    disk_unlock(&device->lock);
+}
+
+static void serve(device_t *device, volume_t *volume)
+{
+    bool stopping = false;
+    while (!stopping) {
+        item_t *items = take_items(device, &stopping);
+        if (atomic_load_explicit(&device->failed, memory_order_relaxed))
+            drop_items(items);
+        else
+            write_items(device, volume, items);
+        note_rest(device);
+    }
+}
+
+void *writer_run(void *context)
+{
+    device_t *device = context;
+    pthread_setname_np(pthread_self(), "disk-write");
+    memory_attach_thread();
+    volume_t *volume = wait_for_volume(device);
+    bool recovered = volume != NULL && recover(device, volume);
+    if (recovered || volume == NULL)
+        begin_writing(device);
+    if (recovered)
+        serve(device, volume);
+    disk_lock(&device->lock);
+    item_t *items = device->first;
+    device->first = device->last = NULL;
+    disk_unlock(&device->lock);
+    drop_items(items);
+    note_rest(device);
+    memory_detach_thread();
+    return NULL;
+}

@@ -1,0 +1,410 @@
+/* The disk tier below memory: what is kept, found again after eviction and after a restart, and what never
+ * comes back. On real files, in a directory of the test's own. */
+#include <errno.h>
+#include <fcntl.h>
+#include <semaphore.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "tests/unit/cache_world.h"
+
+#define FRESH "cache-control: max-age=60"
+
+enum { DISK_BYTES = 64 << 20 };
+
+static char directory[64];
+static disk_t *disk;
+static _Atomic int64_t clock_ms;
+static char said[DISK_ERROR_MAX];
+
+static int64_t monotonic(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000 + atomic_load(&clock_ms);
+}
+
+static void say(const char *sentence)
+{
+    snprintf(said, sizeof said, "%s", sentence);
+}
+
+/* The system's calls, but that a test decides what the page cache holds, and holds up or breaks what a device
+ * does. */
+static disk_io_t real_io, io;
+static _Atomic bool uncached, broken;
+static _Atomic int held;
+static sem_t go_on;
+
+static ssize_t read_cached(void *context, int file, const struct iovec *to, int count, uint64_t offset)
+{
+    return atomic_load(&uncached) ? -EAGAIN : real_io.read(context, file, to, count, offset);
+}
+
+static ssize_t read_device(void *context, int file, const struct iovec *to, int count, uint64_t offset)
+{
+    if (atomic_load(&held) > 0 && atomic_fetch_sub(&held, 1) > 0)
+        sem_wait(&go_on);
+    return atomic_load(&broken) ? -EIO : real_io.read(context, file, to, count, offset);
+}
+
+static disk_config_t config_of(disk_admission_t admission)
+{
+    assert_int_equal(disk_io_posix(&real_io, directory), 0);
+    io = real_io;
+    io.read_cached = read_cached;
+    io.read = read_device;
+    return (disk_config_t){.devices = {{directory, DISK_BYTES, &io}},
+                           .device_count = 1,
+                           .memory = world.memory,
+                           .ledger = world.ledger,
+                           .admission = admission,
+                           .node = {1, 2},
+                           .random = 4711,
+                           .monotonic_ms = monotonic,
+                           .say = say};
+}
+
+static void start(disk_admission_t admission)
+{
+    char error[DISK_ERROR_MAX];
+    disk_config_t config = config_of(admission);
+    disk = disk_start(&config, error);
+    if (disk == NULL)
+        fail_msg("%s", error);
+    disk_settle(disk);
+}
+
+static void stop(void)
+{
+    disk_stop(&disk);
+    disk_io_posix_close(&real_io);
+}
+
+/* The process ends and another one begins: memory is empty, the ledger has what the journal kept. */
+static void restart(disk_admission_t admission)
+{
+    stop();
+    world_evict_all(&world);
+    start(admission);
+}
+
+static int setup(void **state)
+{
+    world_setup(state);
+    snprintf(directory, sizeof directory, "/tmp/disk-test-XXXXXX");
+    assert_non_null(mkdtemp(directory));
+    sem_init(&go_on, 0, 0);
+    atomic_store(&clock_ms, 0);
+    atomic_store(&uncached, false);
+    atomic_store(&broken, false);
+    atomic_store(&held, 0);
+    start(DISK_ALWAYS);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    char command[128];
+    stop();
+    sem_destroy(&go_on);
+    snprintf(command, sizeof command, "rm -rf %s", directory);
+    assert_int_equal(system(command), 0);
+    return world_teardown(state);
+}
+
+/* --- Clients of it --- */
+
+static sem_t woken;
+static disk_wait_t wait_of_client;
+
+static void wake_disk(disk_wait_t *wait)
+{
+    (void)wait;
+    sem_post(&woken);
+}
+
+static void ask(client_t *client, const char *target, const char *const *lines)
+{
+    memset(client, 0, sizeof *client);
+    wait_of_client = (disk_wait_t){.wake = wake_disk};
+    client->walk = (walk_t){.memory = world.memory,
+                            .ledger = world.ledger,
+                            .key = cache_key(TEXT("www"), text_of(target)),
+                            .fields = fields_of(client->fields, lines),
+                            .sequence = ledger_sequence(world.ledger),
+                            .now_ms = world.now_ms,
+                            .wake = client_wake,
+                            .disk = disk,
+                            .wait = &wait_of_client};
+    client_take(&world, client, walk_begin(&client->walk, &client->reader));
+}
+
+static void store(const char *target, const char *const *request, const char *const *response,
+                  const char *body)
+{
+    client_t client;
+    ask(&client, target, request);
+    assert_non_null(client.fill);
+    client_answer(&world, &client, 200, response, body);
+    client_leave(&client);
+}
+
+/* What the request is answered with, and from where; NULL: it would have to be fetched. */
+static const char *answer(const char *target, const char *const *request, bool from_disk)
+{
+    static char text[1024];
+    client_t client;
+    bool hit;
+    ask(&client, target, request);
+    hit = client.step.kind == WALK_HIT;
+    if (hit) {
+        assert_int_equal(client_read(&client, text, sizeof text), READ_END);
+        assert_int_equal(client.step.from_disk, from_disk);
+    } else if (client.fill != NULL)
+        fill_fail(client.fill, (object_failure_t){502, "test"});
+    client_leave(&client);
+    return hit ? text : NULL;
+}
+
+static void settle_and_evict(void)
+{
+    disk_settle(disk);
+    world_evict_all(&world);
+}
+
+/* --- What is kept --- */
+
+static void what_was_evicted_is_found_on_disk(void **state)
+{
+    (void)state;
+    store("/a", NULL, LINES(FRESH, "etag: \"1\""), "hello");
+    assert_string_equal(answer("/a", NULL, false), "hello");
+    settle_and_evict();
+    assert_string_equal(answer("/a", NULL, true), "hello");
+    assert_string_equal(answer("/a", NULL, false), "hello"); /* it is in memory again */
+    assert_int_equal(disk_status(disk).counts.admitted, 1);
+    assert_int_equal(disk_status(disk).records, 1);
+}
+
+static void what_is_kept_is_there_after_a_restart(void **state)
+{
+    (void)state;
+    store("/a", NULL, LINES(FRESH, "etag: \"1\""), "hello");
+    store("/b", NULL, LINES(FRESH), "there");
+    restart(DISK_ALWAYS);
+    assert_string_equal(answer("/a", NULL, true), "hello");
+    assert_string_equal(answer("/b", NULL, true), "there");
+    world.now_ms += 60000;
+    assert_null(answer("/a", NULL, true));
+}
+
+static void only_what_is_asked_for_twice_is_kept(void **state)
+{
+    (void)state;
+    restart(DISK_SECOND_HIT);
+    store("/once", NULL, LINES(FRESH), "x");
+    store("/twice", NULL, LINES(FRESH), "y");
+    assert_string_equal(answer("/twice", NULL, false), "y");
+    settle_and_evict();
+    assert_null(answer("/once", NULL, false));
+    assert_string_equal(answer("/twice", NULL, true), "y");
+    /* Fetched once more, it was asked for twice as well. */
+    store("/once", NULL, LINES(FRESH), "x");
+    settle_and_evict();
+    assert_string_equal(answer("/once", NULL, true), "x");
+}
+
+static void a_body_of_two_blocks_comes_back_whole(void **state)
+{
+    (void)state;
+    static char body[700001];
+    client_t client;
+    for (size_t i = 0; i < sizeof body - 1; i++)
+        body[i] = (char)('a' + i % 23);
+    store("/large", NULL, LINES(FRESH), body);
+    settle_and_evict();
+    ask(&client, "/large", NULL);
+    assert_int_equal(client.step.kind, WALK_HIT);
+    assert_true(client.step.from_disk);
+    for (size_t at = 0; at < sizeof body - 1;) {
+        body_span_t span;
+        assert_int_equal(object_read(&client.reader, 1000, &span), READ_BYTES);
+        assert_memory_equal(span.bytes, body + at, span.length);
+        at += span.length;
+        block_unref(&span.block);
+    }
+    client_leave(&client);
+}
+
+/* --- What does not come back --- */
+
+static void what_was_replaced_does_not_come_back(void **state)
+{
+    (void)state;
+    store("/a", NULL, LINES(FRESH), "old");
+    disk_settle(disk);
+    world.now_ms += 60000;
+    disk_set_admission(disk, DISK_SECOND_HIT);
+    client_t client;
+    ask(&client, "/a", NULL);
+    client_answer(&world, &client, 200, LINES("cache-control: max-age=60000"), "new");
+    client_leave(&client);
+    world.now_ms -= 60000; /* so that the old one would be fresh */
+    settle_and_evict();
+    const char *found = answer("/a", NULL, true);
+    assert_true(found == NULL || strcmp(found, "new") == 0);
+    restart(DISK_ALWAYS);
+    found = answer("/a", NULL, true);
+    assert_true(found == NULL || strcmp(found, "new") == 0);
+}
+
+static void what_was_invalidated_does_not_come_back(void **state)
+{
+    (void)state;
+    store("/a", NULL, LINES(FRESH), "old");
+    settle_and_evict();
+    cache_key_t key = cache_key(TEXT("www"), TEXT("/a"));
+    memory_invalidate(world.memory, &key);
+    assert_null(answer("/a", NULL, true));
+    restart(DISK_ALWAYS);
+    assert_null(answer("/a", NULL, true));
+}
+
+static void what_was_purged_does_not_come_back(void **state)
+{
+    (void)state;
+    store("/a", NULL, LINES(FRESH, "etag: \"1\"", "cache-tag: red"), "old");
+    store("/b", NULL, LINES(FRESH, "etag: \"1\""), "old");
+    settle_and_evict();
+    world_purge(&world, RULE_URL, "/a", false);
+    assert_null(answer("/a", NULL, true));
+    restart(DISK_ALWAYS);
+    assert_null(answer("/a", NULL, true));
+    assert_string_equal(answer("/b", NULL, true), "old");
+}
+
+static void what_was_changed_on_the_medium_is_a_miss(void **state)
+{
+    (void)state;
+    char path[128];
+    store("/a", NULL, LINES(FRESH), "hello");
+    settle_and_evict();
+    snprintf(path, sizeof path, "%s/segment-00000", directory);
+    int file = open(path, O_RDWR);
+    static char bytes[1 << 16];
+    ssize_t length = pread(file, bytes, sizeof bytes, 0);
+    assert_true(length > 0);
+    char *at = memmem(bytes, (size_t)length, "hello", 5);
+    assert_non_null(at);
+    assert_int_equal(pwrite(file, "j", 1, at - bytes), 1);
+    close(file);
+    assert_null(answer("/a", NULL, true));
+    assert_int_equal(disk_status(disk).counts.checksum_failures, 1);
+    assert_int_equal(disk_status(disk).records, 0);
+}
+
+/* --- What varies --- */
+
+static void each_variant_is_found(void **state)
+{
+    (void)state;
+    store("/v", LINES("accept-language: en"), LINES(FRESH, "vary: accept-language"), "english");
+    store("/v", LINES("accept-language: fr"), LINES(FRESH, "vary: accept-language"), "francais");
+    restart(DISK_ALWAYS);
+    assert_string_equal(answer("/v", LINES("accept-language: fr"), true), "francais");
+    assert_string_equal(answer("/v", LINES("accept-language: en"), true), "english");
+    assert_null(answer("/v", LINES("accept-language: de"), true));
+    assert_null(answer("/v", NULL, true));
+}
+
+/* --- Devices that are asked --- */
+
+static void who_asks_a_device_waits_and_is_woken(void **state)
+{
+    (void)state;
+    client_t client;
+    store("/a", NULL, LINES(FRESH), "hello");
+    settle_and_evict();
+    atomic_store(&uncached, true);
+    ask(&client, "/a", NULL);
+    assert_int_equal(client.step.kind, WALK_WAIT);
+    sem_wait(&woken);
+    assert_false(wait_of_client.in_vain);
+    client_again(&world, &client);
+    assert_int_equal(client.step.kind, WALK_HIT);
+    assert_reads(&client, "hello", READ_END);
+    client_leave(&client);
+    assert_int_equal(disk_status(disk).counts.reads_from_device, 1);
+}
+
+static void a_device_that_is_late_is_done_without(void **state)
+{
+    (void)state;
+    client_t client;
+    store("/a", NULL, LINES(FRESH), "hello");
+    settle_and_evict();
+    atomic_store(&uncached, true);
+    atomic_store(&held, 1);
+    ask(&client, "/a", NULL);
+    assert_int_equal(client.step.kind, WALK_WAIT);
+    sem_wait(&woken); /* the clock's doing: the device is still at it */
+    assert_true(wait_of_client.in_vain);
+    sem_post(&go_on);
+    client_leave(&client);
+    assert_int_equal(disk_status(disk).counts.read_timeouts, 1);
+}
+
+static void a_device_that_fails_is_a_miss(void **state)
+{
+    (void)state;
+    client_t client;
+    store("/a", NULL, LINES(FRESH), "hello");
+    settle_and_evict();
+    atomic_store(&uncached, true);
+    atomic_store(&broken, true);
+    ask(&client, "/a", NULL);
+    assert_int_equal(client.step.kind, WALK_WAIT);
+    sem_wait(&woken);
+    assert_true(wait_of_client.in_vain);
+    client_leave(&client);
+    assert_int_equal(disk_status(disk).counts.read_errors, 1);
+}
+
+static void who_leaves_is_not_woken(void **state)
+{
+    (void)state;
+    client_t client;
+    store("/a", NULL, LINES(FRESH), "hello");
+    settle_and_evict();
+    atomic_store(&uncached, true);
+    atomic_store(&held, 1);
+    ask(&client, "/a", NULL);
+    assert_int_equal(client.step.kind, WALK_WAIT);
+    disk_wait_leave(&wait_of_client);
+    sem_post(&go_on);
+    stop();
+    assert_int_equal(sem_trywait(&woken), -1);
+    start(DISK_ALWAYS);
+}
+
+int main(void)
+{
+    sem_init(&woken, 0, 0);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(what_was_evicted_is_found_on_disk, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_is_kept_is_there_after_a_restart, setup, teardown),
+        cmocka_unit_test_setup_teardown(only_what_is_asked_for_twice_is_kept, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_body_of_two_blocks_comes_back_whole, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_was_replaced_does_not_come_back, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_was_invalidated_does_not_come_back, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_was_purged_does_not_come_back, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_was_changed_on_the_medium_is_a_miss, setup, teardown),
+        cmocka_unit_test_setup_teardown(each_variant_is_found, setup, teardown),
+        cmocka_unit_test_setup_teardown(who_asks_a_device_waits_and_is_woken, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_device_that_is_late_is_done_without, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_device_that_fails_is_a_miss, setup, teardown),
+        cmocka_unit_test_setup_teardown(who_leaves_is_not_woken, setup, teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
