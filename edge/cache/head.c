@@ -257,3 +257,51 @@ const head_front_t *head_keep_front(const head_t *head, head_front_t *front)
                               memory_order_relaxed);
     return front;
 }
+
+/* --- Comparing --- */
+
+/* What each answer says anew of its time; for how long it is good by that is compared apart. */
+static bool is_of_its_time(text_t name)
+{
+    return is_date(name) || text_equal(name, TEXT("expires"));
+}
+
+/* The next field that is not of its time; NULL: there is none. */
+static const http_field_t *next_lasting(const head_t *head, size_t *at)
+{
+    while (*at < head->fields.count && is_of_its_time(head->fields.at[*at].name))
+        ++*at;
+    return *at < head->fields.count ? &head->fields.at[(*at)++] : NULL;
+}
+
+static bool have_the_same_fields(const head_t *head, const head_t *later)
+{
+    size_t at = 0, of_later = 0;
+    for (;;) {
+        const http_field_t *one = next_lasting(head, &at), *other = next_lasting(later, &of_later);
+        if (one == NULL || other == NULL)
+            return one == other;
+        bool both_sent = (at <= head->sent) == (of_later <= later->sent);
+        if (!both_sent || !text_equal(one->name, other->name) || !text_equal(one->value, other->value))
+            return false;
+    }
+}
+
+static bool are_stored_alike(const http_storing_t *one, const http_storing_t *other)
+{
+    return one->storable == other->storable && one->shareable == other->shareable &&
+           one->no_cache == other->no_cache && one->must_revalidate == other->must_revalidate &&
+           one->lifetime_ms == other->lifetime_ms &&
+           one->stale.while_revalidate_ms == other->stale.while_revalidate_ms &&
+           one->stale.if_error_ms == other->stale.if_error_ms;
+}
+
+bool head_says_the_same(const head_t *head, const head_t *later)
+{
+    size_t tags = head->tags.count * sizeof *head->tags.at;
+    return head->status == later->status && head->content_length == later->content_length &&
+           are_stored_alike(&head->storing, &later->storing) && head->own_tags == later->own_tags &&
+           head->tags.count == later->tags.count &&
+           (tags == 0 || memcmp(head->tags.at, later->tags.at, tags) == 0) &&
+           have_the_same_fields(head, later);
+}

@@ -48,6 +48,10 @@ head_t *head_new(memory_account_t *account, int status, http_fields_t fields, in
  * its fields, charges and fronts do not count. */
 head_t *head_copy(memory_account_t *account, const head_t *given);
 
+/* Does a later head say what this one does, but for when it was made and until when it is good by the clock?
+ */
+bool head_says_the_same(const head_t *head, const head_t *later);
+
 /* Keeps `front` (malloc'd) with the head, or frees it when there is one of its signature already. Returns the
  * one that is kept. */
 const head_front_t *head_keep_front(const head_t *head, head_front_t *front);

@@ -229,6 +229,7 @@ bool memory_store(memory_t *memory, object_t *object)
         return false;
     MUST(object_end(object) == OBJECT_COMPLETE);
     leavings_t left = {0};
+    object_t *confirmed = home_confirmed(memory, home, object);
     shard_lock(home->shard);
     bool ours = home_points_at(home, object);
     if (ours) {
@@ -237,11 +238,13 @@ bool memory_store(memory_t *memory, object_t *object)
         if (left.objects[0] == NULL)
             atomic_fetch_add_explicit(&memory->objects, 1, memory_order_relaxed);
         atomic_store_explicit(&home->bypass_until_ms, 0, memory_order_relaxed);
-        home_gone(memory, home);
+        home_replaced(memory, home, left.objects[0], object, confirmed);
         home_settle(memory, home, &left);
     }
     shard_unlock(home->shard);
     leavings_release(memory, &left);
+    if (confirmed != NULL)
+        object_unref(&confirmed);
     memory_make_room(memory, 0);
     if (ours)
         tell_stored(memory, object);
@@ -249,7 +252,8 @@ bool memory_store(memory_t *memory, object_t *object)
 }
 
 /* Under the lock of the home's shard. */
-static void put_stored(memory_t *memory, home_t *home, object_t *object, leavings_t *left)
+static void put_stored(memory_t *memory, home_t *home, object_t *object, const object_t *confirmed,
+                       leavings_t *left)
 {
     home_ref(home);
     object_set_home(object, home);
@@ -257,7 +261,7 @@ static void put_stored(memory_t *memory, home_t *home, object_t *object, leaving
     left->objects[0] = home_swap(&home->stored, object);
     if (left->objects[0] == NULL)
         atomic_fetch_add_explicit(&memory->objects, 1, memory_order_relaxed);
-    home_gone(memory, home);
+    home_replaced(memory, home, left->objects[0], object, confirmed);
     home_settle(memory, home, left);
 }
 
@@ -265,12 +269,15 @@ bool memory_put(memory_t *memory, home_t *home, object_t *object)
 {
     leavings_t left = {0};
     MUST(object_end(object) == OBJECT_COMPLETE && object_home(object) == NULL);
+    object_t *confirmed = home_confirmed(memory, home, object);
     shard_lock(home->shard);
     bool possible = !home->removed;
     if (possible)
-        put_stored(memory, home, object, &left);
+        put_stored(memory, home, object, confirmed, &left);
     shard_unlock(home->shard);
     leavings_release(memory, &left);
+    if (confirmed != NULL)
+        object_unref(&confirmed);
     memory_make_room(memory, 0);
     if (possible)
         tell_stored(memory, object);
@@ -284,12 +291,15 @@ bool memory_replace(memory_t *memory, object_t *stored, object_t *object)
     MUST(object_end(object) == OBJECT_COMPLETE && object_home(object) == NULL);
     if (home == NULL) /* it was for one request alone */
         return false;
+    object_t *confirmed = home_confirmed(memory, home, object);
     shard_lock(home->shard);
     bool possible = atomic_load_explicit(&home->stored, memory_order_relaxed) == stored;
     if (possible)
-        put_stored(memory, home, object, &left);
+        put_stored(memory, home, object, confirmed, &left);
     shard_unlock(home->shard);
     leavings_release(memory, &left);
+    if (confirmed != NULL)
+        object_unref(&confirmed);
     memory_make_room(memory, 0);
     if (possible)
         tell_stored(memory, object);

@@ -18,6 +18,30 @@ void home_gone(memory_t *memory, const home_t *home)
         memory->below.gone(memory->below.context, &name);
 }
 
+object_t *home_confirmed(const memory_t *memory, home_t *home, const object_t *object)
+{
+    object_t *stored = NULL;
+    if (memory->below.gone == NULL || (!object_revalidated(object) && !object_sparse(object)))
+        return NULL;
+    shard_lock(home->shard);
+    stored = atomic_load_explicit(&home->stored, memory_order_relaxed);
+    if (stored != NULL)
+        object_ref(stored);
+    shard_unlock(home->shard);
+    if (stored != NULL && !object_confirms(object, stored))
+        object_unref(&stored);
+    return stored;
+}
+
+void home_replaced(memory_t *memory, const home_t *home, const object_t *was, object_t *object,
+                   const object_t *confirmed)
+{
+    if (was == confirmed && was != NULL)
+        object_offered_as(object, was);
+    else
+        home_gone(memory, home);
+}
+
 bool memory_place_of(const object_t *object, cache_key_t *key, cache_variant_t *variant, ledger_hash_t *name)
 {
     const home_t *home = object_home(object);

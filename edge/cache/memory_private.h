@@ -67,7 +67,7 @@ struct home {
 
 struct memory {
     memory_config_t config;
-    memory_below_t below; /* all NULL: there is no tier below */
+    memory_below_t below;              /* all NULL: there is no tier below */
     _Atomic uint64_t max_object_bytes; /* config's, until another is set */
     memory_account_t account;
     _Atomic int64_t objects;
@@ -131,6 +131,13 @@ void home_take_all(memory_t *memory, home_t *home, leavings_t *left);
 ledger_hash_t home_name(const home_t *home);
 /* What is known of it below is no longer the newest. Under the shard's lock. */
 void home_gone(memory_t *memory, const home_t *home);
+
+/* What is stored there and no more than confirmed by an object that is about to take its place, so that what
+ * is kept of it below stays; a reference, or NULL. Not under the lock. */
+object_t *home_confirmed(const memory_t *memory, home_t *home, const object_t *object);
+/* An object took the place of what was stored there. Under the shard's lock. */
+void home_replaced(memory_t *memory, const home_t *home, const object_t *was, object_t *object,
+                   const object_t *confirmed);
 
 /* --- memory_variants.c --- */
 /* Notes the home among its primary's variants, as long as the node is still the primary's. */

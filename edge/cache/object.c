@@ -363,6 +363,21 @@ void object_offer_again(object_t *object)
     atomic_store_explicit(&object->offered, false, memory_order_relaxed);
 }
 
+bool object_confirms(const object_t *later, const object_t *stored)
+{
+    version_id_t is = object_body_version(later), was = object_body_version(stored);
+    const head_t *head = object_head(later);
+    bool is_short = head->storing.lifetime_ms <= OBJECT_KEPT_OLD_MS;
+    return is.low == was.low && is.high == was.high && (is_short || object_sparse(later)) &&
+           head_says_the_same(object_head(stored), head);
+}
+
+void object_offered_as(object_t *object, const object_t *other)
+{
+    bool offered = atomic_load_explicit(&other->offered, memory_order_relaxed);
+    atomic_store_explicit(&object->offered, offered, memory_order_relaxed);
+}
+
 bool object_keeps(object_t *object)
 {
     object_lock(object);

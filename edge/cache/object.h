@@ -176,6 +176,14 @@ uint64_t object_taken(object_t *object);
  * writes nothing that does not change. */
 bool object_offer(object_t *object);
 void object_offer_again(object_t *object);
+/* Of two complete ones: does the later one, of the same bytes, say nothing new but that they are good from
+ * now on? What is kept of the first stands for it as well: an older time makes it stale sooner, no more. So
+ * it is of what is good for no longer than OBJECT_KEPT_OLD_MS; what lasts is worth being written with its new
+ * time. */
+enum { OBJECT_KEPT_OLD_MS = 10 * 60 * 1000 };
+bool object_confirms(const object_t *later, const object_t *stored);
+/* It takes over whether that was offered. */
+void object_offered_as(object_t *object, const object_t *other);
 
 /* What a complete object weighs in memory, in bytes. */
 size_t object_weight(const object_t *object);

@@ -304,6 +304,90 @@ static void what_was_changed_on_the_medium_is_a_miss(void **state)
     assert_int_equal(disk_status(disk).records, 0);
 }
 
+/* --- What a 304 confirms --- */
+
+static void revalidate(const char *target, const char *const *response)
+{
+    client_t client;
+    ask(&client, target, NULL);
+    assert_non_null(client.fill);
+    assert_int_equal(client_head(&world, &client, 304, response), FILL_GO_ON);
+    client_leave(&client);
+}
+
+/* Is there something on disk that the origin can be asked about? */
+static bool has_base(const char *target)
+{
+    client_t client;
+    http_field_t conditions[2];
+    ask(&client, target, NULL);
+    bool has = client.fill != NULL && fill_conditions(client.fill, conditions) > 0;
+    if (client.fill != NULL)
+        fill_fail(client.fill, (object_failure_t){502, "test"});
+    client_leave(&client);
+    return has;
+}
+
+static void what_is_only_confirmed_is_not_written_again(void **state)
+{
+    (void)state;
+    static const http_policy_t tagged = {.tag_fields = {{{"cache-tag", 9}}, 1}};
+    world.policy = &tagged;
+    store("/a", NULL, LINES(FRESH, "etag: \"1\"", "cache-tag: red", "date: Sun, 06 Nov 1994 08:49:37 GMT"),
+          "hello");
+    disk_settle(disk);
+    for (int i = 0; i < 3; i++) {
+        world.now_ms += 60000;
+        revalidate("/a", LINES(FRESH, "etag: \"1\"", "cache-tag: red"));
+        disk_settle(disk);
+    }
+    assert_int_equal(disk_status(disk).counts.admitted, 1);
+    assert_int_equal(disk_status(disk).records, 1);
+    world_evict_all(&world);
+    assert_true(has_base("/a"));
+}
+
+static void what_says_something_new_takes_the_place_of_the_old_one(void **state)
+{
+    (void)state;
+    static const http_policy_t tagged = {.tag_fields = {{{"cache-tag", 9}}, 1}};
+    world.policy = &tagged;
+    const char *const *const others[] = {
+        LINES(FRESH, "etag: \"1\"", "cache-tag: blue"),
+        LINES("cache-control: max-age=61", "etag: \"1\"", "cache-tag: red"),
+        LINES(FRESH, "etag: \"1\"", "cache-tag: red", "x: y"),
+        LINES(FRESH ", must-revalidate", "etag: \"1\"", "cache-tag: red"),
+        LINES("cache-control: max-age=6000", "etag: \"1\"", "cache-tag: red")};
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        char target[16];
+        snprintf(target, sizeof target, "/%zu", i);
+        store(target, NULL, LINES(FRESH, "etag: \"1\"", "cache-tag: red"), "hello");
+        disk_settle(disk);
+        world.now_ms += 60000;
+        revalidate(target, others[i]);
+        disk_settle(disk);
+        assert_int_equal(disk_status(disk).counts.admitted, 2 * (i + 1));
+    }
+    world_evict_all(&world);
+    world_purge(&world, RULE_TAG, "blue", false);
+    assert_false(has_base("/0"));
+    assert_string_equal(answer("/4", NULL, true), "hello");
+    restart(DISK_ALWAYS);
+    assert_false(has_base("/0"));
+}
+
+static void what_lasts_is_written_with_its_new_time(void **state)
+{
+    (void)state;
+    store("/a", NULL, LINES("cache-control: max-age=6000", "etag: \"1\""), "hello");
+    disk_settle(disk);
+    world.now_ms += 6000000;
+    revalidate("/a", LINES("cache-control: max-age=6000", "etag: \"1\""));
+    settle_and_evict();
+    assert_int_equal(disk_status(disk).counts.admitted, 2);
+    assert_string_equal(answer("/a", NULL, true), "hello");
+}
+
 /* --- What varies --- */
 
 static void each_variant_is_found(void **state)
@@ -400,6 +484,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_was_invalidated_does_not_come_back, setup, teardown),
         cmocka_unit_test_setup_teardown(what_was_purged_does_not_come_back, setup, teardown),
         cmocka_unit_test_setup_teardown(what_was_changed_on_the_medium_is_a_miss, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_is_only_confirmed_is_not_written_again, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_says_something_new_takes_the_place_of_the_old_one, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(what_lasts_is_written_with_its_new_time, setup, teardown),
         cmocka_unit_test_setup_teardown(each_variant_is_found, setup, teardown),
         cmocka_unit_test_setup_teardown(who_asks_a_device_waits_and_is_woken, setup, teardown),
         cmocka_unit_test_setup_teardown(a_device_that_is_late_is_done_without, setup, teardown),
