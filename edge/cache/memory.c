@@ -1,4 +1,5 @@
 #include "edge/cache/memory_private.h"
+#include "edge/cache/pieces.h"
 
 #if defined(__SANITIZE_THREAD__)
 /* Both libraries count references by instructions that ThreadSanitizer does not see. */
@@ -216,10 +217,15 @@ bool memory_withdraw(memory_t *memory, object_t *object, int64_t bypass_until_ms
     return ours;
 }
 
+/* Where a whole is, one in pieces is none any more: it may have come from below meanwhile. */
 static void tell_stored(memory_t *memory, object_t *object)
 {
-    if (memory->below.stored != NULL)
-        memory->below.stored(memory->below.context, object);
+    const home_t *home = object_home(object);
+    if (memory->below.stored == NULL)
+        return;
+    if (home->selector.data == NULL)
+        pieces_forget_sparse(memory, &home->key, (text_t){NULL, 0});
+    memory->below.stored(memory->below.context, object);
 }
 
 bool memory_store(memory_t *memory, object_t *object)

@@ -1,5 +1,6 @@
 /* What the tier below is told, and what is taken from it. */
 #include "edge/cache/memory_private.h"
+#include "edge/cache/pieces.h"
 
 void memory_set_below(memory_t *memory, const memory_below_t *below)
 {
@@ -11,11 +12,21 @@ ledger_hash_t home_name(const home_t *home)
     return (ledger_hash_t){home->policy.hash ^ (home->name_high << 1), home->name_high};
 }
 
+static bool is_of_sparse(const home_t *home)
+{
+    return home->member_of == NULL && home->selector.data != NULL &&
+           text_equal(home->selector, pieces_sparse.selector);
+}
+
 void home_gone(memory_t *memory, const home_t *home)
 {
     ledger_hash_t name = home_name(home);
-    if (memory->below.gone != NULL)
-        memory->below.gone(memory->below.context, &name);
+    if (memory->below.gone == NULL)
+        return;
+    memory->below.gone(memory->below.context, &name);
+    /* Below, a whole that is kept in pieces has the name of a whole. */
+    if (is_of_sparse(home))
+        memory->below.gone(memory->below.context, &home->key.subject.url);
 }
 
 object_t *home_confirmed(const memory_t *memory, home_t *home, const object_t *object)

@@ -136,3 +136,18 @@ def test_an_unsafe_method_is_remembered_over_a_restart(start_node, origin, disk)
     node.stop()
     node = start_node(origin, **disk)
     assert node.get("/a").body == b"new"
+
+
+def test_what_is_large_is_kept_in_pieces(start_node, origin, disk):
+    """Whole in memory, on disk it is a head and pieces: all of it and parts of it are found."""
+    body = noise(5_000_000, "large")
+    origin.serve("/large", body, cache_control="max-age=600", etag='"l"', accept_ranges="bytes")
+    node = start_node(origin, **disk)
+    warm(node, "/large")
+    kept(node, 6).stop()
+    node = kept(start_node(origin, **disk), 6)
+    part = node.get("/large", {"Range": "bytes=3000000-3000099"})
+    assert part.status == 206 and part.body == body[3000000:3000100] and part.cache["detail"] == "disk"
+    answer = node.get("/large")
+    assert answer.status == 200 and answer.body == body and answer.cache["hit"]
+    assert origin.count("/large") == 1

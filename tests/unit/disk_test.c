@@ -167,6 +167,27 @@ static const char *answer(const char *target, const char *const *request, bool f
     return hit ? text : NULL;
 }
 
+static uint64_t object_length_of(const char *target)
+{
+    client_t client;
+    ask(&client, target, NULL);
+    assert_int_equal(client.step.kind, WALK_HIT);
+    uint64_t length = object_length(client.reader.object);
+    client_leave(&client);
+    return length;
+}
+
+static bool answer_is_sparse(const char *target)
+{
+    client_t client;
+    ask(&client, target, NULL);
+    bool is = client.step.kind == WALK_HIT && object_sparse(client.reader.object);
+    if (client.fill != NULL)
+        fill_fail(client.fill, (object_failure_t){502, "test"});
+    client_leave(&client);
+    return is;
+}
+
 static void settle_and_evict(void)
 {
     disk_settle(disk);
@@ -388,6 +409,75 @@ static void what_lasts_is_written_with_its_new_time(void **state)
     assert_string_equal(answer("/a", NULL, true), "hello");
 }
 
+/* --- What is larger than a record --- */
+
+enum { LARGE_BYTES = 2 * PIECE_BYTES + 12345 };
+#define LARGE FRESH, "etag: \"1\"", "accept-ranges: bytes", "content-length: 2109497"
+
+static const char *large_body(void)
+{
+    static char body[LARGE_BYTES + 1];
+    for (size_t i = 0; i < LARGE_BYTES; i++)
+        body[i] = (char)('a' + i % 23);
+    return body;
+}
+
+/* Its pieces one after the other: how many bytes were right. */
+static size_t read_pieces(const walk_t *walk, object_t *sparse)
+{
+    size_t right = 0;
+    const char *body = large_body();
+    while (right < LARGE_BYTES) {
+        object_reader_t reader;
+        walk_step_t step;
+        body_span_t span;
+        assert_true(walk_piece(walk, sparse, piece_at(sparse, right), &reader, &step));
+        assert_int_equal(step.kind, WALK_HIT);
+        while (object_read(&reader, 100000, &span) == READ_BYTES) {
+            assert_memory_equal(span.bytes, body + right, span.length);
+            right += span.length;
+            block_unref(&span.block);
+        }
+        object_leave(&reader);
+    }
+    return right;
+}
+
+static void what_is_large_is_kept_in_pieces(void **state)
+{
+    (void)state;
+    client_t client;
+    assert_int_equal(LARGE_BYTES, 2109497);
+    store("/large", NULL, LINES(LARGE), large_body());
+    assert_int_equal(object_length_of("/large"), LARGE_BYTES);
+    restart(DISK_ALWAYS);
+    assert_int_equal(disk_status(disk).records, 4); /* three pieces, and the head */
+    ask(&client, "/large", NULL);
+    assert_int_equal(client.step.kind, WALK_HIT);
+    assert_true(object_sparse(client.reader.object));
+    assert_int_equal(read_pieces(&client.walk, client.reader.object), LARGE_BYTES);
+    client_leave(&client);
+}
+
+/* What is known of it by then is told of the head in pieces; the one that the whole left goes with the old
+ * tags. */
+static void what_is_large_and_says_something_new(void **state)
+{
+    (void)state;
+    static const http_policy_t tagged = {.tag_fields = {{{"cache-tag", 9}}, 1}};
+    world.policy = &tagged;
+    store("/large", NULL, LINES(LARGE, "cache-tag: red"), large_body());
+    settle_and_evict();
+    world.now_ms += 60000;
+    revalidate("/large", LINES(FRESH, "etag: \"1\"", "cache-tag: blue"));
+    settle_and_evict();
+    assert_true(has_base("/large") || answer_is_sparse("/large"));
+    world_purge(&world, RULE_TAG, "blue", false);
+    assert_false(has_base("/large") || answer_is_sparse("/large"));
+    restart(DISK_ALWAYS);
+    assert_false(has_base("/large") || answer_is_sparse("/large"));
+}
+
 /* --- What varies --- */
 
 static void each_variant_is_found(void **state)
@@ -488,6 +578,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_says_something_new_takes_the_place_of_the_old_one, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(what_lasts_is_written_with_its_new_time, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_is_large_is_kept_in_pieces, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_is_large_and_says_something_new, setup, teardown),
         cmocka_unit_test_setup_teardown(each_variant_is_found, setup, teardown),
         cmocka_unit_test_setup_teardown(who_asks_a_device_waits_and_is_woken, setup, teardown),
         cmocka_unit_test_setup_teardown(a_device_that_is_late_is_done_without, setup, teardown),

@@ -4,6 +4,7 @@
  * most. Lock order: a shard's of memory, then the pending ones, then a device's or the index's. */
 #include "edge/cache/disk/disk_private.h"
 #include "edge/cache/disk/meta.h"
+#include "edge/cache/pieces.h"
 
 /* --- What is on its way --- */
 
@@ -43,9 +44,9 @@ void item_end(item_t *item, item_end_t how)
                                            [ITEM_NOT_QUEUED] = COUNT_DROPPED_QUEUE,
                                            [ITEM_BROKEN] = COUNT_DROPPED_BROKEN};
     disk_t *disk = item->device->disk;
-    if (item->is_record)
+    if (item->pending)
         remove_pending(disk, item);
-    if (item->is_record && how != ITEM_REVOKED)
+    if (item->kind != ITEM_BURIAL && how != ITEM_REVOKED)
         disk_count(disk, counted[how]);
     if (item->object != NULL)
         object_unref(&item->object);
@@ -84,21 +85,22 @@ static bool note_pending(void *context, const ledger_hash_t *name)
     if (disk_index_find(disk->index, name, false, &place))
         return false;
     disk_lock(&disk->pending_lock);
-    bool is_new = find_pending(disk, name) == NULL;
-    if (is_new)
+    item->pending = find_pending(disk, name) == NULL;
+    if (item->pending)
         add_pending(disk, item);
     disk_unlock(&disk->pending_lock);
-    return is_new;
+    return item->pending;
 }
 
-static item_t *item_new(device_t *device, object_t *object, const ledger_hash_t *name, size_t bytes)
+static item_t *item_new(device_t *device, item_kind_t kind, object_t *object, const ledger_hash_t *name,
+                        size_t bytes)
 {
     item_t *item = must_calloc(1, sizeof *item);
     object_ref(object);
     item->device = device;
     item->name = *name;
     item->object = object;
-    item->is_record = true;
+    item->kind = kind;
     item->bytes = bytes;
     return item;
 }
@@ -125,12 +127,52 @@ static bool admit_node(disk_t *disk, object_t *object, const cache_key_t *key, c
     device_t *device = disk_device_of(disk, &name);
     if (device == NULL)
         return false;
-    item_t *item = item_new(device, object, &name, DISK_UNIT);
-    item->is_node = true;
+    item_t *item = item_new(device, ITEM_NODE, object, &name, DISK_UNIT);
     if (memory_while_leads(disk->config.memory, key, node, note_pending, item))
         return queue_noted(item);
     drop_new(item);
     return true; /* it is there, or leads elsewhere by now */
+}
+
+/* What is too large for a record is kept as what is too large for memory is: a head, and pieces that are
+ * found by its version. What is missing of them one day has to be asked for by itself. */
+static bool can_be_in_pieces(const disk_t *disk, const object_t *object, const cache_variant_t *variant)
+{
+    return variant->selector.data == NULL && pieces_possible(disk->config.memory, object_head(object));
+}
+
+/* The head comes last, and under the name that the whole has in memory. */
+static bool admit_head(disk_t *disk, object_t *object, const cache_key_t *key)
+{
+    ledger_hash_t name = memory_name(key, NULL);
+    device_t *device = disk_device_of(disk, &name);
+    if (device == NULL)
+        return false;
+    item_t *item = item_new(device, ITEM_WHOLE, object, &name, DISK_UNIT);
+    if (memory_while_stored(disk->config.memory, object, note_pending, item))
+        return queue_noted(item);
+    drop_new(item);
+    return true;
+}
+
+bool admit_part(disk_t *disk, object_t *object, uint64_t first)
+{
+    cache_key_t key;
+    cache_variant_t variant;
+    ledger_hash_t name;
+    uint64_t numbers[PIECE_NUMBERS], length = object_length(object), rest = length - first;
+    MUST(memory_place_of(object, &key, &variant, &name));
+    if (first >= length)
+        return admit_head(disk, object, &key);
+    variant = piece_variant(object, (piece_t){first, first}, numbers);
+    name = memory_name(&key, &variant);
+    device_t *device = disk_device_of(disk, &name);
+    if (device == NULL)
+        return false;
+    item_t *item =
+        item_new(device, ITEM_PIECE, object, &name, rest < PIECE_BYTES ? (size_t)rest : PIECE_BYTES);
+    item->first = first;
+    return queue_noted(item);
 }
 
 /* False: to be offered again. */
@@ -146,13 +188,15 @@ static bool admit(disk_t *disk, object_t *object)
     if (device == NULL)
         return false;
     size_t meta = disk_meta_size(object, &key, &variant);
+    if (length > RECORD_BODY_MAX && can_be_in_pieces(disk, object, &variant))
+        return admit_part(disk, object, 0);
     if (length > RECORD_BODY_MAX || meta > RECORD_META_MAX) {
         disk_count(disk, COUNT_DROPPED_SIZE);
         return true;
     }
     if (variant.variants != NULL && !admit_node(disk, object, &key, variant.variants))
         return false;
-    item_t *item = item_new(device, object, &name, meta + (size_t)length);
+    item_t *item = item_new(device, ITEM_OBJECT, object, &name, meta + (size_t)length);
     if (memory_while_stored(disk->config.memory, object, note_pending, item))
         return queue_noted(item);
     drop_new(item);

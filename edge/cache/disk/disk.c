@@ -1,4 +1,5 @@
 #include "edge/cache/disk/disk_private.h"
+#include "edge/cache/pieces.h"
 
 #include <time.h>
 
@@ -274,6 +275,15 @@ void disk_set_admission(disk_t *disk, disk_admission_t admission)
 
 /* --- Looking --- */
 
+/* Memory has the head of what is found under a whole's name already. */
+static bool is_in_pieces(disk_t *disk, const cache_key_t *key)
+{
+    memory_view_t view = pieces_peek_sparse(disk->config.memory, key);
+    bool is = view.stored != NULL;
+    memory_view_drop(&view);
+    return is;
+}
+
 disk_look_t disk_look(disk_t *disk, const cache_key_t *key, const cache_variant_t *variant, disk_wait_t *wait,
                       memory_view_t *view)
 {
@@ -281,6 +291,8 @@ disk_look_t disk_look(disk_t *disk, const cache_key_t *key, const cache_variant_
     disk_place_t place;
     if (!disk_index_find(disk->index, &name, true, &place))
         return DISK_ABSENT;
+    if (variant == NULL && is_in_pieces(disk, key))
+        return DISK_FOUND;
     switch (load_record(disk, key, variant, &name, &place, true, view)) {
     case LOAD_FOUND:
         return DISK_FOUND;

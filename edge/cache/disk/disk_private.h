@@ -28,17 +28,28 @@ typedef enum {
     DISK_COUNTS
 } disk_count_t;
 
+typedef enum {
+    ITEM_BURIAL, /* what is known of the name no longer counts */
+    ITEM_OBJECT, /* a stored object, whole */
+    ITEM_NODE,   /* the node of variants that its key leads to */
+    /* Of one that is too large for a record, from its first byte on; one after the other, as the writer gets
+       on. */
+    ITEM_PIECE,
+    ITEM_WHOLE /* and at last its head alone, by which the pieces are found */
+} item_kind_t;
+
 /* Something for the writer, in the order in which it became so. */
 typedef struct item {
     struct item *next;
     struct device *device;
+    item_kind_t kind;
     ledger_hash_t name;
-    bool is_record;            /* to be written, and pending until then; else the name is to be buried */
-    bool is_node;              /* not the object: the node of variants that its key leads to */
-    object_t *object;          /* a reference, until its bytes have been taken */
-    size_t bytes;              /* of what is to be written, about */
-    _Atomic bool revoked;      /* it is no longer the newest */
-    struct item *next_pending; /* until the index has it, or it is dropped */
+    object_t *object;     /* a reference, until its bytes have been taken; NULL: a burial */
+    uint64_t first;       /* ITEM_PIECE: where it begins */
+    size_t bytes;         /* of what is to be written, about */
+    _Atomic bool revoked; /* it is no longer the newest */
+    bool pending;         /* by its name, until the index has it, or it is dropped */
+    struct item *next_pending;
 } item_t;
 
 /* A read that somebody waits for. */
@@ -72,9 +83,10 @@ typedef struct device {
     bool stumbled; /* the writer's: a step failed */
     /* Under the lock. */
     pthread_mutex_t lock;
-    pthread_cond_t written, asked, ticked;       /* for the writer, the readers, the clock */
-    pthread_cond_t settled;                      /* for who waits until nothing waits to be written */
-    bool stopping, writer_rests, writing, begun; /* begun: the writer is past all recovery, or has given up */
+    pthread_cond_t written, asked, ticked; /* for the writer, the readers, the clock */
+    pthread_cond_t settled;                /* for who waits until nothing waits to be written */
+    bool stopping, writer_rests, writing, ended,
+        begun; /* begun: the writer is past all recovery, or has given up */
     item_t *first, *last;
     size_t queue_bytes; /* of what waits, or is being taken */
     disk_load_t *queue, *queue_last, *known, *known_last;
@@ -132,6 +144,9 @@ void disk_stored(void *context, object_t *object);
 /* It is in the index, or will never be. */
 typedef enum { ITEM_WRITTEN, ITEM_REVOKED, ITEM_NOT_QUEUED, ITEM_BROKEN } item_end_t;
 void item_end(item_t *item, item_end_t how);
+/* The piece of a large object that begins at `first`; behind the last one, its head. False: it is to be
+ * offered again. */
+bool admit_part(disk_t *disk, object_t *object, uint64_t first);
 
 /* --- writer.c --- */
 void *writer_run(void *device);

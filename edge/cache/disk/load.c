@@ -2,6 +2,7 @@
  */
 #include "edge/cache/disk/disk_private.h"
 #include "edge/cache/disk/meta.h"
+#include "edge/cache/pieces.h"
 
 typedef struct {
     device_t *device;
@@ -124,13 +125,15 @@ static bool is_of_key(const disk_meta_t *meta, const cache_key_t *key, const cac
 /* Is it still where it was found? What was replaced or invalidated since is not. */
 typedef struct {
     disk_t *disk;
+    const ledger_hash_t *name;
     const disk_place_t *place;
 } found_t;
 
 static bool is_still_there(void *context, const ledger_hash_t *name)
 {
     const found_t *found = context;
-    return disk_index_uses(found->disk->index, name, found->place) >= 0;
+    (void)name; /* that of the home, which is another's where a whole is kept in pieces */
+    return disk_index_uses(found->disk->index, found->name, found->place) >= 0;
 }
 
 static object_t *make_object(disk_t *disk, const cache_key_t *key, const disk_meta_t *meta,
@@ -155,10 +158,25 @@ static object_t *make_object(disk_t *disk, const cache_key_t *key, const disk_me
     return object;
 }
 
-static load_t put(disk_t *disk, const cache_key_t *key, const cache_variant_t *variant,
-                  const disk_place_t *place, reading_t *reading, const disk_meta_t *meta, memory_view_t *view)
+/* The head of a whole that was kept in pieces belongs where what is in pieces is looked for. Who takes it
+ * from there may store a newer whole meanwhile, under another lock: so it is looked at once more. */
+static load_t put_in_pieces(disk_t *disk, const cache_key_t *key, object_t *object, found_t *found)
 {
-    found_t found = {disk, place};
+    memory_t *memory = disk->config.memory;
+    object_t *stored = memory_put_loaded(memory, key, &pieces_sparse, object, is_still_there, found);
+    if (stored == NULL)
+        return LOAD_ABSENT;
+    if (stored == object && !is_still_there(found, found->name))
+        memory_forget(memory, stored);
+    object_unref(&stored);
+    return LOAD_FOUND;
+}
+
+static load_t put(disk_t *disk, const cache_key_t *key, const cache_variant_t *variant,
+                  const ledger_hash_t *name, const disk_place_t *place, reading_t *reading,
+                  const disk_meta_t *meta, memory_view_t *view)
+{
+    found_t found = {disk, name, place};
     if (reading->record.kind == RECORD_VARIANTS) {
         variants_t *node = variants_new(NULL, &meta->vary, meta->node);
         if (memory_put_node(disk->config.memory, key, node, reading->record.stamp, is_still_there, &found))
@@ -168,6 +186,11 @@ static load_t put(disk_t *disk, const cache_key_t *key, const cache_variant_t *v
         return view->variants != NULL ? LOAD_FOUND : LOAD_ABSENT;
     }
     object_t *object = make_object(disk, key, meta, reading);
+    if (variant == NULL && (meta->flags & OBJECT_SPARSE)) {
+        load_t result = put_in_pieces(disk, key, object, &found);
+        object_unref(&object);
+        return result;
+    }
     view->stored = memory_put_loaded(disk->config.memory, key, variant, object, is_still_there, &found);
     object_unref(&object);
     return view->stored != NULL ? LOAD_FOUND : LOAD_ABSENT;
@@ -202,7 +225,7 @@ static load_t take(disk_t *disk, const cache_key_t *key, const cache_variant_t *
     bool is_of_name = record->name.low == name->low && record->name.high == name->high;
     if (!is_of_name || !is_of_key(&meta, key, variant))
         return LOAD_ABSENT;
-    return put(disk, key, variant, place, reading, &meta, view);
+    return put(disk, key, variant, name, place, reading, &meta, view);
 }
 
 load_t load_record(disk_t *disk, const cache_key_t *key, const cache_variant_t *variant,

@@ -103,12 +103,9 @@ static size_t head_size(const head_t *head)
     return size + why_of(&head->storing).length;
 }
 
-static uint8_t *put_numbers(uint8_t *at, const object_t *object, const head_t *head)
+static uint8_t *put_numbers(uint8_t *at, const head_t *head, unsigned flags)
 {
     const http_storing_t *storing = &head->storing;
-    unsigned flags = (object_shareable(object) ? OBJECT_SHAREABLE : 0u) |
-                     (object_admitted(object) ? OBJECT_ADMITTED : 0u) |
-                     (object_sparse(object) ? OBJECT_SPARSE : 0u);
     memset(at, 0, HEAD_FIXED);
     le_put(at, (uint64_t)head->status, 2);
     at[2] = (uint8_t)((storing->storable ? IS_STORABLE : 0) | (storing->shareable ? IS_SHAREABLE : 0) |
@@ -130,9 +127,9 @@ static uint8_t *put_numbers(uint8_t *at, const object_t *object, const head_t *h
     return at + HEAD_FIXED;
 }
 
-static uint8_t *put_head(uint8_t *at, const object_t *object, const head_t *head)
+static uint8_t *put_head(uint8_t *at, const head_t *head, unsigned flags)
 {
-    at = put_numbers(at, object, head);
+    at = put_numbers(at, head, flags);
     for (size_t i = 0; i < head->fields.count; i++) {
         const http_field_t *field = &head->fields.at[i];
         le_put(at, field->name.length, 2);
@@ -151,14 +148,24 @@ size_t disk_meta_size(const object_t *object, const cache_key_t *key, const cach
     return key_size(&place) + head_size(object_head(object));
 }
 
+size_t disk_meta_put_head(const head_t *head, unsigned flags, const cache_key_t *key,
+                          const cache_variant_t *variant, uint8_t *data)
+{
+    place_t place = place_of(key, variant);
+    size_t size = key_size(&place) + head_size(head);
+    MUST(size <= RECORD_META_MAX);
+    MUST(put_head(put_key(data, &place), head, flags) == data + size);
+    return size;
+}
+
 size_t disk_meta_put(const object_t *object, const cache_key_t *key, const cache_variant_t *variant,
                      uint8_t *data)
 {
-    place_t place = place_of(key, variant);
-    size_t size = disk_meta_size(object, key, variant);
-    MUST(object_end(object) == OBJECT_COMPLETE && size <= RECORD_META_MAX);
-    MUST(put_head(put_key(data, &place), object, object_head(object)) == data + size);
-    return size;
+    unsigned flags = (object_shareable(object) ? OBJECT_SHAREABLE : 0u) |
+                     (object_admitted(object) ? OBJECT_ADMITTED : 0u) |
+                     (object_sparse(object) ? OBJECT_SPARSE : 0u);
+    MUST(object_end(object) == OBJECT_COMPLETE);
+    return disk_meta_put_head(object_head(object), flags, key, variant, data);
 }
 
 size_t disk_meta_node_size(const cache_key_t *key, const variants_t *node)

@@ -16,6 +16,9 @@ size_t disk_meta_size(const object_t *object, const cache_key_t *key, const cach
 /* Which must be at most RECORD_META_MAX. Returns it. */
 size_t disk_meta_put(const object_t *object, const cache_key_t *key, const cache_variant_t *variant,
                      uint8_t *data);
+/* The same of an object with this head and these flags (of object_begin), of which there need not be one. */
+size_t disk_meta_put_head(const head_t *head, unsigned flags, const cache_key_t *key,
+                          const cache_variant_t *variant, uint8_t *data);
 /* Of a RECORD_VARIANTS: the node that this key leads to. Never larger than that of a variant of it. */
 size_t disk_meta_node_size(const cache_key_t *key, const variants_t *node);
 size_t disk_meta_put_node(const cache_key_t *key, const variants_t *node, uint8_t *data);

@@ -5,6 +5,7 @@
 
 #include "edge/cache/disk/disk_private.h"
 #include "edge/cache/disk/meta.h"
+#include "edge/cache/pieces.h"
 
 enum { LOCK_RETRY_MS = 100 };
 
@@ -12,9 +13,9 @@ bool writer_queue(item_t *item)
 {
     device_t *device = item->device;
     disk_lock(&device->lock);
-    bool ready = atomic_load_explicit(&device->ready, memory_order_relaxed) && !device->stopping;
+    bool ready = atomic_load_explicit(&device->ready, memory_order_relaxed) && !device->ended;
     bool possible =
-        !item->is_record || (ready && device->queue_bytes + item->bytes <= device->queue_bytes_max);
+        item->kind == ITEM_BURIAL || (ready && device->queue_bytes + item->bytes <= device->queue_bytes_max);
     if (possible) {
         if (device->first == NULL)
             device->first = item;
@@ -36,14 +37,17 @@ static void on_done(void *context, bool written)
     item_end(item, revoked ? ITEM_REVOKED : written ? ITEM_WRITTEN : ITEM_BROKEN);
 }
 
-/* The body in its blocks; a complete object's do not move. */
-static void point_at_body(object_t *object, volume_record_t *out)
+/* So much of the body in its blocks, from there on; a complete object's do not move. */
+static void point_at_body(object_t *object, uint64_t first, uint64_t end, volume_record_t *out)
 {
     object_reader_t reader;
     object_t *reference = object;
     body_span_t span;
+    if (first == end)
+        return;
     object_ref(object);
     object_open(&reference, &reader);
+    object_seek(&reader, first, end);
     for (unsigned i = 0; object_read(&reader, BLOCK_BYTES, &span) == READ_BYTES; i++) {
         MUST(i < RECORD_BLOCKS_MAX);
         out->body[i] = (struct iovec){(char *)span.bytes, span.length};
@@ -53,16 +57,65 @@ static void point_at_body(object_t *object, volume_record_t *out)
     object_leave(&reader);
 }
 
-/* Its bytes are copied, or lost, when this returns; the item is the volume's to give back. */
-static void append(device_t *device, volume_t *volume, item_t *item)
+/* A piece has the head that it would have if it had come by itself. */
+static size_t put_piece_meta(device_t *device, object_t *object, const cache_key_t *key, piece_t piece,
+                             uint8_t *meta)
 {
-    static _Thread_local uint8_t meta[RECORD_META_MAX];
+    memory_account_t *account = memory_account(device->disk->config.memory);
+    const head_t *whole = object_head(object);
+    uint64_t numbers[PIECE_NUMBERS];
+    cache_variant_t variant = piece_variant(object, piece, numbers);
+    head_t *head = head_new(account, 206, (http_fields_t){NULL, 0}, (int64_t)(piece.end - piece.first),
+                            &whole->storing, whole->response_time_ms, NULL);
+    head_tag_as(head, whole);
+    size_t size = disk_meta_put_head(head, OBJECT_SHAREABLE | OBJECT_ADMITTED, key, &variant, meta);
+    head_free(&head);
+    return size;
+}
+
+/* What there is to be written of an item. */
+static void describe(item_t *item, uint8_t *meta, volume_record_t *out)
+{
     cache_key_t key;
     cache_variant_t variant;
     ledger_hash_t name;
     object_t *object = item->object;
+    uint64_t length = object_length(object);
+    size_t size = 0;
     MUST(memory_place_of(object, &key, &variant, &name));
-    volume_record_t out = {.record = {.kind = item->is_node ? RECORD_VARIANTS : RECORD_OBJECT,
+    switch (item->kind) {
+    case ITEM_BURIAL:
+        MUST(!"a burial is no record");
+        break;
+    case ITEM_OBJECT:
+        size = disk_meta_put(object, &key, &variant, meta);
+        point_at_body(object, 0, length, out);
+        break;
+    case ITEM_NODE:
+        out->record.kind = RECORD_VARIANTS;
+        size = disk_meta_put_node(&key, variant.variants, meta);
+        break;
+    case ITEM_PIECE: {
+        uint64_t end = item->first + PIECE_BYTES < length ? item->first + PIECE_BYTES : length;
+        size = put_piece_meta(item->device, object, &key, (piece_t){item->first, end}, meta);
+        point_at_body(object, item->first, end, out);
+        break;
+    }
+    case ITEM_WHOLE:
+        size = disk_meta_put_head(object_head(object), OBJECT_SHAREABLE | OBJECT_ADMITTED | OBJECT_SPARSE,
+                                  &key, NULL, meta);
+        break;
+    }
+    out->record.meta_bytes = (uint32_t)size;
+}
+
+/* Its bytes are copied, or lost, when this returns; the item is the volume's to give back. */
+static void append(device_t *device, volume_t *volume, item_t *item)
+{
+    static _Thread_local uint8_t meta[RECORD_META_MAX];
+    object_t *object = item->object;
+    uint64_t next = item->kind == ITEM_PIECE ? item->first + PIECE_BYTES : 0;
+    volume_record_t out = {.record = {.kind = RECORD_OBJECT,
                                       .name = item->name,
                                       .stamp = object_stamp(object),
                                       .version = object_body_version(object)},
@@ -70,21 +123,18 @@ static void append(device_t *device, volume_t *volume, item_t *item)
                            .revoked = &item->revoked,
                            .done = on_done,
                            .context = item};
-    if (item->is_node) {
-        out.record.meta_bytes = (uint32_t)disk_meta_put_node(&key, variant.variants, meta);
-    } else {
-        out.record.meta_bytes = (uint32_t)disk_meta_put(object, &key, &variant, meta);
-        point_at_body(object, &out);
-    }
+    describe(item, meta, &out);
     item->object = NULL;
-    if (!volume_append(volume, &out))
-        device->stumbled = true;
+    bool appended = volume_append(volume, &out);
+    device->stumbled |= !appended;
+    if (next > 0 && (!appended || !admit_part(device->disk, object, next)))
+        object_offer_again(object);
     object_unref(&object);
 }
 
 static void write_item(device_t *device, volume_t *volume, item_t *item)
 {
-    if (!item->is_record) {
+    if (item->kind == ITEM_BURIAL) {
         device->stumbled |= !volume_bury(volume, &item->name);
         item_end(item, ITEM_REVOKED);
     } else if (atomic_load(&item->revoked)) {
@@ -94,8 +144,8 @@ static void write_item(device_t *device, volume_t *volume, item_t *item)
     }
 }
 
-/* What is queued, all of it; NULL when it is time to stop. Waits for some. */
-static item_t *take_items(device_t *device, bool *stopping)
+/* What is queued, all of it; NULL: it is time to stop. Waits for some. */
+static item_t *take_items(device_t *device)
 {
     disk_lock(&device->lock);
     while (device->first == NULL && !device->stopping) {
@@ -105,8 +155,8 @@ static item_t *take_items(device_t *device, bool *stopping)
     }
     item_t *items = device->first;
     device->first = device->last = NULL;
-    device->writing = true;
-    *stopping = device->stopping;
+    device->writing = items != NULL;
+    device->ended = items == NULL;
     disk_unlock(&device->lock);
     return items;
 }
@@ -227,9 +277,8 @@ static void begin_writing(device_t *device)
 
 static void serve(device_t *device, volume_t *volume)
 {
-    bool stopping = false;
-    while (!stopping) {
-        item_t *items = take_items(device, &stopping);
+    item_t *items;
+    while ((items = take_items(device)) != NULL) {
         if (atomic_load_explicit(&device->failed, memory_order_relaxed))
             drop_items(items);
         else
