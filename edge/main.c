@@ -433,6 +433,7 @@ static void clean_up(process_t *process)
 static bool run(process_t *process)
 {
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* the write fails, and whoever made it deals with that */
     if (!prepare(process))
         return false;
     if (!start_rooms(process))

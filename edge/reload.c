@@ -286,6 +286,8 @@ static void apply(const reload_t *reload, const settings_t *settings)
     limits_config_t limits = server_limits(settings);
     limits_configure(reload->node->limits, &limits);
     memory_set_max_object(reload->node->memory, settings->max_object_bytes);
+    if (reload->node->disk != NULL)
+        disk_set_admission(reload->node->disk, settings->disk_admits_always ? DISK_ALWAYS : DISK_SECOND_HIT);
 }
 
 /* Of the sites with other keys nothing that is stored is used with those. False: that could not be made sure.

@@ -85,7 +85,7 @@ static void refresh_disk_metrics(disk_t *disk)
     gauge_set(GAUGE_DISK_RECORDS, status.records);
     gauge_set(GAUGE_DISK_INDEX_BYTES, status.index_bytes);
     gauge_set(GAUGE_DISK_RECOVERING_SEGMENTS, status.segments_to_index);
-    gauge_set(GAUGE_DISK_FAILED_DEVICES, status.failed_devices);
+    gauge_set(GAUGE_DISK_FAILED_DEVICES, status.failed_devices + status.waiting_devices);
     count_disk_admitted(status.counts.admitted);
     count_disk_dropped(DISK_DROP_QUEUE, status.counts.dropped_queue);
     count_disk_dropped(DISK_DROP_SIZE, status.counts.dropped_size);

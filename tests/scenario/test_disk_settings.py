@@ -85,3 +85,19 @@ def test_it_is_the_users_and_a_link_that_the_user_makes_leads_nowhere(start_node
                *(word for name in ("disk", "user") for word in (f"--{name}", options[name])))
     assert done.returncode == 1 and "cannot be given to nobody" in done.stderr
     assert {path.stat().st_uid for path in (public_dir / "roots", public_dir / "roots/journal")} == {0}
+
+
+def test_what_a_reload_admits_is_admitted_from_then_on(start_node, file, tmp_path, origin):
+    origin.on("/*", lambda request, response: response.send(200, {"Cache-Control": "max-age=60"}, b"a"))
+    node = start_node(config=file(disk=[f"{tmp_path}/a:64M"]), state_dir=tmp_path / "s")
+    node.get("/once")
+    file(disk=[f"{tmp_path}/a:64M"], disk_admission="always")
+    reload(node)
+    node.get("/at-once")
+    node.wait_metric("selvedge_disk_records", 1)
+    file(disk=[f"{tmp_path}/a:64M"])
+    reload(node)
+    node.get("/once-again")
+    node.get("/once")  # the second time
+    node.wait_metric("selvedge_disk_records", 2)
+    assert node.metric("selvedge_disk_admitted_total") == 2

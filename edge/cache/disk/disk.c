@@ -65,6 +65,14 @@ void device_fail(device_t *device, const char *call, int number)
     reader_wake_all(device);
 }
 
+void device_say_forgotten(const device_t *device, const volume_t *volume)
+{
+    if (volume_forgotten(volume))
+        say(device->disk, device->path,
+            "what it held is forgotten, all of it or what is older than a segment that cannot be read: it is "
+            "not known what was replaced since, or the journal is older than what is stored");
+}
+
 void device_judge_reads(device_t *device)
 {
     if (atomic_load_explicit(&device->read_errors, memory_order_relaxed) >= READ_ERRORS_MAX)
@@ -87,7 +95,8 @@ static const char *refusal(volume_outcome_t outcome)
     case VOLUME_FOREIGN:
         return "there are files in it that are not the disk tier's; name an empty directory, or a new one";
     case VOLUME_TOO_SMALL:
-        return "its size is too small for two segments";
+        return "two of its segments do not fit into its size any more; give it more, or set disk_wipe to have it "
+               "made anew";
     case VOLUME_LOCKED:
     case VOLUME_FAILED:
     case VOLUME_OPENED:
@@ -115,6 +124,7 @@ volume_t *device_open(device_t *device, volume_opening_t *opening)
         return NULL;
     if (opening->outcome == VOLUME_WIPED)
         say(disk, device->path, "was of another format or node, and is made anew");
+    device_say_forgotten(device, volume);
     atomic_store_explicit(&device->volume, volume, memory_order_release);
     return volume;
 }
@@ -320,7 +330,6 @@ bool disk_knows(disk_t *disk, const cache_key_t *key, const cache_variant_t *var
 static void add_device(const device_t *device, disk_status_t *status)
 {
     const volume_t *volume = atomic_load_explicit(&device->volume, memory_order_acquire);
-    status->size += device->size;
     status->counts.write_errors += atomic_load_explicit(&device->write_errors, memory_order_relaxed);
     if (volume != NULL)
         status->counts.moved += volume_moved(volume);
@@ -329,6 +338,7 @@ static void add_device(const device_t *device, disk_status_t *status)
     } else if (volume == NULL) {
         status->waiting_devices++;
     } else {
+        status->size += device->size;
         status->bytes += volume_bytes(volume);
         status->segments += volume_segments(volume);
         if (!atomic_load_explicit(&device->ready, memory_order_relaxed))

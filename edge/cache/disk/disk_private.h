@@ -135,6 +135,8 @@ device_t *disk_device_at(disk_t *disk, const disk_place_t *place);
 volume_t *device_open(device_t *device, volume_opening_t *opening);
 /* Takes it out with all its records. */
 void device_fail(device_t *device, const char *call, int number);
+/* If recovering, or opening it, found that it cannot be trusted. */
+void device_say_forgotten(const device_t *device, const volume_t *volume);
 /* After so many failed reads, too. */
 void device_judge_reads(device_t *device);
 

@@ -257,7 +257,7 @@ static bool begin_anew(volume_t *volume, const survey_t *survey, volume_opening_
     uint64_t wanted = volume->config.segment_bytes;
     if (!set_size(volume, wanted != 0 ? wanted : fitting_segment(volume->config.size)))
         return refuse(opening, VOLUME_TOO_SMALL);
-    return make_fresh(volume, survey) || failed(volume, opening, directory_name);
+    return make_fresh(volume, survey) || failed(volume, opening, "its files");
 }
 
 /* Slots keep their files, as somebody may be reading there. */

@@ -257,9 +257,12 @@ static volume_t *wait_for_volume(device_t *device)
 /* True when all that was there is known. */
 static bool recover(device_t *device, volume_t *volume)
 {
+    bool forgotten = volume_forgotten(volume);
     while (volume_recover_next(volume))
         if (is_stopping(device))
             return false;
+    if (!forgotten)
+        device_say_forgotten(device, volume);
     return true;
 }
 

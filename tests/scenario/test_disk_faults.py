@@ -1,0 +1,72 @@
+"""A device that fills up, vanishes or refuses is done without: hits go on, and who runs the node is told."""
+import os
+import shutil
+
+import pytest
+from test_disk import kept, warm
+
+from harness.message import noise
+from harness.waiting import until
+
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount")
+# A file system of 32 MB on this directory that only the node sees.
+TMPFS = ["unshare", "-m", "sh", "-c", 'mount -t tmpfs -o size=32M none "$0" && exec "$@"']
+
+
+@pytest.fixture
+def disk(tmp_path):
+    (tmp_path / "disk").mkdir()
+    return {"disk": f"{tmp_path}/disk:64M", "disk_admission": "always", "memory": "16M"}
+
+
+@pytest.fixture
+def serving(origin):
+    """500 KB for each path."""
+    origin.on("/*", lambda request, response: response.send(200, {"Cache-Control": "max-age=600"}, noise(500_000, request.path)))
+    return origin
+
+
+def ask_for(node, numbers):
+    """All are answered right; how many from disk."""
+    found = 0
+    for number in numbers:
+        answer = node.get(f"/{number}")
+        assert answer.body == noise(500_000, f"/{number}")
+        found += answer.cache.get("detail") == "disk"
+    return found
+
+
+def failed(node):
+    node.wait_metric("selvedge_disk_failed_devices", 1)
+    assert "it is not used any more, and what it holds is forgotten" in node.err.text
+    assert node.metric("selvedge_disk_records") == 0
+
+
+def test_a_limit_on_the_size_of_files_ends_nobody(start_node, serving, disk):
+    node = start_node(serving, inside=["prlimit", "--fsize=1048576"], **disk)
+    ask_for(node, range(20))
+    failed(node)
+    assert "File too large" in node.err.text
+    ask_for(node, range(20))
+
+
+@as_root
+def test_a_full_file_system_is_used_as_far_as_it_goes(start_node, serving, disk, tmp_path):
+    node = start_node(serving, inside=[*TMPFS, tmp_path / "disk"], **disk)
+    ask_for(node, range(150))
+    assert node.metric("selvedge_disk_failed_devices") == 0
+    assert node.metric("selvedge_disk_write_errors_total") >= 1
+    assert node.metric("selvedge_disk_bytes") < 40 << 20  # the files are as long as all that they will hold
+    assert ask_for(node, range(100, 120)) > 0
+    ask_for(node, range(150, 190))
+    node.wait_metric("selvedge_disk_admitted_total", lambda count: count > 160)
+
+
+def test_a_directory_that_is_removed_is_done_without(start_node, serving, disk, tmp_path):
+    node = start_node(serving, **disk)
+    ask_for(node, range(3))
+    kept(node, 3)
+    shutil.rmtree(tmp_path / "disk")
+    ask_for(node, range(3, 40))
+    failed(node)
+    ask_for(node, range(40))
