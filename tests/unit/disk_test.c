@@ -33,7 +33,7 @@ static void say(const char *sentence)
  * does. */
 static disk_io_t real_io, io;
 static _Atomic bool uncached, broken;
-static _Atomic int held;
+static _Atomic int held, writes_held;
 static sem_t go_on;
 
 static ssize_t read_cached(void *context, int file, const struct iovec *to, int count, uint64_t offset)
@@ -48,12 +48,20 @@ static ssize_t read_device(void *context, int file, const struct iovec *to, int 
     return atomic_load(&broken) ? -EIO : real_io.read(context, file, to, count, offset);
 }
 
+static ssize_t write_device(void *context, int file, const void *bytes, size_t length, uint64_t offset)
+{
+    if (atomic_load(&writes_held) > 0 && atomic_fetch_sub(&writes_held, 1) > 0)
+        sem_wait(&go_on);
+    return real_io.write(context, file, bytes, length, offset);
+}
+
 static disk_config_t config_of(disk_admission_t admission)
 {
     assert_int_equal(disk_io_posix(&real_io, directory), 0);
     io = real_io;
     io.read_cached = read_cached;
     io.read = read_device;
+    io.write = write_device;
     return (disk_config_t){.devices = {{directory, DISK_BYTES, &io}},
                            .device_count = 1,
                            .memory = world.memory,
@@ -99,6 +107,7 @@ static int setup(void **state)
     atomic_store(&uncached, false);
     atomic_store(&broken, false);
     atomic_store(&held, 0);
+    atomic_store(&writes_held, 0);
     start(DISK_ALWAYS);
     return 0;
 }
@@ -278,6 +287,25 @@ static void what_was_replaced_does_not_come_back(void **state)
     restart(DISK_ALWAYS);
     found = answer("/a", NULL, true);
     assert_true(found == NULL || strcmp(found, "new") == 0);
+}
+
+/* The device is busy; what it is to write is replaced before it can. */
+static void what_replaces_what_still_waits_to_be_written_is_kept(void **state)
+{
+    (void)state;
+    client_t client;
+    atomic_store(&writes_held, 1);
+    store("/first", NULL, LINES(FRESH), "x");
+    store("/a", NULL, LINES(FRESH), "old");
+    world.now_ms += 60000;
+    ask(&client, "/a", NULL);
+    client_answer(&world, &client, 200, LINES("cache-control: max-age=60000"), "new");
+    client_leave(&client);
+    sem_post(&go_on);
+    settle_and_evict();
+    assert_string_equal(answer("/a", NULL, true), "new");
+    restart(DISK_ALWAYS);
+    assert_string_equal(answer("/a", NULL, true), "new");
 }
 
 static void what_was_invalidated_does_not_come_back(void **state)
@@ -571,6 +599,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(only_what_is_asked_for_twice_is_kept, setup, teardown),
         cmocka_unit_test_setup_teardown(a_body_of_two_blocks_comes_back_whole, setup, teardown),
         cmocka_unit_test_setup_teardown(what_was_replaced_does_not_come_back, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_replaces_what_still_waits_to_be_written_is_kept, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(what_was_invalidated_does_not_come_back, setup, teardown),
         cmocka_unit_test_setup_teardown(what_was_purged_does_not_come_back, setup, teardown),
         cmocka_unit_test_setup_teardown(what_was_changed_on_the_medium_is_a_miss, setup, teardown),

@@ -1,7 +1,8 @@
 /* What is to be kept on disk, and what no longer counts there.
  *
- * What is on its way to the index is known by its name, so that it can be revoked: a name is there once at
- * most. Lock order: a shard's of memory, then the pending ones, then a device's or the index's. */
+ * What is on its way to the index is known by its name, so that it can be revoked: of a name all but the
+ * newest are revoked. Lock order: a shard's of memory, then the pending ones, then a device's or the index's.
+ */
 #include "edge/cache/disk/disk_private.h"
 #include "edge/cache/disk/meta.h"
 #include "edge/cache/pieces.h"
@@ -85,7 +86,8 @@ static bool note_pending(void *context, const ledger_hash_t *name)
     if (disk_index_find(disk->index, name, false, &place))
         return false;
     disk_lock(&disk->pending_lock);
-    item->pending = find_pending(disk, name) == NULL;
+    const item_t *before = find_pending(disk, name);
+    item->pending = before == NULL || atomic_load(&before->revoked);
     if (item->pending)
         add_pending(disk, item);
     disk_unlock(&disk->pending_lock);
