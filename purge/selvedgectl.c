@@ -100,6 +100,8 @@ static ctl_exit_t run(const ctl_options_t *options)
     ctl_answer_t answer;
     if (options->command == CTL_CHECK)
         return check(options->urls[0]);
+    if (options->command == CTL_CACHE)
+        return ctl_cache(options);
     if (!find_token(options, token, &code))
         return code;
     if (options->command == CTL_PURGE && (body = purge_body(options)) == NULL)

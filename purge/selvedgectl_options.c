@@ -12,6 +12,7 @@ static const char help[] =
     "       selvedgectl [OPTION]... trace URL\n"
     "       selvedgectl [OPTION]... reload\n"
     "       selvedgectl check FILE\n"
+    "       selvedgectl cache ls|stat|verify|dump KEY --dir DIR (see selvedgectl cache --help)\n"
     "Purges responses from a Selvedge node, shows how it is and how it would treat a URL, and has it read "
     "its\n"
     "configuration anew.\n"
@@ -67,6 +68,9 @@ enum {
     OPTION_EVERYTHING,
     OPTION_SOFT,
     OPTION_REASON,
+    OPTION_DIR,
+    OPTION_STATE,
+    OPTION_HEADER,
     OPTION_VERSION
 };
 
@@ -80,6 +84,9 @@ static const struct option known[] = {
     {"everything", no_argument, NULL, OPTION_EVERYTHING},
     {"soft", no_argument, NULL, OPTION_SOFT},
     {"reason", required_argument, NULL, OPTION_REASON},
+    {"dir", required_argument, NULL, OPTION_DIR},
+    {"state-dir", required_argument, NULL, OPTION_STATE},
+    {"header", required_argument, NULL, OPTION_HEADER},
     {"help", no_argument, NULL, 'h'},
     {"version", no_argument, NULL, OPTION_VERSION},
     {NULL, 0, NULL, 0},
@@ -98,6 +105,20 @@ static long timeout_ms(const char *text)
         return 0;
     double seconds = strtod(text, &end);
     return *end == 0 && seconds >= 0.001 && seconds <= 3600 ? (long)(seconds * 1000) : 0;
+}
+
+/* One more of those that may be given several times. False: *code is the exit code. */
+static bool take_one_of(const char *places[], int *count, int most, const ctl_options_t *options,
+                        ctl_exit_t *code)
+{
+    if (*count < most) {
+        places[(*count)++] = optarg;
+        return true;
+    }
+    char message[80];
+    snprintf(message, sizeof message, ": one too many; at most %d are taken", most);
+    *code = wrong_usage(options, message, optarg);
+    return false;
 }
 
 /* One option into its place. False: *code is the exit code. */
@@ -123,12 +144,14 @@ static bool take(int option, ctl_options_t *options, ctl_exit_t *code)
         options->site = optarg;
         return true;
     case OPTION_TAG:
-        if (options->tag_count < CTL_TAGS_MAX) {
-            options->tags[options->tag_count++] = optarg;
-            return true;
-        }
-        *code = wrong_usage(options, ": one tag too many; at most 1000 go into one purge", optarg);
-        return false;
+        return take_one_of(options->tags, &options->tag_count, CTL_TAGS_MAX, options, code);
+    case OPTION_DIR:
+        return take_one_of(options->dirs, &options->dir_count, CTL_DIRS_MAX, options, code);
+    case OPTION_HEADER:
+        return take_one_of(options->headers, &options->header_count, CTL_HEADERS_MAX, options, code);
+    case OPTION_STATE:
+        options->state = optarg;
+        return true;
     case OPTION_EVERYTHING:
         return options->everything = true;
     case OPTION_SOFT:
@@ -137,7 +160,7 @@ static bool take(int option, ctl_options_t *options, ctl_exit_t *code)
         options->reason = optarg;
         return true;
     case 'h':
-        fputs(help, stdout);
+        fputs(options->command == CTL_CACHE ? ctl_cache_help : help, stdout);
         *code = CTL_DONE;
         return false;
     case OPTION_VERSION:
@@ -194,17 +217,16 @@ static const struct {
     const char *name;
     ctl_command_t command;
     wrong_t *wrong;
-} commands[] = {{"purge", CTL_PURGE, wrong_purge},
-                {"status", CTL_STATUS, wrong_status},
-                {"trace", CTL_TRACE, wrong_trace},
-                {"reload", CTL_RELOAD, wrong_status},
-                {"check", CTL_CHECK, wrong_check}};
+} commands[] = {{"purge", CTL_PURGE, wrong_purge}, {"status", CTL_STATUS, wrong_status},
+                {"trace", CTL_TRACE, wrong_trace}, {"reload", CTL_RELOAD, wrong_status},
+                {"check", CTL_CHECK, wrong_check}, {"cache", CTL_CACHE, ctl_cache_wrong}};
 
 /* The command and what follows it. */
 static bool take_command(int argc, char **argv, ctl_options_t *options, ctl_exit_t *code)
 {
     if (optind == argc) {
-        *code = wrong_usage(options, "the command is missing: purge, status, trace, reload or check", "");
+        *code =
+            wrong_usage(options, "the command is missing: purge, status, trace, reload, check or cache", "");
         return false;
     }
     const char *name = argv[optind];
@@ -212,8 +234,8 @@ static bool take_command(int argc, char **argv, ctl_options_t *options, ctl_exit
     while (i < count && strcmp(commands[i].name, name) != 0)
         i++;
     if (i == count) {
-        *code =
-            wrong_usage(options, " is not a command; there are purge, status, trace, reload and check", name);
+        *code = wrong_usage(
+            options, " is not a command; there are purge, status, trace, reload, check and cache", name);
         return false;
     }
     options->command = commands[i].command;
@@ -252,9 +274,12 @@ bool ctl_options(int argc, char **argv, ctl_options_t *options, ctl_exit_t *code
     *options = (ctl_options_t){.admin = getenv("SELVEDGE_ADMIN"), .timeout_ms = 30000};
     if (options->admin == NULL || *options->admin == 0)
         options->admin = "http://127.0.0.1:8081";
-    /* Complaints about options before --json are for scripts too. */
-    for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++)
+    /* Complaints about options before --json are for scripts too; the help is that of the command. */
+    for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++) {
         options->json |= strcmp(argv[i], "--json") == 0;
+        if (strcmp(argv[i], "cache") == 0)
+            options->command = CTL_CACHE;
+    }
     opterr = 0;
     for (int option; (option = getopt_long(argc, argv, ":h", known, NULL)) != -1;) {
         if (option == ':') {

@@ -182,7 +182,7 @@ static void a_thousand_tags_and_no_more(void **state)
     assert_non_null(strstr(node.request, "\"t999\""));
     strcpy(end, " --tag last");
     assert_int_equal(run(line), 2);
-    assert_output("selvedgectl: last: one tag too many; at most 1000 go into one purge");
+    assert_output("selvedgectl: last: one too many; at most 1000 are taken");
 }
 
 static void showing_the_status(void **state)
