@@ -12,11 +12,13 @@
 
 #include <errno.h>
 
+enum { MEDIUM_DIRTY = 1, MEDIUM_TAKEN = 2 };
 enum { MEDIUM_SECTOR = 512, MEDIUM_NAMES = 320, MEDIUM_NAME_BYTES = 32, MEDIUM_HANDLES = 640 };
 
 typedef struct {
-    /* What processes see, and what a power cut leaves; which sectors of these differ. */
-    uint8_t *data, *durable, *dirty;
+    /* What processes see, and what a power cut leaves; of each sector, whether these may differ, and whether
+     * it takes room. */
+    uint8_t *data, *durable, *sectors;
     uint64_t length, durable_length, capacity;
     bool locked;
 } medium_inode_t;
@@ -69,9 +71,9 @@ typedef struct {
     bool fail_next_write, dead;
     unsigned short_percent; /* of reads and writes do a part only */
     unsigned cold_percent;  /* of what is read is not in the page cache */
-    uint64_t room;          /* bytes that writes may make files take; 0: any number */
-    uint64_t taken;
-    medium_event_t *log; /* since it was last emptied */
+    uint64_t room;          /* bytes that all files may take; 0: any number */
+    uint64_t taken;         /* bytes that they take */
+    medium_event_t *log;    /* since it was last emptied */
     size_t log_count, log_capacity;
 } medium_t;
 
@@ -166,7 +168,7 @@ static inline void medium_grow(medium_inode_t *inode, uint64_t length)
     if (length <= inode->capacity)
         return;
     uint64_t capacity = (length * 2 + MEDIUM_SECTOR - 1) / MEDIUM_SECTOR * MEDIUM_SECTOR;
-    uint8_t **arrays[] = {&inode->data, &inode->durable, &inode->dirty};
+    uint8_t **arrays[] = {&inode->data, &inode->durable, &inode->sectors};
     for (size_t i = 0; i < 3; i++) {
         size_t each = i < 2 ? 1 : MEDIUM_SECTOR;
         *arrays[i] = realloc(*arrays[i], capacity / each);
@@ -191,9 +193,11 @@ static inline void medium_write_at(medium_t *medium, medium_inode_t *inode, uint
     medium_grow(inode, offset + length);
     for (uint64_t sector = offset / MEDIUM_SECTOR; sector <= (offset + length - 1) / MEDIUM_SECTOR;
          sector++) {
-        if (inode->dirty[sector] && medium_coin(medium))
+        if ((inode->sectors[sector] & MEDIUM_DIRTY) != 0 && medium_coin(medium))
             medium_settle_sector(inode, sector);
-        inode->dirty[sector] = 1;
+        if ((inode->sectors[sector] & MEDIUM_TAKEN) == 0)
+            medium->taken += MEDIUM_SECTOR;
+        inode->sectors[sector] = MEDIUM_DIRTY | MEDIUM_TAKEN;
     }
     if (data != NULL)
         memcpy(inode->data + offset, data, length);
@@ -205,9 +209,9 @@ static inline void medium_write_at(medium_t *medium, medium_inode_t *inode, uint
 static inline void medium_settle(medium_t *medium, medium_inode_t *inode, bool all)
 {
     for (uint64_t sector = 0; sector < inode->capacity / MEDIUM_SECTOR; sector++) {
-        if (inode->dirty[sector] && (all || medium_coin(medium)))
+        if ((inode->sectors[sector] & MEDIUM_DIRTY) != 0 && (all || medium_coin(medium)))
             medium_settle_sector(inode, sector);
-        inode->dirty[sector] = 0;
+        inode->sectors[sector] &= (uint8_t)~MEDIUM_DIRTY;
     }
     if (all || medium_coin(medium))
         inode->durable_length = inode->length;
@@ -217,6 +221,12 @@ static inline void medium_change_length(medium_t *medium, medium_inode_t *inode,
 {
     if (length < inode->length)
         medium_write_at(medium, inode, length, NULL, inode->length - length);
+    for (uint64_t sector = (length + MEDIUM_SECTOR - 1) / MEDIUM_SECTOR;
+         sector < inode->capacity / MEDIUM_SECTOR; sector++)
+        if ((inode->sectors[sector] & MEDIUM_TAKEN) != 0) {
+            medium->taken -= MEDIUM_SECTOR;
+            inode->sectors[sector] &= (uint8_t)~MEDIUM_TAKEN;
+        }
     medium_grow(inode, length);
     inode->length = length;
 }
@@ -238,7 +248,7 @@ static inline void medium_free_inodes(medium_t *medium)
     for (size_t i = 0; i < medium->inode_count; i++) {
         free(medium->inodes[i].data);
         free(medium->inodes[i].durable);
-        free(medium->inodes[i].dirty);
+        free(medium->inodes[i].sectors);
     }
     free(medium->inodes);
 }
@@ -442,16 +452,33 @@ static inline uint64_t medium_write_part(medium_t *medium, uint64_t length, int 
     return medium_part(medium, length);
 }
 
+/* How much of it can be written before the file system is full. */
+static inline uint64_t medium_fitting(const medium_t *medium, const medium_inode_t *inode, uint64_t offset,
+                                      uint64_t length)
+{
+    uint64_t room = medium->room > medium->taken ? medium->room - medium->taken : 0;
+    if (medium->room == 0)
+        return length;
+    for (uint64_t at = offset; at < offset + length; at = (at / MEDIUM_SECTOR + 1) * MEDIUM_SECTOR) {
+        bool taken = at < inode->capacity && (inode->sectors[at / MEDIUM_SECTOR] & MEDIUM_TAKEN) != 0;
+        if (!taken && room < MEDIUM_SECTOR)
+            return at - offset;
+        room -= taken ? 0 : MEDIUM_SECTOR;
+    }
+    return length;
+}
+
 static inline ssize_t medium_write(void *context, int file, const void *bytes, size_t length, uint64_t offset)
 {
     medium_t *medium = context;
     medium_inode_t *inode = medium_opened(medium, file);
     int failure;
     uint64_t done = medium_write_part(medium, length, &failure);
-    medium_note(medium, MEDIUM_WRITES, medium->handles[file].inode, offset, done);
-    if (medium->room != 0 && medium->taken + done > medium->room)
+    uint64_t fitting = medium_fitting(medium, inode, offset, done);
+    if (fitting == 0 && done > 0)
         return -ENOSPC;
-    medium->taken += done;
+    done = fitting;
+    medium_note(medium, MEDIUM_WRITES, medium->handles[file].inode, offset, done);
     medium_write_at(medium, inode, offset, bytes, done);
     if (done != 0 && offset + done > inode->length)
         inode->length = offset + done;
