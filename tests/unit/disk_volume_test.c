@@ -76,7 +76,7 @@ static void who_appends_is_told_when_it_is_in_the_file(void **state)
     life_t life;
     make(&life);
     int done = -1;
-    assert_true(life_put_told(&life, 1, 1, LIFE_BODY_MAX, note_done, &done));
+    assert_true(life_put_told(&life, 1, 1, LIFE_BODY_MAX, (told_t){NULL, note_done, &done}));
     assert_int_equal(done, -1);
     assert_true(volume_flush(life.volume));
     assert_int_equal(done, 1);
@@ -92,7 +92,7 @@ static void what_is_too_large_for_a_segment_is_dropped(void **state)
     uint64_t number = 1;
     while (life_mix(number * 31 + 5, 1) % 7 != 1 || (life_mix(number * 31 + 5, 1) >> 20) % 300000 < 70000)
         number++;
-    assert_false(life_put_told(&life, number, 1, 300000, note_done, &done));
+    assert_false(life_put_told(&life, number, 1, 300000, (told_t){NULL, note_done, &done}));
     assert_int_equal(done, 0);
     assert_null(volume_failure(life.volume).call);
     end(&life);
@@ -104,11 +104,7 @@ static void what_was_revoked_meanwhile_does_not_enter_the_index(void **state)
     life_t life;
     make(&life);
     _Atomic bool revoked = false;
-    edition_t made = life_edition(1, 1, LIFE_BODY_MAX);
-    volume_record_t record = life_record(&made);
-    record.revoked = &revoked;
-    assert_true(volume_append(life.volume, &record));
-    free(made.meta);
+    assert_true(life_put_told(&life, 1, 1, LIFE_BODY_MAX, (told_t){.revoked = &revoked}));
     atomic_store(&revoked, true);
     assert_true(life_bury(&life, 1));
     assert_true(volume_flush(life.volume));

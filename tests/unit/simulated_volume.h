@@ -205,15 +205,18 @@ static inline void medium_write_at(medium_t *medium, medium_inode_t *inode, uint
         memset(inode->data + offset, 0, length);
 }
 
-/* Some of what was not synced reaches the device, or all of it; the rest never will. */
-static inline void medium_settle(medium_t *medium, medium_inode_t *inode, bool all)
+/* All that was not synced reaches the device, or some of it, and then the rest still may or never will. */
+typedef enum { MEDIUM_ALL, MEDIUM_SOME, MEDIUM_SOME_AT_LAST } medium_settling_t;
+
+static inline void medium_settle(medium_t *medium, medium_inode_t *inode, medium_settling_t how)
 {
     for (uint64_t sector = 0; sector < inode->capacity / MEDIUM_SECTOR; sector++) {
-        if ((inode->sectors[sector] & MEDIUM_DIRTY) != 0 && (all || medium_coin(medium)))
+        if ((inode->sectors[sector] & MEDIUM_DIRTY) != 0 && (how == MEDIUM_ALL || medium_coin(medium)))
             medium_settle_sector(inode, sector);
-        inode->sectors[sector] &= (uint8_t)~MEDIUM_DIRTY;
+        if (how != MEDIUM_SOME)
+            inode->sectors[sector] &= (uint8_t)~MEDIUM_DIRTY;
     }
-    if (all || medium_coin(medium))
+    if (how == MEDIUM_ALL || medium_coin(medium))
         inode->durable_length = inode->length;
 }
 
@@ -276,7 +279,7 @@ static inline void medium_cut_file(medium_t *medium, medium_inode_t *inode)
 {
     uint64_t low = inode->length < inode->durable_length ? inode->length : inode->durable_length;
     uint64_t high = inode->length + inode->durable_length - low;
-    medium_settle(medium, inode, false);
+    medium_settle(medium, inode, MEDIUM_SOME_AT_LAST);
     if (high != low && medium_coin(medium))
         inode->durable_length = low + medium_random(medium) % (high - low + 1);
     if (inode->capacity > inode->durable_length)
@@ -302,7 +305,7 @@ static inline void medium_put(medium_t *medium, const char *name, const void *da
     medium_inode_t *inode = &medium->inodes[number];
     medium_write_at(medium, inode, 0, data, length);
     inode->length = length;
-    medium_settle(medium, inode, true);
+    medium_settle(medium, inode, MEDIUM_ALL);
     medium_set_name(medium, name, number);
 }
 
@@ -433,17 +436,15 @@ static inline ssize_t medium_read_cached(void *context, int file, const struct i
 /* How much of a write is done, when it is to fail or not; *failure what it then returns. */
 static inline uint64_t medium_write_part(medium_t *medium, uint64_t length, int *failure)
 {
-    bool effect;
+    bool effect, was_dead = medium->dead;
     *failure = medium_trip(medium, &effect);
-    if (*failure != 0 && medium->fault == MEDIUM_SHORT && !medium->dead) {
+    if (*failure != 0 && medium->fault == MEDIUM_SHORT) {
         *failure = 0;
         medium->fail_next_write = true;
         return length / 2;
     }
     if (*failure != 0)
-        return medium->fault == MEDIUM_CUT && medium->calls == medium->fail_at
-                   ? medium_random(medium) % (length + 1)
-                   : 0;
+        return medium->dead && !was_dead ? medium_random(medium) % (length + 1) : 0;
     if (medium->fail_next_write) {
         medium->fail_next_write = false;
         *failure = -medium->fail_errno;
@@ -503,8 +504,12 @@ static inline int medium_sync(void *context, int file)
     medium_inode_t *inode = medium_opened(medium, file);
     if (failure == 0)
         medium_note(medium, MEDIUM_SYNCS, medium->handles[file].inode, 0, 0);
-    if (failure == 0 || (!medium->dead || effect))
-        medium_settle(medium, inode, failure == 0);
+    if (failure == 0)
+        medium_settle(medium, inode, MEDIUM_ALL);
+    else if (!medium->dead)
+        medium_settle(medium, inode, MEDIUM_SOME_AT_LAST);
+    else if (effect)
+        medium_settle(medium, inode, MEDIUM_SOME);
     return failure;
 }
 

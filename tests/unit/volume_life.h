@@ -80,14 +80,20 @@ static inline volume_record_t life_record(const edition_t *made)
     return record;
 }
 
-/* done: NULL, or told what became of it. */
-static inline bool life_put_told(life_t *life, uint64_t number, uint64_t edition, size_t large,
-                                 void (*done)(void *context, bool written), void *context)
+/* What becomes of it: the last three fields of a volume_record_t. */
+typedef struct {
+    const _Atomic bool *revoked;
+    void (*done)(void *context, bool written);
+    void *context;
+} told_t;
+
+static inline bool life_put_told(life_t *life, uint64_t number, uint64_t edition, size_t large, told_t told)
 {
     edition_t made = life_edition(number, edition, large);
     volume_record_t record = life_record(&made);
-    record.done = done;
-    record.context = context;
+    record.revoked = told.revoked;
+    record.done = told.done;
+    record.context = told.context;
     bool put = volume_append(life->volume, &record);
     free(made.meta);
     return put;
@@ -95,7 +101,7 @@ static inline bool life_put_told(life_t *life, uint64_t number, uint64_t edition
 
 static inline bool life_put(life_t *life, uint64_t number, uint64_t edition)
 {
-    return life_put_told(life, number, edition, LIFE_BODY_MAX, NULL, NULL);
+    return life_put_told(life, number, edition, LIFE_BODY_MAX, (told_t){0});
 }
 
 /* As the tier does: first the index, then the volume. */

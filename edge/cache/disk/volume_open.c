@@ -388,6 +388,7 @@ static bool number_slots(volume_t *volume, finding_t *findings, size_t count)
         if (findings[i].number < volume->slot_count)
             volume->slots[findings[i].number].file = findings[i].file;
     unsigned number = 0;
+    bool renamed = false;
     for (size_t i = 0; i < count; i++) {
         if (findings[i].number < volume->slot_count)
             continue;
@@ -398,10 +399,11 @@ static bool number_slots(volume_t *volume, finding_t *findings, size_t count)
         int result = io->rename(io->context, from, to);
         if (result < 0)
             return volume_note(volume, "rename", result);
+        renamed = true;
         findings[i].number = number;
         volume->slots[number].file = findings[i].file;
     }
-    return true;
+    return !renamed || sync_directory(volume);
 }
 
 static bool take_over(volume_t *volume, const finding_t *finding)
@@ -422,16 +424,13 @@ static bool take_over(volume_t *volume, const finding_t *finding)
 /* Their files are the slots' from then on, closed with the volume. */
 static bool take_all(volume_t *volume, finding_t *findings, size_t count)
 {
-    bool renamed = count > volume->slot_count;
-    for (size_t i = 0; i < count; i++)
-        renamed = renamed || findings[i].number >= volume->slot_count;
     if (!drop_oldest(volume, findings, &count) || !number_slots(volume, findings, count))
         return false;
-    volume->found = must_calloc(count, sizeof *volume->found);
+    volume->found = must_calloc(count + 1, sizeof *volume->found);
     for (size_t i = 0; i < count; i++)
         if (!take_over(volume, &findings[i]))
             return false;
-    return !renamed || sync_directory(volume);
+    return true;
 }
 
 /* Those that became no slot's. */
@@ -446,9 +445,11 @@ static void close_files(volume_t *volume, const finding_t *findings, size_t coun
     }
 }
 
+/* Names that who was killed did not come to sync would be gone with the next power cut, and what is written
+ * there. */
 static bool open_slots(volume_t *volume, const survey_t *survey, finding_t *findings)
 {
-    if (!find_slots(volume, survey, findings))
+    if (!find_slots(volume, survey, findings) || !sync_directory(volume))
         return false;
     qsort(findings, survey->count, sizeof *findings, newer_first);
     if (!must_forget(volume, findings, survey->count))
@@ -459,9 +460,7 @@ static bool open_slots(volume_t *volume, const survey_t *survey, finding_t *find
 
 static bool open_found(volume_t *volume, const survey_t *survey, volume_opening_t *opening)
 {
-    if (survey->count == 0)
-        return true;
-    finding_t *findings = must_calloc(survey->count, sizeof *findings);
+    finding_t *findings = must_calloc(survey->count + 1, sizeof *findings);
     bool opened = open_slots(volume, survey, findings);
     close_files(volume, findings, survey->count);
     free(findings);
@@ -518,8 +517,6 @@ volume_t *volume_open(const volume_config_t *config, volume_opening_t *opening)
         volume_close(&volume);
         return NULL;
     }
-    volume->buffer = aligned_alloc(PAGE_BYTES, BUFFER_BYTES);
-    MUST(volume->buffer != NULL);
     volume->recovered = volume->found_count == 0;
     CHECKED(volume_check(volume));
     return volume;

@@ -83,7 +83,7 @@ struct volume {
     slot_t *open;
     contents_t contents;
     uint64_t written;
-    uint8_t *buffer;
+    uint8_t *buffer;    /* NULL until it is needed */
     waiting_t *waiting; /* whose bytes are not all written, in their order */
     size_t waiting_count, waiting_capacity;
     ledger_hash_t *buried; /* names that no record says yet */

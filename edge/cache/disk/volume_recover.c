@@ -44,7 +44,7 @@ typedef struct {
     uint64_t at;
     size_t length;
     bool failed; /* a read did, so that more may follow than was seen */
-    uint8_t bytes[128 << 10];
+    uint8_t bytes[64 << 10];
 } window_t;
 
 /* NULL: there are not so many, or a read failed. */
@@ -112,8 +112,11 @@ static bool scan_next(window_t *window, contents_t *contents)
 /* False: a read failed. */
 static bool scan(volume_t *volume, const slot_t *slot, contents_t *contents)
 {
-    window_t *window = must_calloc(1, sizeof *window);
-    *window = (window_t){.volume = volume, .slot = slot};
+    window_t *window = must_alloc(sizeof *window);
+    window->volume = volume;
+    window->slot = slot;
+    window->at = window->length = 0;
+    window->failed = false;
     *contents = (contents_t){.end = SEGMENT_HEADER_BYTES};
     while (scan_next(window, contents))
         ;
@@ -169,8 +172,8 @@ static void drop_older(volume_t *volume)
         slot_t *slot = volume->found[volume->found_next++];
         volume_set_serial(volume, slot, 0);
         slot->sealed = false;
+        volume->forgotten = true;
     }
-    volume->forgotten = true;
 }
 
 static void recover(volume_t *volume, slot_t *slot)

@@ -82,7 +82,7 @@ static bool write_ends(volume_t *volume, const slot_t *slot, uint64_t serial)
 {
     const disk_io_t *io = &volume->config.io;
     uint8_t header[SEGMENT_HEADER_BYTES];
-    static const uint8_t blank[PAGE_BYTES];
+    static const uint8_t blank[DISK_UNIT];
     segment_header_put(header, volume->id, serial);
     if (volume_write(volume, slot_file(slot), header, sizeof header, 0) != sizeof header ||
         volume_write(volume, slot_file(slot), blank, sizeof blank, volume->segment_bytes - sizeof blank) !=

@@ -40,6 +40,16 @@ static void wait_for(volume_t *volume, const waiting_t *waiting)
     volume->waiting[volume->waiting_count++] = *waiting;
 }
 
+/* False: what was written may never be there, whatever later syncs say. */
+static bool sync_slot(volume_t *volume, const slot_t *slot)
+{
+    int result = volume->config.io.sync(volume->config.io.context, slot_file(slot));
+    if (result == 0)
+        return true;
+    volume->unsynced = true;
+    return volume_note(volume, "sync", result);
+}
+
 /* Burying. ----------------------------------------------------------------------------------------------- */
 
 static void add_buried(volume_t *volume, const ledger_hash_t *name)
@@ -54,7 +64,6 @@ static void add_buried(volume_t *volume, const ledger_hash_t *name)
 
 void volume_abandon(volume_t *volume)
 {
-    const disk_io_t *io = &volume->config.io;
     for (size_t i = 0; i < volume->waiting_count; i++) {
         const waiting_t *waiting = &volume->waiting[i];
         const footer_entry_t *entries = &volume->contents.entries[waiting->first];
@@ -65,11 +74,7 @@ void volume_abandon(volume_t *volume)
             waiting->done(waiting->context, false);
     }
     volume->waiting_count = 0;
-    int result = io->sync(io->context, slot_file(volume->open));
-    if (result < 0) {
-        volume_note(volume, "sync", result);
-        volume->unsynced = true;
-    }
+    sync_slot(volume, volume->open);
     volume->open = NULL;
     contents_clear(&volume->contents);
     volume_stop_moving(volume);
@@ -102,9 +107,17 @@ static bool write_out(volume_t *volume)
     return true;
 }
 
+static void need_buffer(volume_t *volume)
+{
+    if (volume->buffer == NULL)
+        volume->buffer = aligned_alloc(PAGE_BYTES, BUFFER_BYTES);
+    MUST(volume->buffer != NULL);
+}
+
 /* bytes NULL: zeroes. */
 static bool emit(volume_t *volume, const void *bytes, size_t length)
 {
+    need_buffer(volume);
     while (length > 0) {
         uint64_t base = volume->written - volume->written % BUFFER_BYTES;
         size_t at = (size_t)(volume->contents.end - base);
@@ -233,28 +246,24 @@ static void put_footer(const volume_t *volume, const contents_t *contents, uint6
     trailer_put(end - SEGMENT_TRAILER_BYTES, volume->id, trailer);
 }
 
-/* Whole pages, but for one in which records end. */
+/* Whole pages, but for one in which records end. What it says is on the device before: so a power cut leaves
+ * a trailer only where all records are whole. */
 bool volume_write_footer(volume_t *volume, slot_t *slot, const contents_t *contents)
 {
-    const disk_io_t *io = &volume->config.io;
     uint64_t needed = contents->count * FOOTER_ENTRY_BYTES + SEGMENT_TRAILER_BYTES;
     uint64_t from = (volume->segment_bytes - needed) / PAGE_BYTES * PAGE_BYTES;
     if (from < contents->end)
         from = contents->end;
+    if (!sync_slot(volume, slot))
+        return false;
     size_t length = (size_t)(volume->segment_bytes - from);
     uint8_t *bytes = must_calloc(1, length);
     trailer_t trailer;
     put_footer(volume, contents, slot_serial(slot), bytes + length, &trailer);
-    bool written = volume_write(volume, slot_file(slot), bytes, length, from) == length;
-    free(bytes);
-    int result = io->sync(io->context, slot_file(slot));
-    if (result < 0) {
-        volume_note(volume, "sync", result);
-        volume->unsynced = true;
-    }
-    slot->sealed = written;
+    slot->sealed = volume_write(volume, slot_file(slot), bytes, length, from) == length;
     slot->trailer = trailer;
-    return written && result == 0;
+    free(bytes);
+    return sync_slot(volume, slot) && slot->sealed;
 }
 
 static void seal(volume_t *volume)
@@ -344,13 +353,8 @@ bool volume_flush(volume_t *volume)
 
 bool volume_sync(volume_t *volume)
 {
-    const disk_io_t *io = &volume->config.io;
     bool whole = volume_flush(volume);
-    int result = volume->open != NULL ? io->sync(io->context, slot_file(volume->open)) : 0;
-    if (result < 0) {
-        volume_note(volume, "sync", result);
-        volume->unsynced = true;
+    if (volume->open != NULL && !sync_slot(volume, volume->open))
         volume_count_failure(volume);
-    }
     return whole && !volume->unsynced;
 }
