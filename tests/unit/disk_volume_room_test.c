@@ -119,21 +119,23 @@ static void serials_are_never_used_again(void **state)
 static life_t *watched;
 static ssize_t (*write_below)(void *context, int file, const void *bytes, size_t length, uint64_t offset);
 static unsigned headers_seen;
+static disk_place_t places_seen[401];
 
-/* Nothing that can be found stands where a new life of a slot begins. */
+/* Neither what can be found, nor what could be, leads to where a new life of a slot begins. */
 static ssize_t write_watched(void *context, int file, const void *bytes, size_t length, uint64_t offset)
 {
+    record_address_t address;
+    uint64_t at;
+    int where;
     if (offset == 0 && length == SEGMENT_HEADER_BYTES) {
         headers_seen++;
         for (uint64_t number = 1; number <= 400; number++) {
             disk_place_t place;
-            record_address_t address;
-            uint64_t at;
-            int where;
-            if (!find(watched, number, &place))
-                continue;
-            assert_true(volume_where(watched->volume, &place, &where, &at, &address));
-            assert_true(where != file);
+            if (find(watched, number, &place))
+                assert_true(volume_where(watched->volume, &place, &where, &at, &address));
+            if (places_seen[number].units > 0 &&
+                volume_where(watched->volume, &places_seen[number], &where, &at, &address))
+                assert_true(where != file);
         }
     }
     return write_below(context, file, bytes, length, offset);
@@ -150,8 +152,12 @@ static void what_is_overwritten_can_no_longer_be_found(void **state)
     config.io.write = write_watched;
     headers_seen = 0;
     assert_true(life_begin(&life, medium, &config));
-    for (uint64_t number = 1; number <= 400; number++)
+    memset(places_seen, 0, sizeof places_seen);
+    for (uint64_t number = 1; number <= 400; number++) {
         assert_true(life_put(&life, number, 1));
+        assert_true(volume_flush(life.volume));
+        assert_true(find(&life, number, &places_seen[number]));
+    }
     assert_in_range(headers_seen, SEGMENTS + 3, 100);
     end(&life);
 }

@@ -20,8 +20,7 @@ void volume_count_failure(volume_t *volume)
     if (++volume->failures < FAILURES_MAX)
         return;
     volume->failure.broken = true;
-    if (volume->buried_count > 0)
-        volume_disown(volume);
+    volume_disown(volume);
 }
 
 ssize_t volume_read(volume_t *volume, int file, void *to, size_t length, uint64_t offset)
@@ -81,6 +80,7 @@ void volume_set_serial(volume_t *volume, slot_t *slot, uint64_t serial)
 
 void volume_disown(volume_t *volume)
 {
+    MUST_BE(volume, VOLUME_MAGIC);
     const disk_io_t *io = &volume->config.io;
     if (volume->disowned)
         return;

@@ -13,9 +13,10 @@
  * which any thread may call until it is closed.
  *
  * When a call fails, what had not been written by then is dropped (`done` is told so), the segment is left as
- * it is and another is begun. After some failures in a row the volume is broken: nothing is written any more,
- * what it has may still be read. Names to be buried are kept until they are written; if they never are, the
- * directory is disowned, so that the next start finds nothing rather than what was to be forgotten. */
+ * it is and another is begun; names to be buried are kept until they are written. After some failures in a row
+ * the volume is broken: nothing is written any more, what it has may still be read. As names can no longer be
+ * buried in it then, it is disowned.
+ */
 #ifndef SELVEDGE_EDGE_CACHE_DISK_VOLUME_H
 #define SELVEDGE_EDGE_CACHE_DISK_VOLUME_H
 
@@ -90,12 +91,16 @@ typedef struct {
  * call failed, or it is too large for a segment. */
 bool volume_append(volume_t *volume, const volume_record_t *record);
 /* Notes that what is known of this name no longer counts; the index has been told by the caller. False: the
- * volume is broken, and its directory disowned. */
+ * volume is broken. */
 bool volume_bury(volume_t *volume, const ledger_hash_t *name);
 /* Writes what waits in the buffer; what that completes enters the index. */
 bool volume_flush(volume_t *volume);
 /* Brings all that was written to the device. False: it did not all get there, now or before. */
 bool volume_sync(volume_t *volume);
+
+/* For who takes it out of use while names go on being replaced and buried: the next start finds nothing there,
+ * rather than what no longer counts. As far as that works. */
+void volume_disown(volume_t *volume);
 
 /* After something above failed: which call failed last, its errno; `call` NULL: nothing did. */
 typedef struct {

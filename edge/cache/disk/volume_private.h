@@ -116,8 +116,6 @@ ssize_t volume_read(volume_t *volume, int file, void *to, size_t length, uint64_
 size_t volume_write(volume_t *volume, int file, const void *bytes, size_t length, uint64_t offset);
 bool volume_set_length(volume_t *volume, slot_t *slot, uint64_t length);
 void volume_set_serial(volume_t *volume, slot_t *slot, uint64_t serial);
-/* The next start shall find nothing. */
-void volume_disown(volume_t *volume);
 
 void contents_add(contents_t *contents, const footer_entry_t *entry);
 void contents_clear(contents_t *contents);

@@ -335,8 +335,6 @@ bool volume_bury(volume_t *volume, const ledger_hash_t *name)
     add_buried(volume, name);
     if (volume->buried_count >= NAMES_MAX)
         write_buried(volume);
-    if (volume->failure.broken)
-        volume_disown(volume);
     return !volume->failure.broken;
 }
 
