@@ -1,5 +1,5 @@
 /* The disk tier's index: by the name of a key or variant, where its record stands. In RAM, at most 24 bytes a
- * record.
+ * record, from 100,000 records and a hundred for each GiB of disk on.
  *
  * A hash of the name, seeded so that nobody outside can choose names that meet, picks one of many small
  * tables (under a mutex, held for a few instructions or while one small table is moved as it grows) and
@@ -44,8 +44,8 @@ bool disk_index_put(disk_index_t *index, const ledger_hash_t *name, const disk_p
 /* Of a record that was found on starting, newest first: only where there is nothing, and nothing was removed
  * since the index began. Not after disk_index_complete(). */
 bool disk_index_found(disk_index_t *index, const ledger_hash_t *name, const disk_place_t *place);
-/* Of a name that was found to be buried on starting, newest first: where there is nothing, this leaves a mark,
- * so that an older record that is found later stays out. Not after disk_index_complete(). */
+/* Of a name that was found to be buried on starting, newest first: where there is nothing, this leaves a
+ * mark, so that an older record that is found later stays out. Not after disk_index_complete(). */
 void disk_index_found_buried(disk_index_t *index, const ledger_hash_t *name);
 /* Moves an entry that still is at `from`, its uses forgotten; false: it no longer is. */
 bool disk_index_move(disk_index_t *index, const ledger_hash_t *name, const disk_place_t *from,
