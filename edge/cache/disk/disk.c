@@ -3,7 +3,7 @@
 
 #include <time.h>
 
-enum { READ_ERRORS_MAX = 16, QUEUE_BYTES_MAX = 64 << 20, QUEUE_PART = 4 };
+enum { READ_ERRORS_MAX = 16, READ_ERROR_WEIGHS = 8, QUEUE_BYTES_MAX = 64 << 20, QUEUE_PART = 4 };
 
 /* --- Devices --- */
 
@@ -73,9 +73,17 @@ void device_say_forgotten(const device_t *device, const volume_t *volume)
             "not known what was replaced since, or the journal is older than what is stored");
 }
 
-void device_judge_reads(device_t *device)
+/* A few bad places are no reason: one in so many reads has to fail, and that often enough. */
+void device_judge_read(device_t *device, bool failed)
 {
-    if (atomic_load_explicit(&device->read_errors, memory_order_relaxed) >= READ_ERRORS_MAX)
+    disk_lock(&device->lock);
+    if (failed)
+        device->read_errors += READ_ERROR_WEIGHS;
+    else if (device->read_errors > 0)
+        device->read_errors--;
+    bool too_many = device->read_errors >= READ_ERRORS_MAX * READ_ERROR_WEIGHS;
+    disk_unlock(&device->lock);
+    if (too_many)
         device_fail(device, "read", EIO);
 }
 
@@ -308,6 +316,7 @@ disk_look_t disk_look(disk_t *disk, const cache_key_t *key, const cache_variant_
         return DISK_FOUND;
     case LOAD_ABSENT:
     case LOAD_FAILED:
+    case LOAD_NO_MEMORY:
         return DISK_ABSENT;
     case LOAD_UNCACHED:
         break;

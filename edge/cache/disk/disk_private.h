@@ -78,7 +78,7 @@ typedef struct device {
     volume_t *_Atomic volume;
     _Atomic bool ready;  /* all that was there is indexed, and writing has begun */
     _Atomic bool failed; /* taken out */
-    _Atomic unsigned read_errors, write_errors;
+    _Atomic unsigned write_errors;
     pthread_t writer, readers[READERS], clock;
     bool stumbled; /* the writer's: a step failed */
     /* Under the lock. */
@@ -90,7 +90,8 @@ typedef struct device {
     item_t *first, *last;
     size_t queue_bytes; /* of what waits, or is being taken */
     disk_load_t *queue, *queue_last, *known, *known_last;
-    unsigned loads; /* queued, or being read */
+    unsigned loads;       /* queued, or being read */
+    unsigned read_errors; /* of late */
     breaker_t breaker;
 } device_t;
 
@@ -137,8 +138,8 @@ volume_t *device_open(device_t *device, volume_opening_t *opening);
 void device_fail(device_t *device, const char *call, int number);
 /* If recovering, or opening it, found that it cannot be trusted. */
 void device_say_forgotten(const device_t *device, const volume_t *volume);
-/* After so many failed reads, too. */
-void device_judge_reads(device_t *device);
+/* After a read: where too many of those of late failed, too. */
+void device_judge_read(device_t *device, bool failed);
 
 /* --- admit.c --- */
 void disk_gone(void *context, const ledger_hash_t *name);
@@ -163,7 +164,8 @@ typedef enum {
     LOAD_FOUND,
     LOAD_ABSENT,   /* it is another's, or of before: nothing is wrong with it */
     LOAD_UNCACHED, /* the device has to be asked */
-    LOAD_FAILED    /* the device failed, or memory is full */
+    LOAD_FAILED,   /* the device did */
+    LOAD_NO_MEMORY
 } load_t;
 /* Reads the record at this place into memory. cached: only if that needs no device. */
 load_t load_record(disk_t *disk, const cache_key_t *key, const cache_variant_t *variant,

@@ -74,7 +74,6 @@ static load_t read_all(disk_t *disk, const reading_t *reading, bool cached)
             return LOAD_ABSENT;
         if (got < 0) {
             disk_count(disk, COUNT_READ_ERRORS);
-            atomic_fetch_add_explicit(&reading->device->read_errors, 1, memory_order_relaxed);
             return LOAD_FAILED;
         }
         done += (size_t)got;
@@ -240,7 +239,7 @@ load_t load_record(disk_t *disk, const cache_key_t *key, const cache_variant_t *
     if (cached && reading.device->io.read_cached == NULL)
         return LOAD_UNCACHED;
     if (!find_room(disk, place, &reading))
-        return LOAD_FAILED;
+        return LOAD_NO_MEMORY;
     load_t result = read_all(disk, &reading, cached);
     if (result == LOAD_FOUND)
         result = take(disk, key, variant, name, place, &reading, view);

@@ -183,7 +183,8 @@ static void read_one(device_t *device, disk_load_t *load)
     device->loads--;
     disk_unlock(&device->lock);
     load_free(load);
-    device_judge_reads(device);
+    if (!late)
+        device_judge_read(device, result == LOAD_FAILED);
 }
 
 void *reader_run(void *context)
