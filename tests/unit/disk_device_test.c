@@ -81,7 +81,7 @@ static void a_device_that_only_fails_is_taken_out(void **state)
     settle_and_evict();
     atomic_store(&uncached, true);
     atomic_store(&broken, true);
-    for (int i = 0; i < 3; i++) { /* a few bad places among good ones */
+    for (int i = 0; i < 5; i++) { /* a few bad places among good ones */
         assert_int_equal(ask_until_taken_out("/a", 5), 5);
         atomic_store(&broken, false);
         assert_int_equal(ask_until_taken_out("/a", 40), 40);
