@@ -1,49 +1,17 @@
-/* Replays a trace of requests through FIFO, LRU and the memory tier's S3-FIFO, and prints their miss ratios.
+/* Replays a trace of requests through FIFO, LRU and the memory tier's S3-FIFO, and through memory with a disk
+ * behind it, and prints their miss ratios. See the script beside it, which reads packed traces and knows what
+ * the shipped one must come to.
  *
- *   xz -dc TRACE.xz | hitratio - [PERCENT]...       hitratio TRACE [PERCENT]...
+ *   hitratio TRACE|-
  *
  * Lines are `time id bytes`; sizes are per cent of the footprint (each object once, at its first size) in
- * bytes. Plain policies: everything that fits is admitted. */
+ * bytes. The first table is of plain policies: everything that fits is admitted. */
 #include <errno.h>
 
-#define XXH_INLINE_ALL
-#include <xxhash.h>
-
-#include "edge/cache/s3fifo.h"
-
-typedef struct {
-    uint32_t object;
-    size_t bytes;
-} request_t;
-
-typedef struct {
-    uint64_t id;
-    size_t bytes;
-    bool stored;
-    s3fifo_node_t node; /* FIFO and LRU use its links alone */
-} object_t;
-
-typedef struct {
-    request_t *requests;
-    size_t request_count;
-    object_t *objects;
-    size_t object_count;
-    uint32_t *index; /* open addressing by id; object number + 1 */
-    size_t index_size;
-    size_t footprint;
-} trace_t;
+#include "tests/bench/trace.h"
 
 typedef enum { FIFO, LRU, S3FIFO, POLICIES } policy_t;
 static const char *const policy_names[POLICIES] = {"FIFO", "LRU", "S3-FIFO"};
-
-typedef struct {
-    double objects, bytes;
-} misses_t;
-
-static uint64_t hash_of(uint64_t id)
-{
-    return XXH3_64bits(&id, sizeof(id));
-}
 
 /* Room for twice what there is, in steps that double. */
 static void *make_room(void *memory, size_t count, size_t size)
@@ -82,6 +50,8 @@ static void trace_read(trace_t *trace, FILE *file)
         trace->requests[trace->request_count++] = (request_t){object, bytes};
     }
     MUST(feof(file) && trace->request_count > 0);
+    for (size_t i = 0; i < trace->request_count; i++)
+        trace->requested_bytes += (double)trace->objects[trace->requests[i].object].bytes;
 }
 
 /* The list behind FIFO and LRU. */
@@ -161,32 +131,59 @@ static misses_t replay_s3fifo(trace_t *trace, size_t capacity)
 
 static misses_t replay(trace_t *trace, policy_t policy, size_t capacity)
 {
-    for (size_t i = 0; i < trace->object_count; i++) {
-        object_t *object = &trace->objects[i];
-        object->stored = false;
-        object->node = (s3fifo_node_t){.hash = hash_of(object->id)};
-    }
+    trace_begin(trace);
     return policy == S3FIFO ? replay_s3fifo(trace, capacity) : replay_list(trace, capacity, policy == LRU);
 }
 
-static void print_row(trace_t *trace, double percent, double requested_bytes)
+static size_t part_of(const trace_t *trace, double percent)
 {
-    size_t capacity = (size_t)((double)trace->footprint * percent / 100);
+    return (size_t)((double)trace->footprint * percent / 100);
+}
+
+static void print_policies(trace_t *trace, double percent)
+{
     double ratios[POLICIES];
     printf("%5.1f %%", percent);
     for (policy_t policy = FIFO; policy < POLICIES; policy++) {
-        misses_t misses = replay(trace, policy, capacity);
+        misses_t misses = replay(trace, policy, part_of(trace, percent));
         ratios[policy] = misses.objects / (double)trace->request_count;
-        printf("   %-7s %.4f, %.4f", policy_names[policy], ratios[policy], misses.bytes / requested_bytes);
+        printf("   %-7s %.4f, %.4f", policy_names[policy], ratios[policy],
+               misses.bytes / trace->requested_bytes);
     }
-    printf("   S3-FIFO / LRU %.3f\n", ratios[S3FIFO] / ratios[LRU]);
+    printf("   S3-FIFO / LRU %.4f\n", ratios[S3FIFO] / ratios[LRU]);
+}
+
+/* Of all requests; what was written as a part of what was asked for. */
+static void print_tiers(trace_t *trace, double memory, double disk)
+{
+    static const char *const names[] = {"second-hit", "always"};
+    printf("%5.1f %% + %5.1f %%", memory, disk);
+    for (int always = 0; always < 2; always++) {
+        tiers_t tiers = replay_tiers(trace, part_of(trace, memory), part_of(trace, disk), always);
+        printf("   %-10s %.4f, %.4f  written %.4f  moved %5llu", names[always],
+               tiers.both.objects / (double)trace->request_count, tiers.both.bytes / trace->requested_bytes,
+               tiers.written / trace->requested_bytes, (unsigned long long)tiers.moved);
+    }
+    printf("\n");
+}
+
+static void print_tables(trace_t *trace)
+{
+    static const double sizes[] = {1, 5, 10, 50}, disks[] = {5, 10, 20, 50, 100};
+    printf("%zu requests, %zu objects, footprint %.1f MiB; miss ratios by objects, by bytes\n",
+           trace->request_count, trace->object_count, (double)trace->footprint / (1 << 20));
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
+        print_policies(trace, sizes[i]);
+    printf("memory 1 %% and a disk behind it: what reaches the origin, and bytes written to disk for each "
+           "byte asked for\n");
+    for (size_t i = 0; i < sizeof disks / sizeof *disks; i++)
+        print_tiers(trace, 1, disks[i]);
 }
 
 int main(int count, char **arguments)
 {
-    static const double usual[] = {1, 5, 10, 50};
-    if (count < 2) {
-        fprintf(stderr, "usage: hitratio TRACE|- [PERCENT]...\n");
+    if (count != 2) {
+        fprintf(stderr, "usage: hitratio TRACE|-\n");
         return 2;
     }
     FILE *file = strcmp(arguments[1], "-") == 0 ? stdin : fopen(arguments[1], "r");
@@ -196,15 +193,7 @@ int main(int count, char **arguments)
     }
     trace_t trace;
     trace_read(&trace, file);
-    double requested_bytes = 0;
-    for (size_t i = 0; i < trace.request_count; i++)
-        requested_bytes += (double)trace.objects[trace.requests[i].object].bytes;
-    printf("%zu requests, %zu objects, footprint %.1f MiB; miss ratios by objects, by bytes\n",
-           trace.request_count, trace.object_count, (double)trace.footprint / (1 << 20));
-    for (int i = 2; i < count; i++)
-        print_row(&trace, strtod(arguments[i], NULL), requested_bytes);
-    for (size_t i = 0; count == 2 && i < sizeof(usual) / sizeof(*usual); i++)
-        print_row(&trace, usual[i], requested_bytes);
+    print_tables(&trace);
     free(trace.requests);
     free(trace.objects);
     free(trace.index);

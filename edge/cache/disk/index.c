@@ -9,12 +9,19 @@ uint64_t disk_index_hash(const disk_index_t *index, const ledger_hash_t *name)
     return XXH3_64bits_withSeed(name, sizeof *name, index->seed);
 }
 
-static view_t enter(disk_index_t *index, const ledger_hash_t *name)
+/* Not locked. */
+static view_t view_of(disk_index_t *index, const ledger_hash_t *name)
 {
     MUST_BE(index, INDEX_MAGIC);
     uint64_t hash = disk_index_hash(index, name);
-    view_t view = enter_table(index, hash >> (64 - index->table_bits));
-    view.tag = hash & (((uint64_t)1 << TAG_BITS) - 1);
+    size_t number = hash >> (64 - index->table_bits);
+    return (view_t){index, &index->tables[number], number, hash & (((uint64_t)1 << TAG_BITS) - 1)};
+}
+
+static view_t enter(disk_index_t *index, const ledger_hash_t *name)
+{
+    view_t view = view_of(index, name);
+    enter_table(index, view.number);
     return view;
 }
 
@@ -139,6 +146,18 @@ bool disk_index_put(disk_index_t *index, const ledger_hash_t *name, const disk_p
     if (disk_index_is_complete(index))
         index_tables_shrink(index);
     return wanted;
+}
+
+void disk_index_expect(disk_index_t *index, uint64_t records)
+{
+    MUST_BE(index, INDEX_MAGIC);
+    atomic_fetch_add_explicit(&index->expected, records, memory_order_relaxed);
+}
+
+void disk_index_prefetch(disk_index_t *index, const ledger_hash_t *name)
+{
+    view_t view = view_of(index, name);
+    index_table_prefetch(&view);
 }
 
 bool disk_index_found(disk_index_t *index, const ledger_hash_t *name, const disk_place_t *place)

@@ -1,11 +1,11 @@
 /* The disk tier's index: by the name of a key or variant, where its record stands. In RAM, at most 24 bytes a
- * record, from 100,000 records and a hundred for each GiB of disk on.
+ * record, from 100,000 records and a hundred for each GiB of disk on, up to 4 TiB.
  *
  * A hash of the name, seeded so that nobody outside can choose names that meet, picks one of many small
  * tables (under a mutex, held for a few instructions or while one small table is moved as it grows) and
- * leaves 38 bits in the entry to compare. Names that agree in all of these are taken for one another (one
- * look-up in 10^8 with 10^7 records): of the two the later is kept, and the record's own full name, which the
- * reader compares, decides.
+ * leaves 38 bits in the entry to compare. Names that agree in all of these are taken for one another (two
+ * among ten million, one look-up in seven million then): of the two the later is kept, and the record's own
+ * full name, which the reader compares, decides.
  *
  * Any thread, unless it says otherwise. Pure otherwise: no I/O, clock or random source. */
 #ifndef SELVEDGE_EDGE_CACHE_DISK_INDEX_H
@@ -41,6 +41,11 @@ bool disk_index_find(disk_index_t *index, const ledger_hash_t *name, bool asked,
  * either way. revoked may be NULL. */
 bool disk_index_put(disk_index_t *index, const ledger_hash_t *name, const disk_place_t *place,
                     const _Atomic bool *revoked);
+/* So many more records are to be found on starting, at most: room is taken at once rather than bit by bit. */
+void disk_index_expect(disk_index_t *index, uint64_t records);
+/* Begins to fetch what the next call for this name will read: for who has many names to go through, some
+ * calls ahead. */
+void disk_index_prefetch(disk_index_t *index, const ledger_hash_t *name);
 /* Of a record that was found on starting, newest first: only where there is nothing, and nothing was removed
  * since the index began. Not after disk_index_complete(). */
 bool disk_index_found(disk_index_t *index, const ledger_hash_t *name, const disk_place_t *place);

@@ -21,7 +21,8 @@ typedef struct {
     _Alignas(CACHE_LINE) pthread_mutex_t lock;
     /* Under the lock. */
     uint32_t used;
-    uint32_t rows; /* written under the index's lock of rows, too */
+    /* Written under the lock, and the index's of rows; read by any thread for a hint. */
+    _Atomic uint32_t rows;
 } table_t;
 
 struct disk_index {
@@ -41,6 +42,7 @@ struct disk_index {
     _Atomic bool complete;
     _Atomic bool shrinking; /* by one thread */
     _Atomic uint64_t records;
+    _Atomic uint64_t expected;     /* so many records are there on starting, at most */
     _Atomic uint64_t shrunk_at;    /* so many records when it shrank last; UINT64_MAX: it has grown since */
     _Atomic uint64_t moving_bytes; /* of what holds a table's entries while it is laid out anew */
 };
@@ -86,9 +88,14 @@ static inline bool is_empty(const entry_t *entry)
     return entry->units == 0 && !entry->mark;
 }
 
+static inline uint32_t rows_of(const table_t *table)
+{
+    return atomic_load_explicit(&table->rows, memory_order_relaxed);
+}
+
 static inline uint32_t length_of(const view_t *view)
 {
-    return view->table->rows * ROW_ENTRIES;
+    return rows_of(view->table) * ROW_ENTRIES;
 }
 
 /* Under a table's lock the answer of before holds until disk_index_complete() comes to that table. */
@@ -105,6 +112,8 @@ void index_tables_end(disk_index_t *index);
 
 /* Where the view's tag is. False: neither a record nor a mark is there. */
 bool index_table_find(const view_t *view, uint32_t *at);
+/* Begins to fetch where the view's tag would be; without the lock. */
+void index_table_prefetch(const view_t *view);
 /* One of the view's tag, which is not there. */
 void index_table_add(const view_t *view, entry_t entry);
 /* Takes out what is there; what stood behind it may stand there then. */

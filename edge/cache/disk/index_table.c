@@ -18,8 +18,8 @@ enum { TABLE_BITS_MIN = 8, TABLE_BITS_MAX = 11 };
 static const uint64_t table_disk_bytes = (uint64_t)2 << 30;
 enum { ROWS_MAX = 1 << (64 - TAG_BITS - 1 - 4) };
 /* In hundredths: when a table grows, by then of its own length; when all shrink, of all records' room, and to
- * which. */
-enum { FULL = 75, TOO_EMPTY = 55, SHRUNK = 66 };
+ * which; how full all are with what is expected on starting. */
+enum { FULL = 75, TOO_EMPTY = 55, SHRUNK = 66, EXPECTED_FULL = 68 };
 /* Addresses for as many of the smallest records as the disk holds, or 10^10; no more than that until they are
  * used.
  */
@@ -56,9 +56,15 @@ static uint32_t probe(const view_t *view, uint64_t tag)
     return at;
 }
 
+void index_table_prefetch(const view_t *view)
+{
+    if (rows_of(view->table) > 0)
+        __builtin_prefetch(entry_of(view, home_of(view, view->tag)));
+}
+
 bool index_table_find(const view_t *view, uint32_t *at)
 {
-    if (view->table->rows == 0)
+    if (rows_of(view->table) == 0)
         return false;
     *at = probe(view, view->tag);
     return !is_empty(entry_of(view, *at));
@@ -97,7 +103,7 @@ static void set_rows(const view_t *view, uint32_t rows)
     disk_index_t *index = view->index;
     lock_rows(index);
     make_writable(index, rows);
-    view->table->rows = rows;
+    atomic_store_explicit(&view->table->rows, rows, memory_order_relaxed);
     if (rows > atomic_load_explicit(&index->rows, memory_order_relaxed)) {
         atomic_store_explicit(&index->rows, rows, memory_order_relaxed);
         atomic_store_explicit(&index->shrunk_at, UINT64_MAX, memory_order_relaxed);
@@ -131,12 +137,22 @@ static uint32_t rows_for(uint64_t entries, unsigned hundredths)
     return (uint32_t)((entries * 100 + hundredths * ROW_ENTRIES - 1) / (hundredths * ROW_ENTRIES));
 }
 
+/* Rows for what is there on starting, as long as that is not all found: else each table is laid out anew for
+ * each sixteenth of it. */
+static uint32_t expected_rows(const view_t *view)
+{
+    uint64_t expected = atomic_load_explicit(&view->index->expected, memory_order_relaxed);
+    return marks_are_left(view) ? rows_for(expected / table_count(view->index), EXPECTED_FULL) : 0;
+}
+
 /* What others have taken costs nothing; else by a sixteenth. */
 static void grow(const view_t *view)
 {
-    uint32_t rows = view->table->rows, taken = atomic_load_explicit(&view->index->rows, memory_order_relaxed);
+    uint32_t rows = rows_of(view->table), expected = expected_rows(view);
+    uint32_t taken = atomic_load_explicit(&view->index->rows, memory_order_relaxed);
     bool shrinking = atomic_load_explicit(&view->index->shrinking, memory_order_relaxed);
-    lay_out_anew(view, rows < taken && !shrinking ? taken : rows + 1 + rows / 16);
+    uint32_t wanted = rows < taken && !shrinking ? taken : rows + 1 + rows / 16;
+    lay_out_anew(view, wanted < expected ? expected : wanted);
 }
 
 void index_table_add(const view_t *view, entry_t entry)
@@ -166,7 +182,7 @@ static void give_back_rows(disk_index_t *index)
     uint32_t most = 0;
     lock_rows(index);
     for (size_t i = 0; i < table_count(index); i++)
-        most = index->tables[i].rows > most ? index->tables[i].rows : most;
+        most = rows_of(&index->tables[i]) > most ? rows_of(&index->tables[i]) : most;
     atomic_store_explicit(&index->rows, most, memory_order_relaxed);
     size_t kept = (bytes_of_rows(index, most) + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE;
     if (kept < index->writable_bytes)
@@ -194,7 +210,7 @@ static void shrink(disk_index_t *index)
     for (size_t number = 0; number < table_count(index); number++) {
         view_t view = enter_table(index, number);
         uint32_t least = rows_for(view.table->used, FULL) + 1, rows = least > wanted ? least : wanted;
-        if (rows < view.table->rows)
+        if (rows < rows_of(view.table))
             lay_out_anew(&view, rows);
         leave(&view);
     }
@@ -274,7 +290,7 @@ uint64_t index_table_check(const view_t *view)
     }
     for (uint32_t at = length_of(view); at < view->index->rows * ROW_ENTRIES; at++)
         MUST(is_empty(entry_of(view, at)));
-    MUST(view->table->rows <= view->index->rows);
+    MUST(rows_of(view->table) <= view->index->rows);
     MUST(used == view->table->used && used * (uint64_t)100 <= length_of(view) * (uint64_t)FULL);
     return records;
 }

@@ -409,6 +409,8 @@ static bool number_slots(volume_t *volume, finding_t *findings, size_t count)
 static bool take_over(volume_t *volume, const finding_t *finding)
 {
     slot_t *slot = &volume->slots[finding->number];
+    if (finding->sealed)
+        disk_index_expect(volume->config.index, finding->trailer.entries);
     slot->length = finding->length;
     slot->sealed = finding->sealed;
     slot->trailer = finding->trailer;
