@@ -51,17 +51,29 @@ static void answer_metrics(const exchange_t *exchange)
     send_answer(exchange, plain("text/plain; version=0.0.4; charset=utf-8", page, length));
 }
 
+/* null: there are none. */
+static json_t *disks(void)
+{
+    uint64_t limit = gauge_get(GAUGE_DISK_LIMIT_BYTES), failed = gauge_get(GAUGE_DISK_FAILED_DEVICES);
+    if (limit == 0 && failed == 0)
+        return json_null();
+    return json_pack("{s:I,s:I,s:I,s:I,s:I}", "bytes", (json_int_t)gauge_get(GAUGE_DISK_BYTES), "limit_bytes",
+                     (json_int_t)limit, "records", (json_int_t)gauge_get(GAUGE_DISK_RECORDS),
+                     "recovering_segments", (json_int_t)gauge_get(GAUGE_DISK_RECOVERING_SEGMENTS),
+                     "failed_devices", (json_int_t)failed);
+}
+
 static void answer_status(const exchange_t *exchange)
 {
     const api_config_t *config = &exchange->api->config;
-    json_t *body = json_pack("{s:s,s:s,s:i,s:i,s:I,s:I,s:I,s:I,s:I,s:o}", "node", config->node, "version",
+    json_t *body = json_pack("{s:s,s:s,s:i,s:i,s:I,s:I,s:I,s:I,s:I,s:o,s:o}", "node", config->node, "version",
                              SELVEDGE_VERSION, "pid", config->pid, "serving_pid", (int)getpid(), "uptime_s",
                              (json_int_t)((config->now_ms() - config->started_ms) / 1000), "sequence",
                              (json_int_t)ledger_sequence(config->ledger), "objects",
                              (json_int_t)gauge_get(GAUGE_OBJECTS), "memory_bytes",
                              (json_int_t)gauge_get(GAUGE_MEMORY_BYTES), "memory_limit_bytes",
-                             (json_int_t)gauge_get(GAUGE_MEMORY_LIMIT_BYTES), "configuration",
-                             config->configuration(config->reload_context));
+                             (json_int_t)gauge_get(GAUGE_MEMORY_LIMIT_BYTES), "disk", disks(),
+                             "configuration", config->configuration(config->reload_context));
     send_answer(exchange, api_answer_json(200, &body));
 }
 

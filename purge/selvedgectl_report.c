@@ -43,6 +43,25 @@ static ctl_exit_t report_silence(const ctl_options_t *options, const ctl_answer_
                         options->admin, answer->error);
 }
 
+static json_int_t number(json_t *object, const char *name)
+{
+    return json_integer_value(json_object_get(object, name));
+}
+
+static void print_disks(json_t *disks)
+{
+    json_int_t recovering = number(disks, "recovering_segments"), failed = number(disks, "failed_devices");
+    if (!json_is_object(disks))
+        return;
+    printf("disk      %.1f of %.1f MiB, %lld records", (double)number(disks, "bytes") / 1048576,
+           (double)number(disks, "limit_bytes") / 1048576, number(disks, "records"));
+    if (recovering > 0)
+        printf("; %lld segments from before the start are not known yet", recovering);
+    if (failed > 0)
+        printf("; %lld out of use", failed);
+    putchar('\n');
+}
+
 static void print_status(json_t *body)
 {
     json_int_t used = json_integer_value(json_object_get(body, "memory_bytes"));
@@ -56,17 +75,13 @@ static void print_status(json_t *body)
     printf("sequence  %lld\n", json_integer_value(json_object_get(body, "sequence")));
     printf("objects   %lld\n", json_integer_value(json_object_get(body, "objects")));
     printf("memory    %.1f of %.1f MiB\n", (double)used / 1048576, (double)limit / 1048576);
+    print_disks(json_object_get(body, "disk"));
     json_t *configuration = json_object_get(body, "configuration");
     const char *loaded = json_string_value(json_object_get(configuration, "loaded"));
     const char *refused = json_string_value(json_object_get(configuration, "last_reload_refused"));
     printf("loaded    %s\n", loaded != NULL ? loaded : "?");
     if (refused != NULL)
         printf("refused   %s: the configuration of before is in force\n", refused);
-}
-
-static json_int_t number(json_t *object, const char *name)
-{
-    return json_integer_value(json_object_get(object, name));
 }
 
 static const char *word(json_t *object, const char *name)

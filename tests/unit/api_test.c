@@ -779,12 +779,31 @@ static void status_shows_the_gauges(void **state)
     send_all(TEXT("GET"), TEXT("/v1/status"), TEXT("Bearer right-token"), (text_t){NULL, 0},
              (text_t){NULL, 0});
     assert_int_equal(got.answer.status, 200);
-    json_t *expected = json_pack("{s:s,s:s,s:i,s:i,s:i,s:i,s:i,s:i,s:I,s:{s:s}}", "node", "edge-1", "version",
-                                 SELVEDGE_VERSION, "pid", 4242, "serving_pid", (int)getpid(), "uptime_s", 8,
-                                 "sequence", 4711, "objects", 3, "memory_bytes", 1000, "memory_limit_bytes",
-                                 (json_int_t)1 << 40, "configuration", "loaded", "today");
+    json_t *expected =
+        json_pack("{s:s,s:s,s:i,s:i,s:i,s:i,s:i,s:i,s:I,s:n,s:{s:s}}", "node", "edge-1", "version",
+                  SELVEDGE_VERSION, "pid", 4242, "serving_pid", (int)getpid(), "uptime_s", 8, "sequence",
+                  4711, "objects", 3, "memory_bytes", 1000, "memory_limit_bytes", (json_int_t)1 << 40, "disk",
+                  "configuration", "loaded", "today");
     assert_true(json_equal(got.json, expected));
     json_decref(expected);
+}
+
+static void status_shows_the_disks(void **state)
+{
+    (void)state;
+    gauge_set(GAUGE_DISK_LIMIT_BYTES, UINT64_C(1) << 40);
+    gauge_set(GAUGE_DISK_BYTES, 4096);
+    gauge_set(GAUGE_DISK_RECORDS, 5);
+    gauge_set(GAUGE_DISK_RECOVERING_SEGMENTS, 6);
+    gauge_set(GAUGE_DISK_FAILED_DEVICES, 1);
+    send_all(TEXT("GET"), TEXT("/v1/status"), TEXT("Bearer right-token"), (text_t){NULL, 0},
+             (text_t){NULL, 0});
+    json_t *expected = json_pack("{s:i,s:I,s:i,s:i,s:i}", "bytes", 4096, "limit_bytes", (json_int_t)1 << 40,
+                                 "records", 5, "recovering_segments", 6, "failed_devices", 1);
+    assert_true(json_equal(json_object_get(got.json, "disk"), expected));
+    json_decref(expected);
+    gauge_set(GAUGE_DISK_LIMIT_BYTES, 0);
+    gauge_set(GAUGE_DISK_FAILED_DEVICES, 0);
 }
 
 static void a_reload_is_answered_when_it_is_over(void **state)
@@ -898,6 +917,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(other_paths_and_methods_are_refused, start, stop),
         cmocka_unit_test_setup_teardown(health_and_metrics_ask_for_no_token, start, stop),
         cmocka_unit_test_setup_teardown(status_shows_the_gauges, start, stop),
+        cmocka_unit_test_setup_teardown(status_shows_the_disks, start, stop),
         cmocka_unit_test_setup_teardown(a_reload_is_answered_when_it_is_over, start, stop),
         cmocka_unit_test(token_files_hold_a_token_on_their_first_line),
         cmocka_unit_test(a_token_is_made_once_and_is_private),

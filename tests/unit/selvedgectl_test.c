@@ -195,8 +195,26 @@ static void showing_the_status(void **state)
     assert_non_null(strstr(node.request, "GET /v1/status HTTP/1.1\r\n"));
     assert_output("sequence  7\n");
     assert_output("memory    1.0 of 16.0 MiB\n");
+    assert_null(strstr(output, "disk "));
     assert_int_equal(run_against(script, "--admin $ --json status"), 0);
     assert_output("\"memory_bytes\":1048576");
+}
+
+static void showing_the_status_of_disks(void **state)
+{
+    (void)state;
+    static const char well[] = ANSWER(
+        "200 OK", "{\"version\":\"1.2\",\"disk\":{\"bytes\":1048576,\"limit_bytes\":67108864,\"records\":9,"
+                  "\"recovering_segments\":0,\"failed_devices\":0}}");
+    static const char unwell[] =
+        ANSWER("200 OK", "{\"version\":\"1.2\",\"disk\":{\"bytes\":0,\"limit_bytes\":1048576,\"records\":0,"
+                         "\"recovering_segments\":3,\"failed_devices\":2}}");
+    assert_int_equal(run_against(well, "--admin $ status"), 0);
+    assert_output("disk      1.0 of 64.0 MiB, 9 records\n");
+    assert_int_equal(run_against(unwell, "--admin $ status"), 0);
+    assert_output(
+        "disk      0.0 of 1.0 MiB, 0 records; 3 segments from before the start are not known yet; 2 out of "
+        "use\n");
 }
 
 #define TRACED(more)                                                                                         \
@@ -429,6 +447,7 @@ int main(void)
         cmocka_unit_test(a_thousand_tags_and_no_more),
         cmocka_unit_test(a_trace_shows_tags),
         cmocka_unit_test(showing_the_status),
+        cmocka_unit_test(showing_the_status_of_disks),
         cmocka_unit_test(a_refusal_is_four_and_a_failure_one),
         cmocka_unit_test(what_is_no_node_is_a_failure),
         cmocka_unit_test(nobody_there_is_three),
