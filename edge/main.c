@@ -18,6 +18,7 @@
 #include "edge/supervisor/sandbox.h"
 #include "edge/supervisor/supervisor.h"
 #include "edge/trace.h"
+#include "purge/state_file.h"
 #include "purge/token.h"
 
 enum {
@@ -115,8 +116,8 @@ static void path_in_state(const process_t *process, const char *name, char path[
 }
 
 static const char *const state_names[] = {
-    "admin-token", "journal",  "journal.new",  "sequence",        "sequence.new",
-    "lock",        "identity", "identity.new", "self-signed.pem", "self-signed.pem.new"};
+    "admin-token",  "journal",         "journal.new",         "sequence", "sequence.new", "lock", "identity",
+    "identity.new", "self-signed.pem", "self-signed.pem.new", "disks",    "disks.new"};
 enum { STATE_NAMES = sizeof state_names / sizeof *state_names };
 
 /* The serving process finds its state, its disks and its log its own. A state directory on a disk is in a
@@ -247,6 +248,36 @@ static void say(const char *sentence)
     fprintf(stderr, "selvedge: %s\n", sentence);
 }
 
+static bool read_notes(void *context, uint8_t *data, size_t room, size_t *length)
+{
+    const process_t *process = context;
+    journal_error_t error;
+    bytes_t bytes = {0};
+    bool read = state_file_read(&process->journal_io, "disks", &bytes, &error) && bytes.length <= room;
+    if (read && bytes.length > 0)
+        memcpy(data, bytes.data, bytes.length);
+    *length = bytes.length;
+    bytes_free(&bytes);
+    return read;
+}
+
+static bool replace_notes(void *context, const uint8_t *data, size_t length)
+{
+    const process_t *process = context;
+    journal_error_t error;
+    return state_file_replace(&process->journal_io, "disks", "disks.new", data, length, NULL, &error);
+}
+
+/* Without disks all that there were miss what happens from here on. */
+static bool forget_notes(const process_t *process)
+{
+    const journal_io_t *io = &process->journal_io;
+    int result = io->unlink(io->context, "disks");
+    if (result == 0)
+        result = io->fsync_directory(io->context);
+    return result == 0 || result == -ENOENT || complain("--state-dir: the file `disks` cannot be removed");
+}
+
 /* True without disks, too. */
 static bool start_disk(process_t *process, const settings_t *settings)
 {
@@ -258,12 +289,14 @@ static bool start_disk(process_t *process, const settings_t *settings)
                             .admission = settings->disk_admits_always ? DISK_ALWAYS : DISK_SECOND_HIT,
                             .wipe = settings->disk_wipe,
                             .node = {node->identity[0], node->identity[1]},
+                            .notes = {process, read_notes, replace_notes},
                             .monotonic_ms = monotonic_ms,
                             .say = say};
     if (settings->disk_count == 0)
-        return true;
+        return forget_notes(process);
     for (size_t i = 0; i < settings->disk_count; i++)
-        config.devices[i] = (disk_device_config_t){.path = settings->disks[i].path, .size = settings->disks[i].size_bytes};
+        config.devices[i] =
+            (disk_device_config_t){.path = settings->disks[i].path, .size = settings->disks[i].size_bytes};
     random_bytes(&config.random, sizeof config.random);
     node->disk = disk_start(&config, error);
     return node->disk != NULL || complain(error);

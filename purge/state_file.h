@@ -1,5 +1,5 @@
 /* Whole files of the state directory: read, and put in the place of others so that a power cut leaves the one
- * or the other. For journal.c and identity.c only. */
+ * or the other. For journal.c, identity.c and whoever else keeps something beside the journal. */
 #ifndef SELVEDGE_PURGE_STATE_FILE_H
 #define SELVEDGE_PURGE_STATE_FILE_H
 

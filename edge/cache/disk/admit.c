@@ -47,7 +47,9 @@ void item_end(item_t *item, item_end_t how)
     disk_t *disk = item->device->disk;
     if (item->pending)
         remove_pending(disk, item);
-    if (item->kind != ITEM_BURIAL && how != ITEM_REVOKED)
+    if (item->kind == ITEM_BURIAL)
+        atomic_fetch_sub_explicit(&item->device->burials, 1, memory_order_relaxed);
+    else if (how != ITEM_REVOKED)
         disk_count(disk, counted[how]);
     if (item->object != NULL)
         object_unref(&item->object);
@@ -72,7 +74,8 @@ void disk_gone(void *context, const ledger_hash_t *name)
     item_t *item = must_calloc(1, sizeof *item);
     item->device = device;
     item->name = *name;
-    writer_queue(item);
+    if (!writer_queue(item))
+        free(item);
 }
 
 /* --- What is to be kept --- */

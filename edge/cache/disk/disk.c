@@ -2,6 +2,7 @@
 #include "edge/cache/pieces.h"
 
 #include <time.h>
+#include <xxhash.h>
 
 enum { READ_ERRORS_MAX = 16, READ_ERROR_WEIGHS = 8, QUEUE_BYTES_MAX = 64 << 20, QUEUE_PART = 4 };
 
@@ -11,7 +12,7 @@ enum { READ_ERRORS_MAX = 16, READ_ERROR_WEIGHS = 8, QUEUE_BYTES_MAX = 64 << 20, 
  * less changes that for as many names as it takes. */
 static double weight(const device_t *device, const ledger_hash_t *name)
 {
-    uint64_t mixed = (name->high ^ (name->low << 17 | name->low >> 47)) + device->first_segment;
+    uint64_t mixed = (name->high ^ (name->low << 17 | name->low >> 47)) + device->seed;
     mixed = (mixed ^ (mixed >> 30)) * 0xbf58476d1ce4e5b9u;
     mixed = (mixed ^ (mixed >> 27)) * 0x94d049bb133111ebu;
     mixed ^= mixed >> 31;
@@ -19,7 +20,7 @@ static double weight(const device_t *device, const ledger_hash_t *name)
     return -(double)device->size / log(part);
 }
 
-static device_t *favourite(disk_t *disk, const ledger_hash_t *name)
+device_t *disk_favourite(disk_t *disk, const ledger_hash_t *name)
 {
     device_t *best = &disk->devices[0];
     for (size_t i = 1; i < disk->device_count; i++)
@@ -30,7 +31,7 @@ static device_t *favourite(disk_t *disk, const ledger_hash_t *name)
 
 device_t *disk_device_of(disk_t *disk, const ledger_hash_t *name)
 {
-    device_t *device = disk->device_count == 1 ? &disk->devices[0] : favourite(disk, name);
+    device_t *device = disk_favourite(disk, name);
     return atomic_load_explicit(&device->failed, memory_order_acquire) ? NULL : device;
 }
 
@@ -52,22 +53,36 @@ static void say(const disk_t *disk, const char *path, const char *what)
     disk->config.say(sentence);
 }
 
-void device_fail(device_t *device, const char *call, int number)
+/* What it holds is not to be believed either when it works again. */
+void device_take_out(device_t *device, const char *why)
 {
-    char what[DISK_ERROR_MAX / 2];
+    char what[DISK_ERROR_MAX * 3 / 4];
     if (atomic_exchange(&device->failed, true))
         return;
-    snprintf(what, sizeof what, "%s failed: %s; it is not used any more, and what it holds is forgotten",
-             call, strerror(number));
+    snprintf(what, sizeof what, "%s; it is not used any more, and what it holds is forgotten", why);
     say(device->disk, device->path, what);
     disk_index_remove_segments(device->disk->index, device->first_segment,
                                (uint16_t)(device->first_segment + device->segments_max - 1));
+    if (!membership_note(device->disk))
+        say(device->disk, device->path,
+            "this could not be noted in the state directory: empty it before the next start");
     reader_wake_all(device);
+}
+
+void device_fail(device_t *device, const char *call, int number)
+{
+    char why[DISK_ERROR_MAX / 2];
+    snprintf(why, sizeof why, "%s failed: %s", call, strerror(number));
+    device_take_out(device, why);
 }
 
 void device_say_forgotten(const device_t *device, const volume_t *volume)
 {
-    if (volume_forgotten(volume))
+    if (volume_forgotten(volume) && device->missed)
+        say(device->disk, device->path,
+            "it missed what was replaced or invalidated since it was last in use, and what it held is "
+            "forgotten");
+    else if (volume_forgotten(volume))
         say(device->disk, device->path,
             "what it held is forgotten, all of it or what is older than a segment that cannot be read: it is "
             "not known what was replaced since, or the journal is older than what is stored");
@@ -89,7 +104,7 @@ void device_judge_read(device_t *device, bool failed)
 
 /* --- Opening --- */
 
-static const char *refusal(volume_outcome_t outcome)
+static const char *refusal_of(volume_outcome_t outcome)
 {
     switch (outcome) {
     case VOLUME_OTHER_FORMAT:
@@ -103,7 +118,8 @@ static const char *refusal(volume_outcome_t outcome)
     case VOLUME_FOREIGN:
         return "there are files in it that are not the disk tier's; name an empty directory, or a new one";
     case VOLUME_TOO_SMALL:
-        return "two of its segments do not fit into its size any more; give it more, or set disk_wipe to have it "
+        return "two of its segments do not fit into its size any more; give it more, or set disk_wipe to "
+               "have it "
                "made anew";
     case VOLUME_LOCKED:
     case VOLUME_FAILED:
@@ -113,6 +129,16 @@ static const char *refusal(volume_outcome_t outcome)
         break;
     }
     return NULL;
+}
+
+void device_refusal(const volume_opening_t *opening, char why[DISK_ERROR_MAX / 2])
+{
+    const char *sentence = refusal_of(opening->outcome);
+    if (sentence != NULL)
+        snprintf(why, DISK_ERROR_MAX / 2, "%s", sentence);
+    else
+        snprintf(why, DISK_ERROR_MAX / 2, "%s of %s: %s", opening->call, opening->file,
+                 strerror(opening->number));
 }
 
 volume_t *device_open(device_t *device, volume_opening_t *opening)
@@ -126,7 +152,11 @@ volume_t *device_open(device_t *device, volume_opening_t *opening)
                               .node = {disk->config.node[0], disk->config.node[1]},
                               .random = disk->config.random ^ device->first_segment,
                               .wipe = disk->config.wipe,
-                              .sequence = ledger_sequence(disk->config.ledger)};
+                              .sequence = ledger_sequence(disk->config.ledger),
+                              .believes = membership_believes,
+                              .owns = disk->device_count > 1 ? membership_owns : NULL,
+                              .bury_others = disk->bury_others,
+                              .context = device};
     volume_t *volume = volume_open(&config, opening);
     if (volume == NULL)
         return NULL;
@@ -152,15 +182,13 @@ static bool open_first(device_t *device, char error[DISK_ERROR_MAX])
     if (device_open(device, &opening) != NULL)
         return true;
     if (opening.outcome == VOLUME_LOCKED) {
+        device->waiting_id = volume_peek_id(&device->io);
         say(device->disk, device->path, "is used by another process; it is taken when that is gone");
         return true;
     }
-    const char *why = refusal(opening.outcome);
-    if (why != NULL)
-        snprintf(error, DISK_ERROR_MAX, "disk %s: %s", device->path, why);
-    else
-        snprintf(error, DISK_ERROR_MAX, "disk %s: %s of %s: %s", device->path, opening.call, opening.file,
-                 strerror(opening.number));
+    char why[DISK_ERROR_MAX / 2];
+    device_refusal(&opening, why);
+    snprintf(error, DISK_ERROR_MAX, "disk %s: %s", device->path, why);
     return false;
 }
 
@@ -182,6 +210,7 @@ static void device_init(disk_t *disk, device_t *device, size_t number)
     device->disk = disk;
     device->path = disk->config.devices[number].path;
     device->size = disk->config.devices[number].size;
+    device->seed = XXH3_64bits(device->path, strlen(device->path));
     device->first_segment = (uint16_t)(number * slots);
     device->segments_max = (uint16_t)(slots - 1);
     device->queue_bytes_max = part < QUEUE_BYTES_MAX ? part : QUEUE_BYTES_MAX;
@@ -235,10 +264,23 @@ static void disk_free(disk_t *disk)
         device_free(&disk->devices[i]);
     pthread_mutex_destroy(&disk->pending_lock);
     pthread_mutex_destroy(&disk->taken_lock);
+    pthread_mutex_destroy(&disk->membership_lock);
     admission_free(&disk->seen);
     disk_index_free(&disk->index);
     disk->magic = 0;
     free(disk);
+}
+
+static bool open_all(disk_t *disk, char error[DISK_ERROR_MAX])
+{
+    membership_begin(disk);
+    for (size_t i = 0; i < disk->device_count; i++)
+        if (!open_first(&disk->devices[i], error))
+            return false;
+    if (membership_note(disk))
+        return true;
+    snprintf(error, DISK_ERROR_MAX, "which disks are in use could not be noted in the state directory");
+    return false;
 }
 
 disk_t *disk_start(const disk_config_t *config, char error[DISK_ERROR_MAX])
@@ -256,13 +298,13 @@ disk_t *disk_start(const disk_config_t *config, char error[DISK_ERROR_MAX])
     atomic_init(&disk->recovering, (unsigned)config->device_count);
     MUST(pthread_mutex_init(&disk->pending_lock, NULL) == 0);
     MUST(pthread_mutex_init(&disk->taken_lock, NULL) == 0);
+    MUST(pthread_mutex_init(&disk->membership_lock, NULL) == 0);
     for (; disk->device_count < config->device_count; disk->device_count++)
         device_init(disk, &disk->devices[disk->device_count], disk->device_count);
-    for (size_t i = 0; i < disk->device_count; i++)
-        if (!open_first(&disk->devices[i], error)) {
-            disk_free(disk);
-            return NULL;
-        }
+    if (!open_all(disk, error)) {
+        disk_free(disk);
+        return NULL;
+    }
     memory_set_below(config->memory, &(memory_below_t){disk, disk_gone, disk_stored});
     for (size_t i = 0; i < disk->device_count; i++)
         device_start(&disk->devices[i]);

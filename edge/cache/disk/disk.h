@@ -30,6 +30,14 @@ typedef struct {
     const disk_io_t *io; /* what is called for its files; copied; NULL: the system */
 } disk_device_config_t;
 
+/* A small file beside the node's journal, as a whole: read up to so many bytes; replaced, on stable storage
+ * when it returns true. False: that failed, or there is none. Any thread, one at a time. */
+typedef struct {
+    void *context;
+    bool (*read)(void *context, uint8_t *data, size_t room, size_t *length);
+    bool (*replace)(void *context, const uint8_t *data, size_t length);
+} disk_notes_t;
+
 typedef struct {
     disk_device_config_t devices[DISK_DEVICES_MAX];
     size_t device_count; /* at least 1 */
@@ -38,6 +46,8 @@ typedef struct {
     disk_admission_t admission;
     bool wipe;        /* make a directory anew that is of another format or node, rather than refuse it */
     uint64_t node[2]; /* the identity of the node's journal */
+    /* Where it is noted which directories have missed nothing (membership.c); all NULL: all are believed. */
+    disk_notes_t notes;
     uint64_t random;
     int64_t (*monotonic_ms)(void);
     /* Says a sentence of what happened to a device; any thread. */

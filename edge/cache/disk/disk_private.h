@@ -11,9 +11,16 @@
 #include "edge/cache/disk/admission.h"
 #include "edge/cache/disk/breaker.h"
 #include "edge/cache/disk/disk.h"
+#include "edge/cache/disk/members.h"
 #include "edge/cache/disk/volume.h"
 
-enum { DISK_MAGIC = 0x5e1d15c, READERS = 2, LOADS_MAX = 512, PENDING_SLOTS = 256 };
+enum {
+    DISK_MAGIC = 0x5e1d15c,
+    READERS = 2,
+    LOADS_MAX = 512,
+    PENDING_SLOTS = 256,
+    BURIALS_MAX = 1 << 18 /* that wait for one device */
+};
 
 typedef enum {
     COUNT_ADMITTED,
@@ -70,17 +77,21 @@ typedef struct device {
     disk_t *disk;
     /* Fixed after the start. */
     const char *path;
-    uint64_t size;
+    uint64_t size, seed; /* seed: by its path, for which names it is the favourite */
+    uint64_t waiting_id; /* of the directory while another process has it; 0: that is not known */
     uint16_t first_segment, segments_max;
     disk_io_t io;
     uint64_t queue_bytes_max;
     /* Set with release when it is open; read by anybody. */
     volume_t *_Atomic volume;
-    _Atomic bool ready;  /* all that was there is indexed, and writing has begun */
-    _Atomic bool failed; /* taken out */
+    _Atomic bool ready;   /* all that was there is indexed, and writing has begun */
+    _Atomic bool failed;  /* taken out */
+    _Atomic bool overdue; /* more waits to be buried than may */
     _Atomic unsigned write_errors;
+    _Atomic uint64_t burials; /* queued */
     pthread_t writer, readers[READERS], clock;
     bool stumbled; /* the writer's: a step failed */
+    bool missed;   /* whoever opens it: its directory was not believed */
     /* Under the lock. */
     pthread_mutex_t lock;
     pthread_cond_t written, asked, ticked; /* for the writer, the readers, the clock */
@@ -108,6 +119,13 @@ struct disk {
     pthread_mutex_t pending_lock;
     item_t *pending[PENDING_SLOTS];
     _Atomic uint64_t counts[DISK_COUNTS];
+    /* Fixed after the start. */
+    members_t members_before;
+    bool bury_others; /* names may have belonged to other devices */
+    /* Under the lock. */
+    pthread_mutex_t membership_lock;
+    members_t members;
+    uint8_t noted[MEMBERS_BYTES];
     /* Under the lock: what of them was taken. */
     pthread_mutex_t taken_lock;
     disk_status_t taken;
@@ -132,14 +150,30 @@ static inline void disk_count(disk_t *disk, disk_count_t what)
 /* Whose it is; NULL: that one cannot be used now. */
 device_t *disk_device_of(disk_t *disk, const ledger_hash_t *name);
 device_t *disk_device_at(disk_t *disk, const disk_place_t *place);
+/* The same, whether it can be used or not. */
+device_t *disk_favourite(disk_t *disk, const ledger_hash_t *name);
 /* NULL: as *opening says. */
 volume_t *device_open(device_t *device, volume_opening_t *opening);
-/* Takes it out with all its records. */
+/* Why it was not opened. */
+void device_refusal(const volume_opening_t *opening, char why[DISK_ERROR_MAX / 2]);
+/* Takes it out with all its records. Not a worker's: it writes. */
+void device_take_out(device_t *device, const char *why);
 void device_fail(device_t *device, const char *call, int number);
 /* If recovering, or opening it, found that it cannot be trusted. */
 void device_say_forgotten(const device_t *device, const volume_t *volume);
 /* After a read: where too many of those of late failed, too. */
 void device_judge_read(device_t *device, bool failed);
+
+/* --- membership.c --- */
+/* Before the directories are opened. */
+void membership_begin(disk_t *disk);
+/* volume_config_t's; the context is the device. */
+bool membership_believes(void *device, uint64_t id);
+bool membership_owns(void *device, const ledger_hash_t *name);
+/* Notes who misses nothing as it is now; false: that could not be kept. Not a worker's. */
+bool membership_note(disk_t *disk);
+/* All that belongs to others is buried. */
+void membership_settled(disk_t *disk);
 
 /* --- admit.c --- */
 void disk_gone(void *context, const ledger_hash_t *name);
@@ -155,8 +189,8 @@ bool admit_part(disk_t *disk, object_t *object, uint64_t first);
 void *writer_run(void *device);
 /* Waits until it rests. */
 void writer_settle(device_t *device);
-/* Puts an item at the end of its device's queue; false, and nothing is done: that is full. What is to be
- * buried always finds room. */
+/* Puts an item at the end of its device's queue; false, and nothing is done: that is full. A device for which
+ * too much waits to be buried is taken out. */
 bool writer_queue(item_t *item);
 
 /* --- load.c --- */

@@ -229,12 +229,24 @@ static struct timespec at_ms(int64_t ms)
     return (struct timespec){.tv_sec = (time_t)(ms / 1000), .tv_nsec = (long)(ms % 1000) * 1000000};
 }
 
+static bool is_overdue(const device_t *device)
+{
+    return atomic_load_explicit(&device->overdue, memory_order_relaxed) &&
+           !atomic_load_explicit(&device->failed, memory_order_relaxed);
+}
+
 void *clock_run(void *context)
 {
     device_t *device = context;
     pthread_setname_np(pthread_self(), "disk-clock");
     disk_lock(&device->lock);
     while (!device->stopping) {
+        if (is_overdue(device)) {
+            disk_unlock(&device->lock);
+            device_take_out(device, "more waits to be written than can be remembered");
+            disk_lock(&device->lock);
+            continue;
+        }
         int64_t until_ms = let_go_of_late(device);
         struct timespec until = at_ms(until_ms);
         if (until_ms == INT64_MAX)

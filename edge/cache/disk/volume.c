@@ -170,6 +170,11 @@ volume_failure_t volume_failure(const volume_t *volume)
     return volume->failure;
 }
 
+uint64_t volume_id(const volume_t *volume)
+{
+    return atomic_load_explicit(&volume->id, memory_order_relaxed);
+}
+
 uint64_t volume_bytes(const volume_t *volume)
 {
     return atomic_load_explicit(&volume->bytes, memory_order_relaxed);

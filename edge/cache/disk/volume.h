@@ -40,6 +40,12 @@ typedef struct {
     bool wipe;         /* make a fresh one of what cannot be used, rather than refuse it */
     uint64_t sequence; /* the ledger's: a record with a later stamp means that the journal lost rules, and all
                           is forgotten */
+    /* May a directory with this id be believed? Else all is forgotten. NULL: any. */
+    bool (*believes)(void *context, uint64_t id);
+    /* Does this name belong here? Records of others are passed over. NULL: all do. */
+    bool (*owns)(void *context, const ledger_hash_t *name);
+    bool bury_others; /* they are buried as well */
+    void *context;
 } volume_config_t;
 
 typedef enum {
@@ -67,11 +73,14 @@ volume_t *volume_open(const volume_config_t *config, volume_opening_t *opening);
 /* Writes what is waiting, as far as that works; seals nothing. */
 void volume_close(volume_t **volume);
 
+/* The id of a directory, which another process may use meanwhile; 0: it cannot be told. */
+uint64_t volume_peek_id(const disk_io_t *io);
+
 /* Finds what is there, a segment with each call, newest first; what is found may be read at once. True: call
  * it again. False: there are no more, and writing may begin. */
 bool volume_recover_next(volume_t *volume);
-/* All that was there has been forgotten on opening or recovering: a record is stamped above config.sequence,
- * or a segment can't be read, so that it is not known what it replaced and buried. */
+/* All that was there has been forgotten on opening or recovering: it is not believed, a record is stamped
+ * above config.sequence, or a segment can't be read, so that it is not known what it replaced and buried. */
 bool volume_forgotten(const volume_t *volume);
 
 /* One record to be written. */
@@ -116,6 +125,7 @@ volume_failure_t volume_failure(const volume_t *volume);
 bool volume_where(const volume_t *volume, const disk_place_t *place, int *file, uint64_t *offset,
                   record_address_t *address);
 
+uint64_t volume_id(const volume_t *volume);    /* of its directory; another one when that is begun anew */
 uint64_t volume_bytes(const volume_t *volume); /* of its files */
 uint64_t volume_size(const volume_t *volume);
 uint64_t volume_segment_bytes(const volume_t *volume);

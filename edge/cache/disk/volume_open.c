@@ -236,6 +236,21 @@ static volume_outcome_t read_directory(volume_t *volume)
     return length < 0 ? VOLUME_FAILED : judge_directory(volume, data, (size_t)length);
 }
 
+uint64_t volume_peek_id(const disk_io_t *io)
+{
+    int file = io->open(io->context, directory_name, DISK_OPEN_EXISTING);
+    if (file < 0)
+        return 0;
+    uint8_t data[DIRECTORY_BYTES];
+    struct iovec to = {data, sizeof data};
+    ssize_t length = io->read(io->context, file, &to, 1, 0);
+    io->close(io->context, file);
+    directory_t directory;
+    return length == sizeof data && directory_parse(data, sizeof data, &directory) == DIRECTORY_PARSED
+               ? directory.id
+               : 0;
+}
+
 /* Beginning anew. ---------------------------------------------------------------------------------------- */
 
 /* A power cut on the way leaves no `directory`, so that the next start begins anew, too. */
@@ -447,6 +462,12 @@ static void close_files(volume_t *volume, const finding_t *findings, size_t coun
     }
 }
 
+static bool is_believed(const volume_t *volume)
+{
+    const volume_config_t *config = &volume->config;
+    return config->believes == NULL || config->believes(config->context, volume_id(volume));
+}
+
 /* Names that who was killed did not come to sync would be gone with the next power cut, and what is written
  * there. */
 static bool open_slots(volume_t *volume, const survey_t *survey, finding_t *findings)
@@ -454,7 +475,7 @@ static bool open_slots(volume_t *volume, const survey_t *survey, finding_t *find
     if (!find_slots(volume, survey, findings) || !sync_directory(volume))
         return false;
     qsort(findings, survey->count, sizeof *findings, newer_first);
-    if (!must_forget(volume, findings, survey->count))
+    if (is_believed(volume) && !must_forget(volume, findings, survey->count))
         return take_all(volume, findings, survey->count);
     volume->forgotten = true;
     return make_fresh(volume, survey);

@@ -152,6 +152,8 @@ bool volume_forget(volume_t *volume);
 bool volume_read_footer(volume_t *volume, const slot_t *slot, contents_t *contents);
 
 /* --- volume_write.c --- */
+/* A name that is to be buried with what is written next. */
+void volume_add_buried(volume_t *volume, const ledger_hash_t *name);
 /* Copies a record behind the others; there is room. from: where it was; NULL: it is new. False: a call
  * failed, and the segment is abandoned. */
 bool volume_put(volume_t *volume, const volume_record_t *record, const disk_place_t *from);

@@ -135,11 +135,24 @@ static void tell_ahead(volume_t *volume, const contents_t *contents, size_t left
         disk_index_prefetch(volume->config.index, &contents->entries[left - 1 - AHEAD].name);
 }
 
+/* What another volume says of the name counts, now and from then on. */
+static bool pass_over(volume_t *volume, const footer_entry_t *entry)
+{
+    const volume_config_t *config = &volume->config;
+    if (config->owns == NULL || config->owns(config->context, &entry->name))
+        return false;
+    if (config->bury_others && entry->kind != RECORD_TOMBSTONES)
+        volume_add_buried(volume, &entry->name);
+    return true;
+}
+
 static void index_contents(volume_t *volume, const slot_t *slot, const contents_t *contents)
 {
     for (size_t i = contents->count; i > 0; i--) {
         tell_ahead(volume, contents, i);
         const footer_entry_t *entry = &contents->entries[i - 1];
+        if (pass_over(volume, entry))
+            continue;
         disk_place_t place = entry_place(volume, slot, entry);
         if (entry->kind == RECORD_TOMBSTONES)
             disk_index_found_buried(volume->config.index, &entry->name);

@@ -52,7 +52,7 @@ static bool sync_slot(volume_t *volume, const slot_t *slot)
 
 /* Burying. ----------------------------------------------------------------------------------------------- */
 
-static void add_buried(volume_t *volume, const ledger_hash_t *name)
+void volume_add_buried(volume_t *volume, const ledger_hash_t *name)
 {
     if (volume->buried_count == volume->buried_capacity) {
         volume->buried_capacity = volume->buried_capacity == 0 ? 64 : volume->buried_capacity * 2;
@@ -69,7 +69,7 @@ void volume_abandon(volume_t *volume)
         const footer_entry_t *entries = &volume->contents.entries[waiting->first];
         for (size_t j = 0; j < waiting->count; j++)
             if (entries[j].kind == RECORD_TOMBSTONES)
-                add_buried(volume, &entries[j].name);
+                volume_add_buried(volume, &entries[j].name);
         if (waiting->done != NULL)
             waiting->done(waiting->context, false);
     }
@@ -332,7 +332,7 @@ bool volume_bury(volume_t *volume, const ledger_hash_t *name)
 {
     MUST_BE(volume, VOLUME_MAGIC);
     MUST(volume->recovered);
-    add_buried(volume, name);
+    volume_add_buried(volume, name);
     if (volume->buried_count >= NAMES_MAX)
         write_buried(volume);
     return !volume->failure.broken;

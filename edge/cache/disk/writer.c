@@ -14,8 +14,15 @@ bool writer_queue(item_t *item)
     device_t *device = item->device;
     disk_lock(&device->lock);
     bool ready = atomic_load_explicit(&device->ready, memory_order_relaxed) && !device->ended;
-    bool possible =
-        item->kind == ITEM_BURIAL || (ready && device->queue_bytes + item->bytes <= device->queue_bytes_max);
+    bool burial = item->kind == ITEM_BURIAL;
+    bool possible = burial ? atomic_load_explicit(&device->burials, memory_order_relaxed) < BURIALS_MAX
+                           : ready && device->queue_bytes + item->bytes <= device->queue_bytes_max;
+    if (possible && burial)
+        atomic_fetch_add_explicit(&device->burials, 1, memory_order_relaxed);
+    if (!possible && burial) {
+        atomic_store_explicit(&device->overdue, true, memory_order_relaxed);
+        pthread_cond_signal(&device->ticked);
+    }
     if (possible) {
         if (device->first == NULL)
             device->first = item;
@@ -247,9 +254,14 @@ static volume_t *wait_for_volume(device_t *device)
         volume_opening_t opening;
         volume = device_open(device, &opening);
         if (volume == NULL && opening.outcome != VOLUME_LOCKED) {
-            device_fail(device, opening.call, opening.number);
-            return NULL;
+            char why[DISK_ERROR_MAX / 2];
+            device_refusal(&opening, why);
+            device_take_out(device, why);
         }
+        if (atomic_load_explicit(&device->failed, memory_order_relaxed))
+            return NULL;
+        if (volume == NULL)
+            membership_note(device->disk); /* by now it may miss something */
     }
     return volume;
 }
@@ -259,18 +271,25 @@ static bool recover(device_t *device, volume_t *volume)
 {
     bool forgotten = volume_forgotten(volume);
     while (volume_recover_next(volume))
-        if (is_stopping(device))
+        if (is_stopping(device) && atomic_load_explicit(&device->burials, memory_order_relaxed) == 0)
             return false;
     if (!forgotten)
         device_say_forgotten(device, volume);
+    if (device->disk->bury_others && !volume_sync(volume)) {
+        volume_failure_t failure = volume_failure(volume);
+        device_fail(device, failure.call, failure.number);
+    }
     return true;
 }
 
 static void begin_writing(device_t *device)
 {
     disk_t *disk = device->disk;
-    if (atomic_fetch_sub(&disk->recovering, 1) == 1)
+    membership_note(disk); /* it may have another id, or have been waited for */
+    if (atomic_fetch_sub(&disk->recovering, 1) == 1) {
         disk_index_complete(disk->index);
+        membership_settled(disk);
+    }
     disk_lock(&device->lock);
     atomic_store_explicit(&device->ready, true, memory_order_release);
     device->begun = true;
@@ -305,6 +324,9 @@ void *writer_run(void *context)
     item_t *items = device->first;
     device->first = device->last = NULL;
     disk_unlock(&device->lock);
+    /* What waited to be buried while it was not known yet what is there is said nowhere. */
+    if (!recovered && atomic_load_explicit(&device->burials, memory_order_relaxed) > 0)
+        device_take_out(device, "the node ends before it is known what there is");
     drop_items(items);
     note_rest(device);
     memory_detach_thread();
