@@ -42,6 +42,7 @@ struct exchange {
     bool shuns_pieces;        /* those that it found were of another version than upstream has */
     bool awaits_disk;         /* a device is asked */
     bool shuns_disk;          /* what it asked for there came too late, or not at all */
+    bool looks_again;         /* the device has been asked */
     bool from_disk;           /* the answer's object was not in memory */
     bool hides_authorization; /* its Connection names Authorization: nothing of it is stored or shared */
     int64_t started_us, first_byte_us; /* wall clock; 0: none yet */

@@ -105,6 +105,8 @@ static disk_t *disk_for(const exchange_t *exchange)
 walk_t request_walk(exchange_t *exchange, http_fields_t fields, int64_t now_us)
 {
     const node_t *node = worker_node(exchange->worker);
+    bool again = exchange->looks_again;
+    exchange->looks_again = false;
     return (walk_t){.memory = node->memory,
                     .ledger = node->ledger,
                     .key = exchange->key,
@@ -114,7 +116,8 @@ walk_t request_walk(exchange_t *exchange, http_fields_t fields, int64_t now_us)
                     .control = exchange->is_heard ? &exchange->control : NULL,
                     .wake = wake,
                     .disk = disk_for(exchange),
-                    .wait = exchange->waiter != NULL ? &exchange->waiter->disk : NULL};
+                    .wait = exchange->waiter != NULL ? &exchange->waiter->disk : NULL,
+                    .again = again};
 }
 
 static waiter_t *waiter_of(object_reader_t *reader)
@@ -279,6 +282,7 @@ static void after_disk(exchange_t *exchange)
     disk_wait_t *wait = &exchange->waiter->disk;
     disk_wait_leave(wait);
     exchange->awaits_disk = false;
+    exchange->looks_again = true;
     exchange->shuns_disk = wait->in_vain;
     exchange->from_disk |= !wait->in_vain;
     if (exchange->piece != NULL) {

@@ -46,7 +46,8 @@ static void look_below(const walk_t *walk, const cache_variant_t *variant, place
 
 static void look_at(const walk_t *walk, const cache_variant_t *variant, place_t *place)
 {
-    place->view = memory_look(walk->memory, &walk->key, variant);
+    place->view = walk->again ? memory_peek(walk->memory, &walk->key, variant, NULL)
+                              : memory_look(walk->memory, &walk->key, variant);
     if (walk->disk != NULL)
         look_below(walk, variant, place);
 }

@@ -21,6 +21,7 @@ typedef struct {
     void (*wake)(object_reader_t *reader);
     disk_t *disk;      /* NULL: there is none, or the request does without it */
     disk_wait_t *wait; /* for what only a device has; NULL: that is not waited for */
+    bool again;        /* it has waited for a device: who looks once more has still asked once */
 } walk_t;
 
 typedef enum {

@@ -1,7 +1,14 @@
 /* What the page cache does not hold is asked of a device, which may be late, fail, or not be waited for. */
+#include "edge/cache/memory_private.h"
 #include "tests/unit/disk_world.h"
 
 /* --- Devices that are asked --- */
+
+static unsigned uses_of(const object_t *object)
+{
+    const home_t *home = object_home(object);
+    return atomic_load(&home->policy.frequency);
+}
 
 static void who_asks_a_device_waits_and_is_woken(void **state)
 {
@@ -14,8 +21,11 @@ static void who_asks_a_device_waits_and_is_woken(void **state)
     assert_int_equal(client.step.kind, WALK_WAIT);
     sem_wait(&woken);
     assert_false(wait_of_client.in_vain);
+    client.walk.again = true;
     client_again(&world, &client);
     assert_int_equal(client.step.kind, WALK_HIT);
+    /* That was one use: else all that a device is asked for would push out what is asked for often. */
+    assert_int_equal(uses_of(client.reader.object), 0);
     assert_reads(&client, "hello", READ_END);
     client_leave(&client);
     assert_int_equal(disk_status(disk).counts.reads_from_device, 1);
