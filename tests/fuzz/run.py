@@ -23,7 +23,7 @@ BUILD = os.path.join(ROOT, "build-fuzz")
 CORPUS = os.path.join(ROOT, "tests", "fuzz", "corpus")
 FAILURES = os.path.join(BUILD, "failures")
 COVERED = 0.95
-LENGTH_MAX = {"request": 49152, "journal": 4096, "disk": 4352, "purge": 24576, "tags": 4096, "config": 16384, "reference": 16384}
+LENGTH_MAX = {"request": 49152, "journal": 4096, "disk": 4352, "volume": 2048, "purge": 24576, "tags": 4096, "config": 16384, "reference": 16384}
 
 # What each target is for: the functions that the request path calls are in these files.
 PARSERS = {
@@ -47,6 +47,7 @@ PARSERS = {
     "trace": ["purge/api_trace.c"],
     "journal": ["purge/journal_format.c"],
     "disk": ["edge/cache/disk/record.c", "edge/cache/disk/meta.c"],
+    "volume": ["edge/cache/disk/volume_recover.c"],
     "config": ["conf/config.c", "conf/settings_values.c", "conf/settings_hsts.c", "conf/settings_lists.c"],
 }
 

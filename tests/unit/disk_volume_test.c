@@ -546,6 +546,34 @@ static void a_record_stamped_after_the_journals_end_forgets_all(void **state)
     }
 }
 
+/* It shows late, when the newest segment is open again already: an older one has lost its trailer. */
+static void one_in_an_older_segment_that_is_scanned_forgets_all_too(void **state)
+{
+    (void)state;
+    enum { LIMIT = 900 };
+    life_t life;
+    uint64_t late = 1;
+    while (life_stamp(late, 1) <= LIMIT)
+        late++;
+    make(&life);
+    assert_true(life_put(&life, late, 1));
+    for (uint64_t number = 1000; volume_segments(life.volume) < 2; number++)
+        if (life_stamp(number, 1) <= LIMIT)
+            assert_true(life_put(&life, number, 1));
+    medium_t *medium = life.medium;
+    life_end(&life);
+    medium_file(medium, "segment-00000")->data[LIFE_SEGMENT - 2] ^= 1;
+    volume_config_t config = life_config(medium, SEGMENTS);
+    config.sequence = LIMIT;
+    assert_int_equal(outcome_of(&life, medium, config), VOLUME_OPENED);
+    assert_true(volume_forgotten(life.volume));
+    assert_int_equal(disk_index_records(life.index), 0);
+    assert_true(life_put(&life, 1, 2));
+    restart(&life);
+    assert_int_equal(life_read(&life, 1), 2);
+    end(&life);
+}
+
 /* The real calls. ---------------------------------------------------------------------------------------- */
 
 static void count_name(void *context, const char *name)
@@ -620,6 +648,7 @@ int main(void)
         cmocka_unit_test(it_must_have_room_for_two_segments),
         cmocka_unit_test(segments_fit_the_size),
         cmocka_unit_test(a_record_stamped_after_the_journals_end_forgets_all),
+        cmocka_unit_test(one_in_an_older_segment_that_is_scanned_forgets_all_too),
         cmocka_unit_test(the_real_calls_do_the_same),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -284,6 +284,8 @@ bool volume_forget(volume_t *volume)
                                slot_number(volume, &volume->slots[volume->slot_count - 1]));
     volume->found_next = volume->found_count = 0;
     volume->forgotten = true;
+    volume->open = NULL; /* the newest is gone on with already, when an older one turns out to be of lost rules */
+    contents_clear(&volume->contents);
     if (!unlink_file(volume, directory_name) || !sync_directory(volume))
         return false;
     for (size_t i = 0; i < volume->slot_count; i++) {

@@ -207,8 +207,10 @@ static void recover(volume_t *volume, slot_t *slot)
         whole = false;
     if (contents.stamp_max > volume->config.sequence) {
         contents_clear(&contents);
-        if (!volume_forget(volume))
+        if (!volume_forget(volume)) {
             volume->failure.broken = true;
+            volume_disown(volume);
+        }
         return;
     }
     index_contents(volume, slot, &contents);

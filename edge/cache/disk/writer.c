@@ -92,7 +92,7 @@ static void describe(item_t *item, uint8_t *meta, volume_record_t *out)
     MUST(memory_place_of(object, &key, &variant, &name));
     switch (item->kind) {
     case ITEM_BURIAL:
-        MUST(!"a burial is no record");
+        MUST(item->kind != ITEM_BURIAL); /* that is no record */
         break;
     case ITEM_OBJECT:
         size = disk_meta_put(object, &key, &variant, meta);
