@@ -25,6 +25,8 @@ struct waiter {
     _Atomic bool on_its_way; /* the message is in the worker's queue */
 };
 
+typedef enum { STREAM_NOT, STREAM_ASKED, STREAM_READ } stream_t;
+
 /* In the request's pool; ends with it. */
 struct exchange {
     /* What the end of a request reads comes first: by then hundreds of other requests have had the
@@ -55,6 +57,7 @@ struct exchange {
     parts_t *parts;                    /* of an answer of several; NULL: it is none */
     object_reader_t *piece; /* the waiter's, for the pieces of a sparse object; NULL: it is whole */
     uint64_t at;            /* which byte of a sparse object is read next */
+    stream_t stream;        /* what `piece` reads is no piece, but all of it once more */
     h2o_iovec_t note;       /* by which the log finds the exchange of a request */
     walk_kind_t kind;
     forward_t forward;

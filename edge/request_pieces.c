@@ -1,6 +1,7 @@
 /* An answer from a sparse object: its head, and its pieces one after the other, each from the store, read
  * along with the fill of another, or fetched. */
 #include "edge/exchange.h"
+#include "edge/http/conditional.h"
 
 #include "origin_pull/fill.h"
 
@@ -141,11 +142,56 @@ void pieces_answer(exchange_t *exchange, http_fields_t fields)
     open_first(exchange, fields);
 }
 
+/* --- The rest as a stream --- */
+
+/* Did the piece fail so, or is that known? */
+static bool is_no_ranges(const exchange_t *exchange)
+{
+    const object_t *object = exchange->piece->object;
+    if (object == NULL)
+        return !head_takes_ranges(object_head(exchange->reader->object));
+    return object_end(object) == OBJECT_FAILED &&
+           text_equal(text_of(object_failure(object).detail), text_of(fill_no_ranges.detail));
+}
+
+/* Upstream turned out to take no ranges in the middle of an answer: all of it is asked for, for this answer
+ * alone, and what has been sent is dropped. Not where that would be much. */
+static bool may_stream(const exchange_t *exchange)
+{
+    enum { SKIP_MAX = 8 << 20 };
+    return exchange->stream == STREAM_NOT && exchange->at <= SKIP_MAX;
+}
+
+static void open_stream(exchange_t *exchange, http_fields_t fields)
+{
+    walk_t walk = request_walk(exchange, fields, exchange_now_us());
+    walk_step_t step = walk_private(&walk, exchange->piece, FORWARD_PARTIAL);
+    request_start_fill(exchange, exchange->piece, &step, fields, (piece_t){0, 0});
+    exchange->stream = STREAM_ASKED;
+}
+
+/* With the head of the stream: is it that of the very version? */
+static bool join_stream(exchange_t *exchange)
+{
+    const head_t *whole = object_head(exchange->reader->object), *now = object_head(exchange->piece->object);
+    exchange->stream = STREAM_READ;
+    if (now->status != 200 || now->content_length != whole->content_length ||
+        !http_same_strong_etag(now->etag, whole->etag)) {
+        object_leave(exchange->piece);
+        return false;
+    }
+    object_seek(exchange->piece, exchange->at, (uint64_t)exchange->end);
+    return true;
+}
+
+/* --- Beginning --- */
+
 /* Nothing has been sent yet. */
 static void at_failure(exchange_t *exchange, const object_t *object)
 {
     object_failure_t failure = object_failure(object);
-    bool has_ended = text_equal(text_of(failure.detail), text_of(fill_version_ended.detail));
+    bool has_ended =
+        is_no_ranges(exchange) || text_equal(text_of(failure.detail), text_of(fill_version_ended.detail));
     bool is_of_another = !exchange->piece->owner && failure.status == 429;
     if (!has_ended && !is_of_another) {
         request_answer_failure(exchange, object);
@@ -181,6 +227,7 @@ void pieces_seek(exchange_t *exchange, const http_range_t *range)
         return; /* it was opened before the answer began */
     object_leave(exchange->piece);
     exchange->at = range->first;
+    exchange->stream = STREAM_NOT;
 }
 
 object_failure_t pieces_failure(const exchange_t *exchange)
@@ -189,22 +236,36 @@ object_failure_t pieces_failure(const exchange_t *exchange)
     return object != NULL ? object_failure(object) : fill_version_ended;
 }
 
+/* Opens what has the next byte. READ_BYTES: it has its head. */
+static object_read_t open_next(exchange_t *exchange)
+{
+    object_reader_t *piece = exchange->piece;
+    http_field_t list[EXCHANGE_FIELDS_MAX];
+    http_fields_t fields = exchange_fields(exchange, list);
+    walk_kind_t kind = WALK_NONE;
+    bool opened = piece->object != NULL || open_piece(exchange, fields, &kind);
+    if (kind == WALK_WAIT || (opened && object_wait_head(piece)))
+        return READ_WAIT;
+    if (is_no_ranges(exchange) && may_stream(exchange)) {
+        object_leave(piece);
+        open_stream(exchange, fields);
+        opened = true;
+        if (object_wait_head(piece))
+            return READ_WAIT;
+    }
+    if (!opened || object_head(piece->object) == NULL ||
+        (exchange->stream == STREAM_ASKED && !join_stream(exchange)))
+        return READ_FAILED;
+    return READ_BYTES;
+}
+
 object_read_t pieces_read(exchange_t *exchange, size_t most)
 {
     object_reader_t *piece = exchange->piece;
     for (;;) {
-        if (piece->object == NULL) {
-            http_field_t list[EXCHANGE_FIELDS_MAX];
-            walk_kind_t kind;
-            if (!open_piece(exchange, exchange_fields(exchange, list), &kind))
-                return READ_FAILED;
-            if (kind == WALK_WAIT)
-                return READ_WAIT;
-        }
-        if (object_wait_head(piece))
-            return READ_WAIT;
-        if (object_head(piece->object) == NULL)
-            return READ_FAILED;
+        object_read_t opened = open_next(exchange);
+        if (opened != READ_BYTES)
+            return opened;
         if (is_overtaken(exchange)) {
             object_leave(piece);
             continue;

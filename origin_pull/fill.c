@@ -207,11 +207,13 @@ void fill_tell_end(fill_t *fill)
 static uint64_t wasted_bytes(const fill_t *fill)
 {
     bool stale_answers = fill->in_vain && fill->told_ms < fill->stale_until_ms;
+    uint64_t behind =
+        fill->left_rest ? FILL_GIVEN_UP_BYTES : 0; /* the first piece, which was all that is wanted */
     if (fill->kept || stale_answers || !object_unread(fill->object))
-        return 0;
+        return behind;
     uint64_t taken = object_taken(fill->object), left = fill->received - taken;
     bool on_its_way = fill->given_up && fill->received != (uint64_t)fill->content_length;
-    return (taken < fill->received ? left : 0) + (on_its_way ? FILL_GIVEN_UP_BYTES : 0);
+    return behind + (taken < fill->received ? left : 0) + (on_its_way ? FILL_GIVEN_UP_BYTES : 0);
 }
 
 void fill_end(fill_t *fill)
@@ -355,13 +357,8 @@ static size_t make_room(fill_t *fill, size_t length)
     return room;
 }
 
-fill_action_t fill_bytes(fill_t *fill, const char *bytes, size_t length, size_t *taken)
+static fill_action_t take_bytes(fill_t *fill, const char *bytes, size_t length, size_t *taken)
 {
-    MUST_BE(fill, FILL_MAGIC);
-    *taken = length;
-    if (fill->ended || length == 0)
-        return FILL_GO_ON;
-    MUST(!fill->resuming);
     if (fill->content_length >= 0 && fill->received + length > (uint64_t)fill->content_length) {
         fill_fail(fill, (object_failure_t){502, "http_protocol_error"});
         return FILL_STOP;
@@ -380,6 +377,31 @@ fill_action_t fill_bytes(fill_t *fill, const char *bytes, size_t length, size_t 
     if (*taken > 0)
         object_append(fill->object, bytes, *taken);
     return *taken == length ? FILL_GO_ON : FILL_PAUSE;
+}
+
+/* The piece, and not what comes behind it. */
+static fill_action_t take_first_piece(fill_t *fill, const char *bytes, size_t length, size_t *taken)
+{
+    uint64_t left = (uint64_t)fill->content_length - fill->received;
+    fill_action_t action = take_bytes(fill, bytes, length < left ? length : (size_t)left, taken);
+    if (fill->ended || action == FILL_PAUSE || fill->received < (uint64_t)fill->content_length)
+        return action;
+    *taken = length;
+    fill->left_rest = true;
+    fill_complete(fill);
+    return FILL_STOP;
+}
+
+fill_action_t fill_bytes(fill_t *fill, const char *bytes, size_t length, size_t *taken)
+{
+    MUST_BE(fill, FILL_MAGIC);
+    *taken = length;
+    if (fill->ended || length == 0)
+        return FILL_GO_ON;
+    MUST(!fill->resuming);
+    if (fill->leaves_rest)
+        return take_first_piece(fill, bytes, length, taken);
+    return take_bytes(fill, bytes, length, taken);
 }
 
 /* --- Readers --- */

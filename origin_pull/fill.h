@@ -49,6 +49,9 @@ typedef struct {
  * by then. */
 extern const object_failure_t fill_version_ended;
 
+/* And when upstream sends all of it in place of a piece: that is remembered by then. */
+extern const object_failure_t fill_no_ranges;
+
 fill_t *fill_new(const fill_request_t *request);
 /* After it has ended. */
 void fill_free(fill_t **fill);

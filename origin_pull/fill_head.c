@@ -284,16 +284,20 @@ static fill_action_t begin(fill_t *fill, const fill_answer_t *answer, int64_t no
     fill->can_pause = answer->can_pause;
     http_storing_t storing = judge(fill, answer, &vary, now_ms);
     judge_error(fill, &storing, answer->status);
+    object_t *sparse = NULL;
+    if (fill->large && fill->indexed)
+        sparse = fill_keep_sparse(fill, answer, &storing, &vary, now_ms);
+    if (sparse != NULL) {
+        leave_base(fill, &storing, answer->status);
+        return fill_turn_to_pieces(fill, &sparse, answer, &storing, now_ms);
+    }
     size_t reserved;
     if (!fill_reserve(fill, &storing, &reserved)) {
         invalidate(fill, answer);
         fill_fail(fill, fill_no_memory);
         return FILL_STOP;
     }
-    if (fill->large && fill->indexed)
-        fill_keep_sparse(fill, answer, &storing, &vary, now_ms);
-    else
-        place(fill, answer->status, &storing, &vary, now_ms);
+    place(fill, answer->status, &storing, &vary, now_ms);
     leave_base(fill, &storing, answer->status);
     leave_sparse(fill, &storing, answer->status);
     invalidate(fill, answer);

@@ -4,8 +4,8 @@
 #include "edge/http/vary.h"
 #include "origin_pull/fill_private.h"
 
-void fill_keep_sparse(fill_t *fill, const fill_answer_t *answer, const http_storing_t *storing,
-                      const http_vary_t *vary, int64_t now_ms)
+static head_t *sparse_head(const fill_t *fill, const fill_answer_t *answer, const http_storing_t *storing,
+                           int64_t now_ms)
 {
     http_storing_t kept = *storing;
     kept.storable = true;
@@ -13,21 +13,109 @@ void fill_keep_sparse(fill_t *fill, const fill_answer_t *answer, const http_stor
     head_t *head = head_new(memory_account(fill->memory), answer->status, answer->fields,
                             fill->content_length, &kept, now_ms, &fill->policy);
     fill_tag(fill, head, NULL);
+    return head;
+}
+
+object_t *fill_keep_sparse(fill_t *fill, const fill_answer_t *answer, const http_storing_t *storing,
+                           const http_vary_t *vary, int64_t now_ms)
+{
+    head_t *head = sparse_head(fill, answer, storing, now_ms);
     bool possible = vary->kind == HTTP_VARY_NONE && !memory_has_variants(fill->memory, &fill->key) &&
                     pieces_possible(fill->memory, head);
+    bool in_vain = possible && pieces_known_whole_only(fill->memory, &fill->key, head);
     object_t *sparse = NULL;
-    if (possible && !fill_is_overtaken(fill))
+    if (possible && !in_vain && !fill_is_overtaken(fill))
         sparse = pieces_store_sparse(fill->memory, &fill->key, object_stamp(fill->object), &head);
     else if (!possible)
         pieces_forget_sparse(fill->memory, &fill->key, (text_t){NULL, 0});
     head_free(&head);
     /* It was stored while the index still pointed here: as long as that is so, no newer answer is known. */
     bool newest = fill_withdraw(fill, 0) && !fill_is_overtaken(fill);
-    if (sparse == NULL)
-        return;
-    if (!newest)
+    if (sparse != NULL && !newest) {
         memory_forget(fill->memory, sparse);
-    object_unref(&sparse);
+        object_unref(&sparse);
+    }
+    return sparse;
+}
+
+/* Does who asked want what comes first of it? */
+static bool wants_start(const fill_t *fill, const object_t *sparse)
+{
+    const head_t *head = object_head(sparse);
+    const http_selected_t selected = head_selected(head, head->content_length, true);
+    http_ranges_t ranges;
+    http_selection_t selection = http_select(fill->fields, &selected, &ranges);
+    bool is_part = selection == HTTP_PART || selection == HTTP_PARTS;
+    return !fill->background && (selection == HTTP_WHOLE || (is_part && ranges.at[0].first < PIECE_BYTES));
+}
+
+/* A new object for this piece in the index, which the filler goes on with. NULL: it is there, or on its way.
+ */
+static object_t *place_piece(fill_t *fill, const object_t *sparse, piece_t piece)
+{
+    memory_view_t seen = pieces_look(fill->memory, &fill->key, sparse, piece);
+    object_t *object = NULL;
+    if (seen.stored == NULL && seen.growing == NULL) {
+        object = memory_new_object(fill->memory, object_subject(fill->object), object_stamp(fill->object));
+        object_pass_filler(fill->object, object);
+        home_t *home = pieces_home(fill->memory, &fill->key, sparse, piece);
+        bool begun = memory_begin(fill->memory, home, object, &seen);
+        home_unref(&home);
+        if (!begun) {
+            object_pass_filler(object, fill->object);
+            object_unref(&object);
+        }
+    }
+    memory_view_drop(&seen);
+    return object;
+}
+
+/* What comes from now on is the first piece, with whose end the transfer ends; the rest is asked for as it is
+ * wanted. False: it is of no use. */
+static bool turn_to_first_piece(fill_t *fill, object_t *sparse, const fill_answer_t *answer, int64_t now_ms)
+{
+    piece_t piece = piece_at(sparse, 0);
+    size_t reserved = body_cost((int64_t)piece.end, true);
+    if (!wants_start(fill, sparse) || !memory_reserve(fill->memory, reserved))
+        return false;
+    object_t *object = place_piece(fill, sparse, piece);
+    if (object == NULL) {
+        memory_unpromise(memory_account(fill->memory), reserved);
+        return false;
+    }
+    fill->object = object;
+    fill->base = sparse;
+    object_ref(sparse);
+    fill->piece = piece;
+    fill->content_length = (int64_t)piece.end;
+    fill->indexed = fill->leaves_rest = true;
+    fill->large = false;
+    const head_t *whole = object_head(sparse);
+    head_t *head = head_new(memory_account(fill->memory), answer->status, (http_fields_t){NULL, 0},
+                            fill->content_length, &whole->storing, now_ms, &fill->policy);
+    head_tag_as(head, whole);
+    fill_open(fill, &head, reserved);
+    return true;
+}
+
+fill_action_t fill_turn_to_pieces(fill_t *fill, object_t **sparse, const fill_answer_t *answer,
+                                  const http_storing_t *storing, int64_t now_ms)
+{
+    object_t *whole = fill->object;
+    version_id_t version = object_body_version(*sparse);
+    head_t *head = sparse_head(fill, answer, storing, now_ms);
+    bool goes_on = turn_to_first_piece(fill, *sparse, answer, now_ms);
+    object_unref(sparse);
+    if (!goes_on)
+        fill_tell_end(fill);
+    object_complete_sparse(whole, &head, OBJECT_SHAREABLE | OBJECT_ADMITTED | OBJECT_SPARSE, &version);
+    if (goes_on) {
+        object_unref(&whole);
+        return FILL_GO_ON;
+    }
+    fill->left_rest = true;
+    fill_end(fill);
+    return FILL_STOP;
 }
 
 /* The sparse object's head, brought up to date by an answer about it. */
@@ -48,7 +136,7 @@ static bool renew(fill_t *fill, const fill_answer_t *answer, int64_t now_ms)
     bool may = head->storing.storable && vary.kind == HTTP_VARY_NONE && pieces_possible(fill->memory, head) &&
                !fill_is_overtaken(fill);
     if (may)
-        pieces_renew_sparse(fill->memory, fill->base, object_stamp(fill->object), &head);
+        pieces_renew_sparse(fill->memory, &fill->key, fill->base, object_stamp(fill->object), &head);
     else if (!fill_is_of_client(fill, answer->status))
         pieces_forget_sparse(fill->memory, &fill->key, object_head(fill->base)->etag);
     head_free(&head);
@@ -102,10 +190,45 @@ bool fill_is_part(const fill_answer_t *answer, const head_t *version, piece_t pa
            found.first == part.first && found.end == part.end && length == (uint64_t)version->content_length;
 }
 
+const object_failure_t fill_no_ranges = {502, "no_ranges"};
+
+/* All of that very version in place of a part: it takes no ranges, whatever it says. */
+static bool is_whole(const fill_answer_t *answer, const head_t *version)
+{
+    text_t etag = only_value(answer, TEXT("etag"));
+    return answer->status == 200 && etag.data != NULL && http_same_strong_etag(etag, version->etag) &&
+           fill_length_of(answer) == version->content_length && !is_of_another_form(answer, version);
+}
+
+/* That is remembered by a head that does not say so. */
+static void note_no_ranges(fill_t *fill, const fill_answer_t *answer, int64_t now_ms)
+{
+    const text_t name = TEXT("accept-ranges");
+    http_field_t *list = must_calloc(answer->fields.count + 1, sizeof *list);
+    size_t count = 0;
+    for (size_t i = 0; i < answer->fields.count; i++)
+        if (!text_equal(answer->fields.at[i].name, name))
+            list[count++] = answer->fields.at[i];
+    list[count++] = (http_field_t){name, TEXT("none")};
+    fill_answer_t said = *answer;
+    said.fields = (http_fields_t){list, count};
+    head_t *head = freshened_head(fill, &said, now_ms);
+    if (head->storing.storable && !head->storing.no_cache && !fill_is_overtaken(fill))
+        pieces_renew_sparse(fill->memory, &fill->key, fill->base, object_stamp(fill->object), &head);
+    head_free(&head);
+    free(list);
+}
+
 /* An origin in trouble says nothing about what it had, nor does what is of one client alone; any other answer
  * says that it has something else, or takes no ranges. */
-static fill_action_t refuse(fill_t *fill, int status)
+static fill_action_t refuse(fill_t *fill, const fill_answer_t *answer, int64_t now_ms)
 {
+    int status = answer->status;
+    if (is_whole(answer, object_head(fill->base)) && !fill_is_of_client(fill, status)) {
+        note_no_ranges(fill, answer, now_ms);
+        fill_fail(fill, fill_no_ranges);
+        return FILL_STOP;
+    }
     bool in_trouble = status >= 500 || status == 429;
     if (!in_trouble && !fill_is_of_client(fill, status))
         pieces_forget_sparse(fill->memory, &fill->key, object_head(fill->base)->etag);
@@ -118,7 +241,7 @@ const object_failure_t fill_version_ended = {502, "version_ended"};
 fill_action_t fill_begin_piece(fill_t *fill, const fill_answer_t *answer, int64_t now_ms)
 {
     if (!fill_is_part(answer, object_head(fill->base), fill->piece) || !renew(fill, answer, now_ms))
-        return refuse(fill, answer->status);
+        return refuse(fill, answer, now_ms);
     fill->can_pause = answer->can_pause;
     http_storing_t storing = object_head(fill->base)->storing;
     size_t reserved;

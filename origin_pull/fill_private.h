@@ -29,6 +29,8 @@ struct fill {
     bool ranged, background, without_credentials; /* fixed after creation; the last: the client showed some */
     bool indexed, needs_pauses, has_head, windowed, can_pause, starved, ended;
     bool kept, given_up, in_vain, large; /* large: it could be stored but for its size */
+    /* It is for the first piece of what upstream sends all of; and ended before that did. */
+    bool leaves_rest, left_rest;
     bool resuming, refused; /* the rest is asked for, its head has yet to come; it was not that */
     unsigned resumes;
     uint64_t resumed_from;    /* what had been received when the rest was asked for last */
@@ -95,10 +97,14 @@ int64_t fill_length_of(const fill_answer_t *answer);
 void fill_tag(const fill_t *fill, head_t *head, const head_t *before);
 
 /* --- fill_pieces.c --- */
-/* A whole response that is too large: it leaves the index, and its head is kept for what is asked of it in
- * parts. */
-void fill_keep_sparse(fill_t *fill, const fill_answer_t *answer, const http_storing_t *storing,
-                      const http_vary_t *vary, int64_t now_ms);
+/* A whole response that is too large: it leaves the index, and its head is stored as the sparse object of the
+ * key. A reference; NULL: it is not kept so. */
+object_t *fill_keep_sparse(fill_t *fill, const fill_answer_t *answer, const http_storing_t *storing,
+                           const http_vary_t *vary, int64_t now_ms);
+/* Then all who wait are answered from that; the transfer ends, once it has brought the first piece where that
+ * is wanted. Takes over the reference. */
+fill_action_t fill_turn_to_pieces(fill_t *fill, object_t **sparse, const fill_answer_t *answer,
+                                  const http_storing_t *storing, int64_t now_ms);
 /* A 304 about a sparse object. */
 fill_action_t fill_freshen_sparse(fill_t *fill, const fill_answer_t *answer, int64_t now_ms);
 /* The head of what was asked for as a piece. */

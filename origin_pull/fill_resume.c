@@ -112,6 +112,7 @@ fill_action_t fill_begin_rest(fill_t *fill, const fill_answer_t *answer, int64_t
         return FILL_STOP;
     }
     fill->can_pause = answer->can_pause;
+    fill->leaves_rest = false;
     bool kept = fill->indexed || fill->large || fill_is_for_piece(fill);
     if (kept && !may_be_stored(fill, answer, now_ms))
         leave_store(fill, answer->status);

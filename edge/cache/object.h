@@ -127,6 +127,8 @@ object_read_t object_read(object_reader_t *reader, size_t most, body_span_t *spa
 
 /* --- The filler, one thread at a time --- */
 void object_set_filler(object_t *object, object_filler_t *filler);
+/* The filler goes on with another object, which nobody reads yet. */
+void object_pass_filler(object_t *from, object_t *to);
 void object_set_variant(object_t *object, variants_t **variants, char **selector, size_t selector_length);
 enum {
     OBJECT_SHAREABLE = 1, /* may answer others than the owner */

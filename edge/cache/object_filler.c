@@ -36,6 +36,15 @@ void object_set_filler(object_t *object, object_filler_t *filler)
     object_unlock(object);
 }
 
+void object_pass_filler(object_t *from, object_t *to)
+{
+    object_lock(from);
+    object_filler_t *filler = from->filler;
+    from->filler = NULL;
+    object_unlock(from);
+    object_set_filler(to, filler);
+}
+
 void object_set_variant(object_t *object, variants_t **variants, char **selector, size_t selector_length)
 {
     MUST(object_head(object) == NULL && object->variants == NULL);

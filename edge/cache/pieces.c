@@ -40,24 +40,45 @@ memory_view_t pieces_look_sparse(memory_t *memory, const cache_key_t *key)
     return memory_look(memory, key, &pieces_sparse);
 }
 
+void pieces_touch_sparse(memory_t *memory, const cache_key_t *key)
+{
+    memory_view_t view = pieces_look_sparse(memory, key);
+    memory_view_drop(&view);
+}
+
 memory_view_t pieces_peek_sparse(memory_t *memory, const cache_key_t *key)
 {
     return memory_peek(memory, key, &pieces_sparse, NULL);
 }
 
+static bool is_stored(memory_t *memory, const cache_key_t *key, const object_t *sparse, piece_t piece,
+                      const ledger_t *ledger)
+{
+    uint64_t numbers[PIECE_NUMBERS];
+    cache_variant_t name = piece_variant(sparse, piece, numbers);
+    memory_view_t view = memory_peek(memory, key, &name, NULL);
+    bool stored = view.stored != NULL && object_judge_now(view.stored, ledger).verdict != LEDGER_HARD;
+    memory_view_drop(&view);
+    return stored;
+}
+
 size_t pieces_count(memory_t *memory, const cache_key_t *key, const object_t *sparse, const ledger_t *ledger,
                     size_t most)
 {
-    uint64_t numbers[PIECE_NUMBERS];
     uint64_t length = (uint64_t)object_head(sparse)->content_length;
     size_t stored = 0;
-    for (uint64_t at = 0; at < length && at / PIECE_BYTES < most; at += PIECE_BYTES) {
-        cache_variant_t name = piece_variant(sparse, piece_at(sparse, at), numbers);
-        memory_view_t view = memory_peek(memory, key, &name, NULL);
-        stored += view.stored != NULL && object_judge_now(view.stored, ledger).verdict != LEDGER_HARD;
-        memory_view_drop(&view);
-    }
+    for (uint64_t at = 0; at < length && at / PIECE_BYTES < most; at += PIECE_BYTES)
+        stored += is_stored(memory, key, sparse, piece_at(sparse, at), ledger);
     return stored;
+}
+
+bool pieces_all(memory_t *memory, const cache_key_t *key, const object_t *sparse, const ledger_t *ledger)
+{
+    uint64_t length = (uint64_t)object_head(sparse)->content_length;
+    for (uint64_t at = 0; at < length; at += PIECE_BYTES)
+        if (!is_stored(memory, key, sparse, piece_at(sparse, at), ledger))
+            return false;
+    return true;
 }
 
 home_t *pieces_home(memory_t *memory, const cache_key_t *key, const object_t *sparse, piece_t piece)
@@ -83,6 +104,15 @@ static bool is_same_version(const object_t *stored, const head_t *head)
     return http_same_strong_etag(before->etag, head->etag) && before->content_length == head->content_length;
 }
 
+bool pieces_known_whole_only(memory_t *memory, const cache_key_t *key, const head_t *head)
+{
+    memory_view_t view = pieces_peek_sparse(memory, key);
+    bool known = view.stored != NULL && is_same_version(view.stored, head) &&
+                 !head_takes_ranges(object_head(view.stored));
+    memory_view_drop(&view);
+    return known;
+}
+
 object_t *pieces_store_sparse(memory_t *memory, const cache_key_t *key, uint64_t stamp, head_t **head)
 {
     memory_view_t before = pieces_peek_sparse(memory, key);
@@ -98,12 +128,25 @@ object_t *pieces_store_sparse(memory_t *memory, const cache_key_t *key, uint64_t
     return object;
 }
 
-void pieces_renew_sparse(memory_t *memory, object_t *sparse, uint64_t stamp, head_t **head)
+/* Is it this one, or that from which it was copied for those who waited? */
+static bool is_twin(const object_t *stored, const object_t *sparse)
+{
+    version_id_t a = object_body_version(stored), b = object_body_version(sparse);
+    return stored == sparse ||
+           (a.low == b.low && a.high == b.high && object_stamp(stored) == object_stamp(sparse));
+}
+
+void pieces_renew_sparse(memory_t *memory, const cache_key_t *key, const object_t *sparse, uint64_t stamp,
+                         head_t **head)
 {
     version_id_t version = object_body_version(sparse);
-    object_t *object = make_sparse(memory, object_subject(sparse), stamp, head, &version);
-    memory_replace(memory, sparse, object);
-    object_unref(&object);
+    memory_view_t view = pieces_peek_sparse(memory, key);
+    if (view.stored != NULL && is_twin(view.stored, sparse)) {
+        object_t *object = make_sparse(memory, object_subject(sparse), stamp, head, &version);
+        memory_replace(memory, view.stored, object);
+        object_unref(&object);
+    }
+    memory_view_drop(&view);
 }
 
 void pieces_forget_sparse(memory_t *memory, const cache_key_t *key, text_t etag)

@@ -8,7 +8,8 @@
  * head. What grows is a piece like any other object. A piece has a stamp of its own, and is judged by it.
  *
  * Only what does not vary is kept so, has a strong ETag, and comes from an upstream that says it takes
- * ranges. */
+ * ranges. Where it turned out not to, the sparse object's head says that it does not; then what is missing
+ * cannot be fetched, and it answers as long as all of its pieces are there. */
 #ifndef SELVEDGE_EDGE_CACHE_PIECES_H
 #define SELVEDGE_EDGE_CACHE_PIECES_H
 
@@ -35,8 +36,14 @@ cache_variant_t piece_variant(const object_t *sparse, piece_t piece, uint64_t nu
 /* What is known of a piece; the same for the sparse object. References as in memory_look(). */
 memory_view_t pieces_look(memory_t *memory, const cache_key_t *key, const object_t *sparse, piece_t piece);
 memory_view_t pieces_look_sparse(memory_t *memory, const cache_key_t *key);
+/* It is in use: without it, its pieces are out of reach. */
+void pieces_touch_sparse(memory_t *memory, const cache_key_t *key);
 /* That without a trace, as memory_peek(). */
 memory_view_t pieces_peek_sparse(memory_t *memory, const cache_key_t *key);
+/* Is the version of this head known to be of an upstream that takes no ranges, though it says so? */
+bool pieces_known_whole_only(memory_t *memory, const cache_key_t *key, const head_t *head);
+/* Are all pieces stored, and not hard-purged? */
+bool pieces_all(memory_t *memory, const cache_key_t *key, const object_t *sparse, const ledger_t *ledger);
 /* How many of its first `most` pieces are stored and not hard-purged; without a trace. */
 size_t pieces_count(memory_t *memory, const cache_key_t *key, const object_t *sparse, const ledger_t *ledger,
                     size_t most);
@@ -46,8 +53,9 @@ home_t *pieces_home(memory_t *memory, const cache_key_t *key, const object_t *sp
 /* Stores a sparse object with this head, which it takes over, as the one of its key; of the bytes of the one
  * before, when that had the same strong validator and length. A reference; NULL: it could not be stored. */
 object_t *pieces_store_sparse(memory_t *memory, const cache_key_t *key, uint64_t stamp, head_t **head);
-/* The same in place of another of the same validator, if that is still there. */
-void pieces_renew_sparse(memory_t *memory, object_t *sparse, uint64_t stamp, head_t **head);
+/* The same in place of another of the same version, if that is still there. */
+void pieces_renew_sparse(memory_t *memory, const cache_key_t *key, const object_t *sparse, uint64_t stamp,
+                         head_t **head);
 /* The key's sparse object is no longer used; with an ETag, if it has that. */
 void pieces_forget_sparse(memory_t *memory, const cache_key_t *key, text_t etag);
 

@@ -204,6 +204,13 @@ static bool shuns_pieces(const walk_t *walk)
     return walk->control != NULL && (walk->control->only_if_cached || walk->control->no_store);
 }
 
+/* What is not there of it cannot be fetched. */
+static bool lacks_pieces(const walk_t *walk, const object_t *sparse)
+{
+    return !head_takes_ranges(object_head(sparse)) &&
+           !pieces_all(walk->memory, &walk->key, sparse, walk->ledger);
+}
+
 /* A sparse object is looked for only where nothing whole answers. */
 static bool is_sparse_hit(const walk_t *walk, place_t *place, int64_t *ttl_ms)
 {
@@ -216,6 +223,8 @@ static bool is_sparse_hit(const walk_t *walk, place_t *place, int64_t *ttl_ms)
     place->sparse = beside.view.stored;
     beside.view.stored = NULL;
     memory_view_drop(&beside.view);
+    if (place->sparse != NULL && lacks_pieces(walk, place->sparse))
+        object_unref(&place->sparse);
     bool ask = false; /* only what is fresh is used of it */
     return use_stored(walk, &place->sparse, ttl_ms, &ask) == HTTP_FRESH;
 }
@@ -437,7 +446,7 @@ static bool is_piece_hit(const walk_t *walk, const object_t *sparse, memory_view
     return false;
 }
 
-typedef enum { PIECE_FOUND, PIECE_AGAIN, PIECE_PURGED } piece_step_t;
+typedef enum { PIECE_FOUND, PIECE_AGAIN, PIECE_PURGED, PIECE_GONE } piece_step_t;
 
 /* Nothing is asked about what a rule up to the stamp hard-purged, here as in base_for(). PIECE_AGAIN:
  * somebody was faster. */
@@ -445,6 +454,8 @@ static piece_step_t start_piece(const walk_t *walk, object_t *sparse, piece_t pi
                                 const memory_view_t *view, object_reader_t *reader)
 {
     uint64_t stamp = ledger_sequence(walk->ledger);
+    if (!head_takes_ranges(object_head(sparse)))
+        return PIECE_GONE;
     if (object_judge(sparse, walk->ledger, stamp).verdict == LEDGER_HARD)
         return PIECE_PURGED;
     object_t *object = memory_new_object(walk->memory, &walk->key.subject, stamp);
@@ -478,6 +489,7 @@ bool walk_piece(const walk_t *walk, object_t *sparse, piece_t piece, object_read
                 walk_step_t *step)
 {
     *step = (walk_step_t){.forward = FORWARD_PARTIAL};
+    pieces_touch_sparse(walk->memory, &walk->key);
     piece_step_t found = PIECE_AGAIN;
     while (found == PIECE_AGAIN) { /* each time somebody else got on */
         uint64_t numbers[PIECE_NUMBERS];
@@ -492,10 +504,10 @@ bool walk_piece(const walk_t *walk, object_t *sparse, piece_t piece, object_read
         memory_view_drop(&place.view);
         step->from_disk = place.from_disk;
     }
-    if (found == PIECE_PURGED) {
+    if (found == PIECE_PURGED)
         pieces_forget_sparse(walk->memory, &walk->key, object_head(sparse)->etag);
+    if (found != PIECE_FOUND)
         return false;
-    }
     if (step->kind == WALK_FILL) {
         object_ref(sparse);
         step->base = sparse;
@@ -547,6 +559,8 @@ walk_head_t walk_at_head(const walk_t *walk, const object_reader_t *reader)
         MUST(object_end(object) == OBJECT_FAILED);
         return HEAD_FAILED;
     }
+    if (object_sparse(object) && lacks_pieces(walk, object))
+        return HEAD_AGAIN;
     if (reader->owner)
         return HEAD_SERVE;
     if (!object_shareable(object))

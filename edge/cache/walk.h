@@ -25,8 +25,8 @@ typedef struct {
 } walk_t;
 
 typedef enum {
-    WALK_HIT, /* the reader has a complete object that may be used as it is: `use` says why; a sparse one is
-                 to be read piece by piece */
+    WALK_HIT,  /* the reader has a complete object that may be used as it is: `use` says why; a sparse one is
+                  to be read piece by piece */
     WALK_JOIN, /* the reader reads along with somebody else's fill */
     WALK_FILL, /* the reader owns a new object in the index: a fill must be started for it */
     WALK_PASS, /* the same, but the object is in no index: the response is for this request alone, until its
@@ -85,7 +85,8 @@ walk_step_t walk_private(const walk_t *walk, object_reader_t *reader, forward_t 
 
 /* To a piece of a sparse object: WALK_HIT, WALK_JOIN or WALK_FILL, with that for its base. The reader's
  * object holds the piece's bytes alone, and fails when upstream has another version. False, and the reader
- * reads nothing: it would have to be fetched, and the sparse object has been hard-purged. */
+ * reads nothing: it would have to be fetched, and the sparse object has been hard-purged, or upstream takes
+ * no ranges of it. */
 bool walk_piece(const walk_t *walk, object_t *sparse, piece_t piece, object_reader_t *reader,
                 walk_step_t *step);
 /* Is it on disk, or in memory? Without a trace, and without judging it. */

@@ -72,7 +72,8 @@ def get(node, large, first, end, client=None, **fields):
 def test_a_piece_is_fetched_once(small, origin, large, protocol):
     client = small.h1() if protocol == "h1" else small.h2()
     answer = get(small, large, 5 * MIB + 10, 5 * MIB + 5000, client)
-    assert answer.cache == {"fwd": "partial", "stored": True} and answer.get("etag") == '"one"' and answer.age == 0
+    assert answer.cache == {"fwd": "miss", "fwd-status": 200, "stored": True}
+    assert answer.get("etag") == '"one"' and answer.age == 0
     assert large.asked() == [None] + pieces(5), "first the whole, which turned out to be too large"
     assert origin.asked("/a")[1].get("if-range") == '"one"'
     for first, end in [(5 * MIB, 6 * MIB), (5 * MIB + 10, 5 * MIB + 11), (6 * MIB - 1, 6 * MIB)]:
@@ -224,6 +225,80 @@ def test_an_origin_that_takes_no_ranges_after_all(small, large):
     assert large.asked() == [None] + pieces(5) + [None, f"bytes={5 * MIB}-{5 * MIB + 9}"], "no more than these"
 
 
+@pytest.mark.parametrize("protocol", ["h1", "h2"])
+def test_all_of_what_turns_out_to_take_no_ranges(small, large, protocol):
+    """Found out in the middle of the answer, which goes on all the same. After that it is known."""
+    large.takes_ranges = False
+    client = small.h1() if protocol == "h1" else small.h2(window=1 << 24)
+    assert client.request("/a").body == large.body
+    small.wait_metric("selvedge_fills", 0)
+    before = large.asked()
+    assert before.count(None) == 2 and set(before[1:]) <= {None, *pieces(1, 2)} and len(before) <= 5
+    assert client.request("/a").body == large.body
+    assert large.asked() == before + [None], "not tried again"
+    large.change('"two"')
+    large.takes_ranges = True
+    assert client.request("/a").body == large.body and client.request("/a").cache["hit"], "another version is"
+
+
+def test_in_the_middle_another_version_is_no_rest(small, large):
+    """It takes no ranges, and by the time all of it is asked for it has changed."""
+    large.takes_ranges = False
+
+    def alter(request, answer):
+        if request.get("range") == pieces(1)[0]:
+            large.change('"two"')
+    large.alter = alter
+    stream = small.h2(window=1 << 24).ask("/a")
+    with pytest.raises(Exception, match="RST_STREAM"):
+        stream.rest()
+    large.alter = lambda request, answer: None
+    assert small.h1().request("/a").body == large.body
+
+
+@pytest.mark.parametrize("protocol", ["h1", "h2"])
+def test_the_first_who_asks_for_all_of_it_has_it_fetched_in_pieces(small, large, protocol):
+    """The answer to the first request is the first piece; it is ended there."""
+    client = small.h1() if protocol == "h1" else small.h2(window=1 << 24)
+    answer = client.request("/a")
+    assert answer.body == large.body and answer.cache == {"fwd": "miss", "stored": True}
+    assert large.asked()[0] is None and sorted(large.asked()[1:]) == sorted(pieces(*range(1, 21)))
+    assert client.request("/a").cache["hit"] and len(large.asked()) == 21
+    small.saw(miss=1, hit=1)
+
+
+def test_who_stops_holds_nothing_of_the_first_answer(small, origin, large):
+    slow = small.h2(window=65_535).ask("/a")
+    slow.paused = True
+    slow.at_least(65_535)
+    small.wait_metric("selvedge_fills", 0)
+    assert large.asked() == [None] + pieces(1)
+    quick = small.h1().request("/a")
+    assert quick.body == large.body and quick.cache["hit"] and len(large.asked()) == 21
+    slow.resume()
+    assert slow.rest().body == large.body and len(large.asked()) == 21, "nothing is fetched twice"
+
+
+def test_all_who_wait_for_the_first_answer_share_its_pieces(small, origin, large):
+    large.gate = origin.gate("first")
+    held = large.handle
+
+    def handle(request, response):
+        if request.get("range") is None:
+            large.gate.wait()
+        held(request, response)
+    origin.on("/a", handle)
+    client = small.h2(window=1 << 24)
+    asking = [client.ask("/a") for _ in range(3)] + [client.ask("/a", {"Range": f"bytes={9 * MIB}-{9 * MIB + 9}"})]
+    client.ping()
+    large.gate.open()
+    answers = [stream.rest() for stream in asking]
+    assert [answer.body == large.body for answer in answers[:3]] == [True] * 3
+    assert answers[3].body == large.body[9 * MIB:9 * MIB + 10]
+    small.wait_metric("selvedge_fills", 0)
+    assert sorted(large.asked()[1:]) == sorted(pieces(*range(1, 21)))
+
+
 @pytest.mark.parametrize("fields", [{"Accept-Ranges": "none"}, {"ETag": 'W/"one"'}, {"Vary": "Accept-Language"},
                                     {"Cache-Control": "no-store"}, {"Cache-Control": "no-cache"}], ids=repr)
 def test_what_cannot_be_kept_in_pieces_is_not(small, origin, fields):
@@ -298,7 +373,7 @@ def test_a_client_that_leaves_leaves_a_piece_behind(small, origin, large):
     stream.cancel()
     client.ping()
     large.gate.open()
-    small.wait_metric("selvedge_objects", 2)
+    small.wait_metric("selvedge_objects", 3)
     assert get(small, large, 5 * MIB, 6 * MIB).cache["hit"] and large.asked() == [None] + pieces(5)
 
 

@@ -1,4 +1,5 @@
 /* The client's side: a request does here what edge/request.c and edge/respond.c do. */
+#include "edge/http/conditional.h"
 #include "edge/http/range.h"
 #include "tests/sim/world.h"
 
@@ -155,15 +156,68 @@ static bool open_piece(exchange_t *exchange)
     return true;
 }
 
+/* Did the piece fail so, or is that known? */
+static bool is_no_ranges(const exchange_t *exchange)
+{
+    const object_t *object = exchange->piece.object;
+    if (object == NULL)
+        return !head_takes_ranges(object_head(exchange->reader.object));
+    return object_end(object) == OBJECT_FAILED &&
+           text_equal(text_of(object_failure(object).detail), text_of(fill_no_ranges.detail));
+}
+
+/* All of it once more, for this answer alone. */
+static void open_stream(exchange_t *exchange)
+{
+    uint64_t walk_began = schedule_moment();
+    walk_t walk = walk_of(exchange, wake_for_piece);
+    walk_step_t step = walk_private(&walk, &exchange->piece, FORWARD_PARTIAL);
+    fill_request_t request = request_of(exchange, &exchange->piece, &step);
+    note_count(NOTE_STREAMS);
+    note_event("stream", (uint64_t)exchange->id, exchange->at, 0);
+    transfer_submit(exchange, &request, walk_began);
+    exchange->stream = STREAM_ASKED;
+}
+
+static bool join_stream(exchange_t *exchange)
+{
+    const head_t *whole = object_head(exchange->reader.object), *now = object_head(exchange->piece.object);
+    exchange->stream = STREAM_READ;
+    exchange->content = NULL;
+    if (now->status != 200 || now->content_length != whole->content_length ||
+        !http_same_strong_etag(now->etag, whole->etag)) {
+        object_leave(&exchange->piece);
+        return false;
+    }
+    object_seek(&exchange->piece, exchange->at, exchange->end);
+    return true;
+}
+
+/* READ_BYTES: there is the head of what has the next byte. */
+static object_read_t open_next(exchange_t *exchange)
+{
+    bool opened = exchange->piece.object != NULL || open_piece(exchange);
+    if (opened && object_wait_head(&exchange->piece))
+        return READ_WAIT;
+    if (exchange->stream == STREAM_NOT && is_no_ranges(exchange)) {
+        object_leave(&exchange->piece);
+        open_stream(exchange);
+        opened = true;
+        if (object_wait_head(&exchange->piece))
+            return READ_WAIT;
+    }
+    bool there = opened && object_head(exchange->piece.object) != NULL;
+    if (!there || (exchange->stream == STREAM_ASKED && !join_stream(exchange)))
+        return READ_FAILED;
+    return READ_BYTES;
+}
+
 static object_read_t read_piece(exchange_t *exchange)
 {
     for (;;) {
-        if (exchange->piece.object == NULL && !open_piece(exchange))
-            return READ_FAILED;
-        if (object_wait_head(&exchange->piece))
-            return READ_WAIT;
-        if (object_head(exchange->piece.object) == NULL)
-            return READ_FAILED;
+        object_read_t opened = open_next(exchange);
+        if (opened != READ_BYTES)
+            return opened;
         if (walk_piece_overtaken(world.node.ledger, &exchange->piece)) {
             object_leave(&exchange->piece);
             continue;
@@ -267,7 +321,7 @@ static void look_elsewhere(exchange_t *exchange)
 static void at_piece_failure(exchange_t *exchange)
 {
     object_failure_t failure = object_failure(exchange->piece.object);
-    if (text_equal(text_of(failure.detail), text_of(fill_version_ended.detail))) {
+    if (is_no_ranges(exchange) || text_equal(text_of(failure.detail), text_of(fill_version_ended.detail))) {
         exchange->shuns_pieces = true;
         look_elsewhere(exchange);
         return;

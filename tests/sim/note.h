@@ -52,6 +52,9 @@
     X(PIECES_PURGED, "pieces not fetched, what they are of being purged")                                    \
     X(PARTS_COMPLETE, "parts complete, from pieces")                                                         \
     X(WHOLES_IN_PIECES, "wholes complete, from pieces")                                                      \
+    X(TURNED, "whole answers that became a first piece")                                                     \
+    X(STREAMS, "answers from pieces that went on as a stream, as the origin takes no ranges")                \
+    X(ENDED_AT_HEAD, "whole answers ended at their head, to be asked for in pieces")                         \
     X(ASKED_ON, "bodies that broke off and were asked on for")                                               \
     X(RESTS_TAKEN, "rests taken")                                                                            \
     X(RESTS_OF_PIECES, "rests of pieces taken")                                                              \

@@ -64,6 +64,7 @@ static void choose_policy(url_t *url)
     url->set_cookie = random_chance(random, 20);
     url->dated = random_chance(random, 700);
     url->takes_ranges = random_chance(random, world.in_pieces ? 900 : 500);
+    url->ignores_ranges = world.in_pieces && random_chance(random, 100);
     url->tags = random_chance(random, 700) ? random_below(random, 1u << TAGS) : 0;
     if (!world.in_pieces)
         return;
@@ -339,7 +340,8 @@ static void make_partial(answer_t *answer, const url_t *url, const asked_t *aske
     bool tagged = url->validators & VALIDATOR_ETAG;
     bool same =
         asked->if_range.data == NULL || (tagged && text_equal(asked->if_range, text_of(answer->etag)));
-    if (asked->range.data == NULL || !url->takes_ranges || url->status != 200 || answer->not_modified)
+    if (asked->range.data == NULL || !url->takes_ranges || url->ignores_ranges || url->status != 200 ||
+        answer->not_modified)
         return;
     if (!same && !random_chance(&world.random, 200))
         return;

@@ -388,10 +388,10 @@ void referee_asks_on(const transfer_t *transfer)
 void referee_rest(const transfer_t *transfer, bool taken)
 {
     const answer_t *answer = transfer->answer, *rest = transfer->rest;
+    uint64_t end = transfer->turned_at > 0 ? transfer->turned_at : answer->first + answer->length;
     bool right = rest->partial && rest->bytes_of == answer->bytes_of && rest->whole == answer->whole &&
                  says(rest, "etag", answer->etag) && rest->first == answer->first + transfer->offset &&
-                 rest->first + rest->length == answer->first + answer->length &&
-                 rest->framing != FRAMING_CLOSE;
+                 rest->first + rest->length == end && rest->framing != FRAMING_CLOSE;
     if (taken != right)
         note_violation("fill %d %s answer %u for the rest of answer %u", transfer->id,
                        taken ? "takes" : "does not take", rest->id, answer->id);
@@ -416,13 +416,14 @@ void referee_refused(const transfer_t *transfer)
 
 void referee_failed(const exchange_t *exchange, const object_t *object)
 {
-    const transfer_t *transfer = transfer_of(object);
+    const transfer_t *transfer = transfer_filling(object);
     object_failure_t failure = object_failure(object);
     bool no_memory = text_equal(text_of(failure.detail), TEXT("memory"));
     if (no_memory)
         note_count(NOTE_NO_MEMORY);
     bool refused =
-        transfer->for_piece && text_equal(text_of(failure.detail), text_of(fill_version_ended.detail));
+        transfer->for_piece && (text_equal(text_of(failure.detail), text_of(fill_version_ended.detail)) ||
+                                text_equal(text_of(failure.detail), text_of(fill_no_ranges.detail)));
     bool in_trouble = transfer->for_piece && transfer->answer != NULL && transfer->answer->status >= 500;
     if (!transfer->faulted && !no_memory && !refused && !in_trouble)
         note_violation("request %d failed with fill %d, which had no cause to", exchange->id, transfer->id);

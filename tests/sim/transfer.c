@@ -29,6 +29,18 @@ transfer_t *transfer_of(const object_t *object)
     return world.transfers.at[version.low];
 }
 
+const transfer_t *transfer_filling(const object_t *object)
+{
+    const transfer_t *transfer = transfer_of(object);
+    return transfer->carrier != NULL ? transfer->carrier : transfer;
+}
+
+/* Where what it is to bring ends, in the origin's answer. */
+static uint64_t end_of(const transfer_t *transfer)
+{
+    return transfer->turned_at > 0 ? transfer->turned_at : transfer->answer->length;
+}
+
 /* --- Life --- */
 
 static void handle_events(void *context);
@@ -192,7 +204,7 @@ static void on_stalled(transfer_t *transfer)
 
 static void on_end(transfer_t *transfer)
 {
-    bool whole = transfer->offset == transfer->answer->length;
+    bool whole = transfer->offset == end_of(transfer);
     transfer->answer->delivered_whole = whole;
     transfer->faulted |= !whole;
     if (!whole)
@@ -221,9 +233,8 @@ static void on_break(transfer_t *transfer)
 static size_t next_part(const transfer_t *transfer)
 {
     static const unsigned sizes[] = {16, 1000, 16384, 65536};
-    uint64_t end = transfer->fault == FAULT_SHORT || transfer->fault == FAULT_RESET
-                       ? transfer->fault_at
-                       : transfer->answer->length;
+    uint64_t end = transfer->fault == FAULT_SHORT || transfer->fault == FAULT_RESET ? transfer->fault_at
+                                                                                    : end_of(transfer);
     uint64_t left = end - transfer->offset, part = RANDOM_PICK(chance(), sizes);
     if (part < transfer->answer->length / 20)
         part = transfer->answer->length / 20;
@@ -303,8 +314,26 @@ static void note_modes(const transfer_t *transfer)
         note_count(NOTE_WINDOWED);
 }
 
+/* What is too large to be stored whole: the fill goes on with its first piece. */
+static void follow(transfer_t *transfer, const object_t *before)
+{
+    const object_t *now = fill_object(transfer->fill);
+    if (now == before)
+        return;
+    note_count(NOTE_TURNED);
+    transfer_t *piece = transfer_of(now);
+    piece->carrier = transfer;
+    piece->created = transfer->created;
+    transfer->turned_at = PIECE_BYTES;
+    transfer->for_piece = true;
+    /* Halfway in that. */
+    if (transfer->fault_at > PIECE_BYTES / 2)
+        transfer->fault_at = PIECE_BYTES / 2;
+}
+
 static void on_head(transfer_t *transfer)
 {
+    const object_t *object = fill_object(transfer->fill);
     answer_t *answer = transfer->answer;
     bool is_get = text_equal(fill_method(transfer->fill), TEXT("GET"));
     if (transfer->fault == FAULT_NONSENSE && is_get) {
@@ -329,6 +358,9 @@ static void on_head(transfer_t *transfer)
     if (action != FILL_STOP && said.status < 500)
         transfer->failed_ms = 0;
     transfer->head_given = action == FILL_GO_ON;
+    if (action == FILL_STOP && !transfer->for_piece && object_end(object) == OBJECT_COMPLETE)
+        note_count(NOTE_ENDED_AT_HEAD);
+    follow(transfer, object);
     if (transfer->for_piece && action == FILL_STOP)
         referee_refused(transfer);
     if (answer->not_modified && action == FILL_GO_ON && object_sparse(fill_object(transfer->fill)))
@@ -400,7 +432,7 @@ static void at_origin(transfer_t *transfer)
     if (transfer->fault == FAULT_SHORT && answer->framing != FRAMING_LENGTH)
         transfer->fault = FAULT_RESET;
     /* Halfway, or before the first byte. */
-    uint64_t left = transfer->answer->length - transfer->offset;
+    uint64_t left = end_of(transfer) - transfer->offset;
     transfer->fault_at = transfer->offset + (random_chance(chance(), 100) ? 0 : left / 2);
     then(transfer, random_between(chance(), 0, random_chance(chance(), 50) ? 500000 : 20000),
          is_rest ? on_rest : on_head);

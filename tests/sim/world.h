@@ -40,9 +40,9 @@ typedef struct {
     unsigned vary, validators;
     framing_t framing;
     uint64_t length;
-    int64_t age_s; /* -1: no Age field */
-    unsigned tags; /* a bit for each */
-    bool set_cookie, dated, takes_ranges;
+    int64_t age_s;                                        /* -1: no Age field */
+    unsigned tags;                                        /* a bit for each */
+    bool set_cookie, dated, takes_ranges, ignores_ranges; /* the last: whatever it says */
 } url_t;
 
 /* One message of the origin, as it was when it was made. */
@@ -80,6 +80,7 @@ typedef struct {
     object_reader_t reader;
     object_reader_t piece; /* of a sparse object, whose pieces are read one after the other */
     bool in_pieces, from_start, shuns_pieces;
+    enum { STREAM_NOT, STREAM_ASKED, STREAM_READ } stream; /* what `piece` reads is all of it once more */
     uint64_t at,
         end; /* which byte of a sparse object is read next; where the answer ends, if that is known */
     int id;
@@ -113,6 +114,7 @@ typedef struct {
 typedef struct {
     object_filler_t filler;
     int id, owner;
+    const void *carrier;          /* of an object that another's fill went on with: that one, a transfer_t */
     fill_t *fill;                 /* NULL once it has ended */
     uint64_t walk_began, created; /* moments: the stamp was read in between */
     const answer_t *base;         /* the content it may ask about */
@@ -126,10 +128,11 @@ typedef struct {
     bool head_given;
     uint64_t sent, ended; /* moments; 0: not yet */
     answer_t *answer;
-    answer_t *rest;   /* what is or was answered to its last request for the rest; NULL: none */
-    uint64_t offset;  /* of the body, taken so far */
-    uint64_t rest_at; /* and when the rest was asked for last */
-    unsigned rests;   /* so often */
+    uint64_t turned_at; /* of the answer so much becomes the first piece; 0: all of it is what it is */
+    answer_t *rest;     /* what is or was answered to its last request for the rest; NULL: none */
+    uint64_t offset;    /* of the body, taken so far */
+    uint64_t rest_at;   /* and when the rest was asked for last */
+    unsigned rests;     /* so often */
     uint64_t fault_at;
     int64_t pace_us;
     unsigned fault;
@@ -246,6 +249,8 @@ void exchange_close(exchange_t *exchange);
 
 /* transfer.c */
 transfer_t *transfer_of(const object_t *object);
+/* Which brings its bytes: its own, or one that went on with it. */
+const transfer_t *transfer_filling(const object_t *object);
 void transfer_submit(exchange_t *exchange, const fill_request_t *request, uint64_t walk_began);
 void transfer_close(transfer_t *transfer);
 void transfer_forget_steps(void);

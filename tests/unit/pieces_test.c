@@ -37,6 +37,17 @@ static void keep_sparse(void)
     come_whole("/a", LINES(FRESH, TAKES, LENGTH, "etag: \"a\"", "x: 1"));
 }
 
+/* So many bytes come. */
+static fill_action_t send(client_t *client, size_t length)
+{
+    char *bytes = must_calloc(1, length);
+    size_t taken;
+    fill_action_t action = fill_bytes(client->fill, bytes, length, &taken);
+    assert_int_equal(taken, length);
+    free(bytes);
+    return action;
+}
+
 /* With nobody left who reads it. */
 static walk_kind_t kind_of(const char *target, const char *const *lines)
 {
@@ -172,14 +183,9 @@ static void leave_both(client_t *client, client_t *sparse)
     client_leave(sparse);
 }
 
-/* So many bytes come. */
 static void give(client_t *client, size_t length)
 {
-    char *bytes = must_calloc(1, length);
-    size_t taken;
-    assert_int_equal(fill_bytes(client->fill, bytes, length, &taken), FILL_GO_ON);
-    assert_int_equal(taken, length);
-    free(bytes);
+    assert_int_equal(send(client, length), FILL_GO_ON);
 }
 
 static walk_kind_t piece_kind(uint64_t offset)
@@ -297,7 +303,6 @@ static void which_answers_are_the_piece(void **state)
          {FRESH, "etag: \"a\"", "content-type: multipart/byteranges; boundary=x"},
          ENDED},
         {"RFC 9110 13.1.5: the whole, as it has changed", 200, {FRESH, LENGTH, "etag: \"b\""}, ENDED},
-        {"RFC 9110 14.2: the whole, of the same", 200, {FRESH, LENGTH, "etag: \"a\""}, ENDED},
         {"RFC 9110 15.5.17: 416", 416, {"content-range: bytes */5"}, ENDED},
         {"RFC 9110 15.5.5: 404", 404, {FRESH}, ENDED},
         {"RFC 9110 15.4.5: a 304 that nobody asked for", 304, {"etag: \"a\""}, ENDED},
@@ -441,7 +446,7 @@ static void purges_of_pieces(void **state)
             assert_int_equal(client_head(&world, &client, 304, LINES(FRESH, "etag: \"a\"")), FILL_GO_ON);
         else
             assert_int_equal(client_head(&world, &client, 200, LINES(FRESH, TAKES, LENGTH, "etag: \"a\"")),
-                             FILL_GO_ON);
+                             FILL_STOP);
         if (!fill_ended(client.fill))
             fill_fail(client.fill, (object_failure_t){503, "abandoned"});
         client_leave(&client);
@@ -729,6 +734,113 @@ static void pieces_need_room(void **state)
     assert_int_equal(kind_of("/a", LINES(FAR)), WALK_FILL);
 }
 
+/* --- The first answer --- */
+
+#define KEPT FRESH, TAKES, LENGTH, "etag: \"a\""
+
+/* Who waits is answered from pieces, and reads the first along as it comes; behind that the transfer ends. */
+static void the_first_answer_becomes_the_first_piece(void **state)
+{
+    (void)state;
+    client_t owner, joined, piece;
+    client_ask(&world, &owner, "/a", NULL);
+    client_ask(&world, &joined, "/a", LINES(FAR));
+    assert_int_equal(joined.step.kind, WALK_JOIN);
+    assert_int_equal(client_head(&world, &owner, 200, LINES(KEPT)), FILL_GO_ON);
+    assert_int_equal(walk_at_head(&owner.walk, &owner.reader), HEAD_SERVE);
+    assert_int_equal(walk_at_head(&joined.walk, &joined.reader), HEAD_SERVE);
+    object_t *sparse = joined.reader.object;
+    assert_true(object_sparse(sparse) && object_sparse(owner.reader.object) && object_admitted(sparse));
+    memset(&piece, 0, sizeof piece);
+    piece.walk = owner.walk;
+    assert_true(walk_piece(&piece.walk, sparse, piece_at(sparse, 0), &piece.reader, &piece.step));
+    assert_int_equal(piece.step.kind, WALK_JOIN);
+    client_body(&owner, "abc");
+    assert_reads(&piece, "abc", READ_WAIT);
+    client_leave(&piece);
+    give(&owner, PIECE_BYTES - 4);
+    assert_int_equal(send(&owner, 100), FILL_STOP);
+    assert_true(fill_ended(owner.fill));
+    assert_int_equal(world.wasted, FILL_GIVEN_UP_BYTES);
+    assert_int_equal(piece_kind(0), WALK_HIT);
+    assert_int_equal(piece_kind(PIECE_BYTES), WALK_FILL);
+    assert_int_equal(memory_objects(world.memory), 2);
+    client_leave(&owner);
+    client_leave(&joined);
+}
+
+static void which_requests_want_its_start(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *line;
+        bool wanted;
+    } rows[] = {
+        {"accept: */*", true},
+        {"range: bytes=0-9", true},
+        {"range: bytes=1048575-", true},
+        {"range: bytes=1048576-", false},
+        {"range: bytes=0-9,2000000-", true},
+        {"range: bytes=2000000-2000009,3000000-", false},
+        {"range: bytes=9999999-", false},
+        {"if-none-match: \"a\"", false},
+        {"if-none-match: \"b\"", true},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        client_t client;
+        client_ask(&world, &client, "/a", LINES(rows[i].line));
+        fill_action_t action = client_head(&world, &client, 200, LINES(KEPT));
+        if (action != (rows[i].wanted ? FILL_GO_ON : FILL_STOP))
+            fail_msg("%s", rows[i].line);
+        assert_true(object_sparse(client.reader.object));
+        fill_fail(client.fill, (object_failure_t){502, "test"});
+        client_leave(&client);
+        world_evict_all(&world);
+    }
+}
+
+static void the_first_piece_breaks_off(void **state)
+{
+    (void)state;
+    client_t client;
+    client_ask(&world, &client, "/a", NULL);
+    assert_int_equal(client_head(&world, &client, 200, LINES(KEPT)), FILL_GO_ON);
+    client_body(&client, "abcde");
+    object_failure_t lost = {502, "connection_terminated"};
+    assert_int_equal(fill_cut_off(client.fill, lost, world.now_ms), FILL_AGAIN);
+    http_field_t conditions[2];
+    assert_int_equal(fill_conditions(client.fill, conditions), 2);
+    assert_true(text_equal(conditions[0].value, TEXT("bytes=5-1048575")));
+    assert_int_equal(client_head(&world, &client, 206,
+                                 LINES(FRESH, "etag: \"a\"", "content-range: bytes 5-1048575/3145733")),
+                     FILL_GO_ON);
+    give(&client, PIECE_BYTES - 5);
+    fill_complete(client.fill);
+    client_leave(&client);
+    assert_int_equal(piece_kind(0), WALK_HIT);
+}
+
+/* It says that it takes ranges, and sends all of it: nothing is asked for in pieces any more, of that
+ * version. */
+static void an_upstream_that_takes_no_ranges(void **state)
+{
+    (void)state;
+    keep_sparse();
+    client_t client, sparse;
+    assert_true(ask_piece(&client, &sparse, PIECE_BYTES));
+    assert_int_equal(client_head(&world, &client, 200, LINES(KEPT)), FILL_STOP);
+    assert_string_equal(object_failure(client.reader.object).detail, fill_no_ranges.detail);
+    leave_both(&client, &sparse);
+    client_ask(&world, &client, "/a", LINES(FAR));
+    assert_int_equal(client.step.kind, WALK_FILL); /* not all of it is there */
+    assert_int_equal(client_head(&world, &client, 200, LINES(KEPT)), FILL_GO_ON);
+    assert_false(object_sparse(client.reader.object));
+    fill_fail(client.fill, (object_failure_t){502, "test"});
+    client_leave(&client);
+    come_whole("/a", LINES(FRESH, TAKES, LENGTH, "etag: \"b\""));
+    assert_int_equal(piece_kind(PIECE_BYTES), WALK_FILL);
+}
+
 int main(void)
 {
 #define STORY(name) cmocka_unit_test_setup_teardown(name, begin, world_teardown)
@@ -758,6 +870,10 @@ int main(void)
         STORY(a_piece_that_nobody_reads_is_finished),
         STORY(a_piece_that_ends_short_is_not_stored),
         STORY(pieces_need_room),
+        STORY(the_first_answer_becomes_the_first_piece),
+        STORY(which_requests_want_its_start),
+        STORY(the_first_piece_breaks_off),
+        STORY(an_upstream_that_takes_no_ranges),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
