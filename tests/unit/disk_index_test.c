@@ -470,8 +470,8 @@ static void what_is_revoked_while_it_is_put_is_never_there_afterwards(void **sta
     free(race.revoked);
 }
 
-/* At 24 bytes a record, whatever their number from 100,000 on (and 100 for each GiB of disk),
- * while they come and while they go. */
+/* At 24 bytes a record, whatever their number from 100,000 on (and 100 for each GiB of disk), while they come
+ * and while they go. */
 static void bounded(disk_index_t *index)
 {
     uint64_t records = disk_index_records(index);
@@ -493,7 +493,8 @@ static void it_takes_at_most_24_bytes_a_record(void **state)
     really = true;
     for (size_t disk = 0; disk < sizeof disks / sizeof *disks; disk++) {
         disk_index_t *index = disk_index_new(disk, disks[disk]);
-        disk_index_complete(index);
+        if (disk > 0)
+            disk_index_complete(index);
         for (uint32_t i = 0; i < COUNT; i++) {
             ledger_hash_t name = {mixed(i), i};
             disk_place_t place = place_number(i);
@@ -501,6 +502,7 @@ static void it_takes_at_most_24_bytes_a_record(void **state)
             bounded(index);
         }
         disk_index_check(index);
+        disk_index_complete(index);
         for (uint32_t i = 0; i < COUNT - 1; i++) { /* and something is written now and then */
             ledger_hash_t name = {mixed(i), i}, last = {mixed(COUNT - 1), COUNT - 1};
             assert_true(disk_index_remove(index, &name));
