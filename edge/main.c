@@ -56,6 +56,7 @@ typedef struct {
     publisher_t *publisher;
     housekeeping_t *housekeeping;
     node_t node;
+    bool hangs; /* a thread did not end */
 } process_t;
 
 static int64_t wall_now_ms(void)
@@ -431,6 +432,7 @@ static bool stop_rooms(process_t *process)
     node_t *node = &process->node;
     reload_stop(process->reload);
     const settings_t *settings = &reload_newest(process->reload)->settings;
+    int64_t until_ms = monotonic_ms() + settings->shutdown_timeout_ms;
     bool ended = server_stop(process->server, node, settings->shutdown_timeout_ms);
     housekeeping_stop(&process->housekeeping);
     publisher_stop(&process->publisher);
@@ -441,8 +443,11 @@ static bool stop_rooms(process_t *process)
     api_free(&node->api);
     if (node->access_log != NULL)
         access_log_close(&node->access_log);
-    if (node->disk != NULL)
-        disk_stop(&node->disk);
+    int64_t rest_ms = until_ms - monotonic_ms();
+    if (node->disk != NULL && !disk_stop_within(&node->disk, rest_ms > 0 ? rest_ms : 0)) {
+        process->hangs = true;
+        return complain("a disk does not end in time");
+    }
     memory_free(&node->memory);
     limits_free(&node->limits);
     waste_free(&node->waste_by_address);
@@ -451,8 +456,11 @@ static bool stop_rooms(process_t *process)
     return true;
 }
 
+/* Not under a thread that hangs, and may yet come back. */
 static void clean_up(process_t *process)
 {
+    if (process->hangs)
+        return;
     if (process->journal != NULL)
         journal_close(&process->journal);
     journal_io_posix_close(&process->journal_io);

@@ -1,12 +1,15 @@
 """A device that fills up, vanishes or refuses is done without: hits go on, and who runs the node is told."""
 import os
 import shutil
+import subprocess
+import time
+from pathlib import Path
 
 import pytest
-from test_disk import kept, warm
+from test_disk import kept
 
 from harness.message import noise
-from harness.waiting import until
+from harness.waiting import PATIENCE
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount")
 # A file system of 32 MB on this directory that only the node sees.
@@ -70,3 +73,32 @@ def test_a_directory_that_is_removed_is_done_without(start_node, serving, disk, 
     ask_for(node, range(3, 40))
     failed(node)
     ask_for(node, range(40))
+
+
+@pytest.fixture
+def hanging(tmp_path):
+    """A file while which exists no write to a disk returns, and the environment of a node that it is so for."""
+    library, file = tmp_path / "disk_hangs.so", tmp_path / "hangs"
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", library, Path(__file__).parent / "harness/faults/disk_hangs.c", "-ldl"], check=True)
+    return file, {"LD_PRELOAD": str(library), "SCENARIO_WRITES_HANG": str(file)}
+
+
+def test_a_device_that_hangs_holds_up_neither_hits_nor_the_end(start_node, serving, disk, hanging, tmp_path):
+    """What waits for it is dropped, and counted; a stop takes no longer than its time-out, and says why it is none. What was
+    to be noted there is not, so nothing of it is believed afterwards."""
+    file, env = hanging
+    disk["state_dir"] = tmp_path / "state"
+    node = start_node(serving, env=env, shutdown_timeout="1", **disk)
+    ask_for(node, range(3))
+    kept(node, 3)
+    file.touch()
+    ask_for(node, range(3, 60))
+    node.wait_metric("selvedge_disk_dropped_total", lambda count: count > 10, reason="queue")
+    start = time.monotonic()
+    node.terminate()
+    assert node.wait(20) == 1
+    assert time.monotonic() - start < 4 * PATIENCE
+    assert "a disk does not end in time" in node.err.text
+    again = start_node(serving, **disk)
+    assert "it missed what was replaced or invalidated since it was last in use" in again.err.text
+    assert "detail" not in again.get("/0").cache

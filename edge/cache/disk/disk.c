@@ -243,7 +243,7 @@ static void device_start(device_t *device)
         MUST(pthread_create(&device->readers[i], NULL, reader_run, device) == 0);
 }
 
-static void device_stop(device_t *device)
+static void device_tell_to_stop(device_t *device)
 {
     disk_lock(&device->lock);
     device->stopping = true;
@@ -252,10 +252,25 @@ static void device_stop(device_t *device)
     pthread_cond_broadcast(&device->ticked);
     disk_unlock(&device->lock);
     reader_wake_all(device);
-    MUST(pthread_join(device->writer, NULL) == 0);
+}
+
+static bool join_until(pthread_t thread, const struct timespec *until)
+{
+    int result = pthread_timedjoin_np(thread, NULL, until);
+    MUST(result == 0 || result == ETIMEDOUT);
+    return result == 0;
+}
+
+/* What a writer that hangs was to bury is said nowhere. */
+static bool device_ends(device_t *device, const struct timespec *until)
+{
+    bool ended = join_until(device->writer, until);
+    if (!ended)
+        device_take_out(device, "it does not come to an end, and what waited to be written there is lost");
     MUST(pthread_join(device->clock, NULL) == 0);
     for (size_t i = 0; i < READERS; i++)
-        MUST(pthread_join(device->readers[i], NULL) == 0);
+        ended = join_until(device->readers[i], until) && ended;
+    return ended;
 }
 
 static void disk_free(disk_t *disk)
@@ -311,15 +326,30 @@ disk_t *disk_start(const disk_config_t *config, char error[DISK_ERROR_MAX])
     return disk;
 }
 
-void disk_stop(disk_t **pointer)
+bool disk_stop_within(disk_t **pointer, int64_t timeout_ms)
 {
     disk_t *disk = *pointer;
-    *pointer = NULL;
+    bool ended = true;
+    struct timespec until;
     MUST_BE(disk, DISK_MAGIC);
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += (time_t)(timeout_ms / 1000 + 1);
     for (size_t i = 0; i < disk->device_count; i++)
-        device_stop(&disk->devices[i]);
+        device_tell_to_stop(&disk->devices[i]);
+    for (size_t i = 0; i < disk->device_count; i++)
+        ended = device_ends(&disk->devices[i], &until) && ended;
     memory_set_below(disk->config.memory, NULL);
+    if (!ended)
+        return false;
     disk_free(disk);
+    *pointer = NULL;
+    return true;
+}
+
+void disk_stop(disk_t **disk)
+{
+    enum { A_DAY_MS = 24 * 3600 * 1000 };
+    MUST(disk_stop_within(disk, A_DAY_MS));
 }
 
 void disk_settle(disk_t *disk)

@@ -60,6 +60,10 @@ typedef struct {
 disk_t *disk_start(const disk_config_t *config, char error[DISK_ERROR_MAX]);
 /* Nobody looks any more: what waits to be written is written. Memory has no tier below from then on. */
 void disk_stop(disk_t **disk);
+/* The same for no longer than that, in whole seconds. False: a device hangs, and it and all that it uses must
+ * stay until the process ends; what waited there is lost, and the next start will not believe its directory.
+ */
+bool disk_stop_within(disk_t **disk, int64_t timeout_ms);
 
 /* Waits until all that was there on starting is indexed, and all that was admitted so far is written: what
  * tests await. */
