@@ -99,7 +99,7 @@ static void put_trailer(input_t *input, uint8_t *segment)
     trailer_put(segment + SEGMENT - SEGMENT_TRAILER_BYTES, DIRECTORY_ID, &trailer);
 }
 
-static void put_slots(input_t *input, medium_t *medium, unsigned slots)
+static void put_slots(input_t *input, platter_t *medium, unsigned slots)
 {
     static void (*const steps[])(input_t * input, uint8_t * segment) = {put_bytes, put_header, put_record,
                                                                         put_entry, put_trailer};
@@ -117,19 +117,19 @@ static void put_slots(input_t *input, medium_t *medium, unsigned slots)
     for (size_t i = 0; i < slots; i++) {
         char name[32];
         snprintf(name, sizeof name, "segment-%05zu", i);
-        medium_put(medium, name, segments + i * SEGMENT, lengths[i]);
+        platter_put(medium, name, segments + i * SEGMENT, lengths[i]);
     }
     free(segments);
 }
 
-static void put_directory(input_t *input, medium_t *medium, bool right)
+static void put_directory(input_t *input, platter_t *medium, bool right)
 {
     uint8_t data[DIRECTORY_BYTES] = {0};
     const directory_t directory = {DIRECTORY_ID, {1, 2}, SEGMENT, SLOTS};
     directory_put(data, &directory);
     for (size_t i = 0; !right && i < sizeof data; i++)
         data[i] = (uint8_t)take(input, 1);
-    medium_put(medium, "directory", data, sizeof data);
+    platter_put(medium, "directory", data, sizeof data);
 }
 
 /* Whatever can be read verifies, or is a miss; what it says may be anything. */
@@ -184,7 +184,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return -1;
     input_t input = {data, size};
     uint32_t flags = take(&input, 1), fail_at = take(&input, 1), more = take(&input, 1) % 64;
-    medium_t *medium = medium_new(flags);
+    platter_t *medium = platter_new(flags);
     put_directory(&input, medium, flags % 8 != 0);
     put_slots(&input, medium, 1 + flags / 8 % SLOTS);
     medium->fail_at = flags / 64 == 1 ? fail_at : 0;
@@ -197,15 +197,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (life_begin(&life, medium, &config))
         use(&life, more);
     bool used = life.volume != NULL, whole = used && volume_failure(life.volume).call == NULL;
-    MUST(!used || medium_bytes(medium) <= config.size);
+    MUST(!used || platter_bytes(medium) <= config.size);
     life_end(&life);
-    medium_kill(medium);
+    platter_kill(medium);
     medium->short_percent = 0;
     if (used) {
         MUST(life_begin(&life, medium, &config));
         read_again(&life, whole);
         life_end(&life);
     }
-    medium_free(&medium);
+    platter_free(&medium);
     return 0;
 }

@@ -17,7 +17,7 @@ typedef struct {
     uint8_t *records[RECORDS + 1];
 } layout_t;
 
-static volume_config_t config_for(medium_t *medium, uint64_t segment_bytes)
+static volume_config_t config_for(platter_t *medium, uint64_t segment_bytes)
 {
     volume_config_t config = life_config(medium, 2);
     config.segment_bytes = segment_bytes;
@@ -59,10 +59,10 @@ static void begin_first(life_t *life)
 
 /* An older segment with an edition of number 1 and a number 201; then a sealed one with 64 records, that
  * replaces the one and buries the other; then the beginning of a third. */
-static medium_t *make_segments(uint64_t segment_bytes)
+static platter_t *make_segments(uint64_t segment_bytes)
 {
     life_t life;
-    medium_t *medium = medium_new(5);
+    platter_t *medium = platter_new(5);
     volume_config_t config = config_for(medium, segment_bytes);
     assert_true(life_begin(&life, medium, &config));
     begin_first(&life);
@@ -72,7 +72,7 @@ static medium_t *make_segments(uint64_t segment_bytes)
 
     /* The first record of the second is not one of the 64: it goes. */
     char name[] = "segment-00001";
-    disk_io_t io = medium_io(medium);
+    disk_io_t io = platter_io(medium);
     assert_int_equal(io.unlink(io.context, name), 0);
     assert_true(life_begin(&life, medium, &config));
     life_bury(&life, 201);
@@ -84,15 +84,15 @@ static medium_t *make_segments(uint64_t segment_bytes)
     assert_true(life_put_told(&life, large_number(LARGE + 500), 1, 20000, (told_t){0}));
     assert_int_equal(volume_segments(life.volume), 3);
     life_end(&life);
-    medium_kill(medium);
+    platter_kill(medium);
     return medium;
 }
 
 /* The same without the third, so that nothing is written when it is opened. */
-static medium_t *make_sealed(uint64_t segment_bytes)
+static platter_t *make_sealed(uint64_t segment_bytes)
 {
-    medium_t *medium = make_segments(segment_bytes);
-    disk_io_t io = medium_io(medium);
+    platter_t *medium = make_segments(segment_bytes);
+    disk_io_t io = platter_io(medium);
     assert_int_equal(io.unlink(io.context, "segment-00002"), 0);
     assert_int_equal(io.sync_directory(io.context), 0);
     return medium;
@@ -122,7 +122,7 @@ static bool read_right(life_t *life, const layout_t *layout, uint64_t number)
     return true;
 }
 
-static layout_t note_layout(medium_t *medium, const volume_config_t *config)
+static layout_t note_layout(platter_t *medium, const volume_config_t *config)
 {
     life_t life;
     layout_t layout = {.bytes = config->segment_bytes};
@@ -135,7 +135,7 @@ static layout_t note_layout(medium_t *medium, const volume_config_t *config)
         layout.lengths[number] = (size_t)place.units * DISK_UNIT;
         layout.records[number] = must_alloc(layout.lengths[number]);
         memcpy(layout.records[number],
-               medium_file(medium, "segment-00001")->data + (size_t)place.unit * DISK_UNIT,
+               platter_file(medium, "segment-00001")->data + (size_t)place.unit * DISK_UNIT,
                layout.lengths[number]);
     }
     assert_int_equal(life_read(&life, 201), 0);
@@ -144,7 +144,7 @@ static layout_t note_layout(medium_t *medium, const volume_config_t *config)
 }
 
 /* How many of the 64 are hits. */
-static unsigned start_and_read(medium_t *medium, const volume_config_t *config, const layout_t *layout)
+static unsigned start_and_read(platter_t *medium, const volume_config_t *config, const layout_t *layout)
 {
     life_t life;
     unsigned hits = 0;
@@ -158,9 +158,9 @@ static unsigned start_and_read(medium_t *medium, const volume_config_t *config, 
 }
 
 /* A segment whose trailer was flipped is gone on with: what stood behind its records was cut off. */
-static void restore(medium_t *medium, const uint8_t *pristine, uint64_t segment_bytes, uint64_t at)
+static void restore(platter_t *medium, const uint8_t *pristine, uint64_t segment_bytes, uint64_t at)
 {
-    medium_inode_t *segment = medium_file(medium, "segment-00001");
+    platter_inode_t *segment = platter_file(medium, "segment-00001");
     assert_int_equal(segment->length, segment_bytes);
     if (medium->log_count > 1) /* than a sync of the directory */
         memcpy(segment->data, pristine, segment_bytes);
@@ -172,14 +172,14 @@ static void each_byte_of_a_segment_is_flipped(void **state)
 {
     (void)state;
     uint64_t segment_bytes = size_for_records();
-    medium_t *medium = make_sealed(segment_bytes);
+    platter_t *medium = make_sealed(segment_bytes);
     volume_config_t config = config_for(medium, segment_bytes);
     layout_t layout = note_layout(medium, &config);
     uint64_t misses = 0, flips = 0;
     uint8_t *pristine = must_alloc(segment_bytes);
-    memcpy(pristine, medium_file(medium, "segment-00001")->data, segment_bytes);
+    memcpy(pristine, platter_file(medium, "segment-00001")->data, segment_bytes);
     for (uint64_t at = 0; at < segment_bytes; at++) {
-        uint8_t *byte = &medium_file(medium, "segment-00001")->data[at];
+        uint8_t *byte = &platter_file(medium, "segment-00001")->data[at];
         uint8_t mask = (uint8_t)(1u << (life_mix(at, 3) % 8));
         *byte ^= mask;
         medium->log_count = 0;
@@ -194,7 +194,7 @@ static void each_byte_of_a_segment_is_flipped(void **state)
     for (size_t i = 1; i <= RECORDS; i++)
         free(layout.records[i]);
     free(pristine);
-    medium_free(&medium);
+    platter_free(&medium);
 }
 
 /* Damage that is not known for what it is. --------------------------------------------------------------- */
@@ -204,16 +204,16 @@ static void a_segment_that_cannot_be_told_forgets_all(void **state)
 {
     (void)state;
     uint64_t segment_bytes = size_for_records();
-    medium_t *medium = make_segments(segment_bytes);
+    platter_t *medium = make_segments(segment_bytes);
     volume_config_t config = config_for(medium, segment_bytes);
-    medium_file(medium, "segment-00001")->data[3] ^= 1;
-    medium_file(medium, "segment-00001")->data[segment_bytes - 3] ^= 1;
+    platter_file(medium, "segment-00001")->data[3] ^= 1;
+    platter_file(medium, "segment-00001")->data[segment_bytes - 3] ^= 1;
     life_t life;
     assert_true(life_begin(&life, medium, &config));
     assert_true(volume_forgotten(life.volume));
     assert_int_equal(disk_index_records(life.index), 0);
     life_end(&life);
-    medium_free(&medium);
+    platter_free(&medium);
 }
 
 /* Neither footer nor all of its records: what is older counts for nothing. */
@@ -221,10 +221,10 @@ static void what_is_older_than_a_segment_that_cannot_be_read_is_forgotten(void *
 {
     (void)state;
     uint64_t segment_bytes = size_for_records();
-    medium_t *medium = make_segments(segment_bytes);
+    platter_t *medium = make_segments(segment_bytes);
     volume_config_t config = config_for(medium, segment_bytes);
-    medium_file(medium, "segment-00001")->data[SEGMENT_HEADER_BYTES + 20] ^= 1; /* its tombstones */
-    medium_file(medium, "segment-00001")->data[segment_bytes - SEGMENT_TRAILER_BYTES - 20] ^= 1;
+    platter_file(medium, "segment-00001")->data[SEGMENT_HEADER_BYTES + 20] ^= 1; /* its tombstones */
+    platter_file(medium, "segment-00001")->data[segment_bytes - SEGMENT_TRAILER_BYTES - 20] ^= 1;
     life_t life;
     assert_true(life_begin(&life, medium, &config));
     assert_true(volume_forgotten(life.volume));
@@ -232,7 +232,7 @@ static void what_is_older_than_a_segment_that_cannot_be_read_is_forgotten(void *
     assert_int_equal(life_read(&life, 1), 0);
     assert_int_equal(life_read(&life, large_number(LARGE + 500)), 1);
     life_end(&life);
-    medium_free(&medium);
+    platter_free(&medium);
 }
 
 int main(void)

@@ -11,7 +11,7 @@
 enum { SEGMENTS = 4, NUMBERS = 24, OPERATIONS = 260 };
 
 typedef struct {
-    medium_fault_t fault;
+    platter_fault_t fault;
     int number;
     bool for_ever;
 } trouble_t;
@@ -19,7 +19,7 @@ typedef struct {
 /* What may be found of each number: its last edition, unless it was dropped or buried since. */
 typedef struct {
     life_t life;
-    medium_t *medium;
+    platter_t *medium;
     bool alive;
     uint64_t last[NUMBERS];
     uint64_t edition;
@@ -73,7 +73,9 @@ static void put_story(story_t *story, uint64_t number)
     bury_story(story, number);
     story->last[number] = ++story->edition;
     life_put_told(&story->life, number, story->edition, LIFE_BODY_MAX,
-                  (told_t){&story->revoked[story->edition], note_dropped, &story->dropped});
+                  (told_t){.revoked = &story->revoked[story->edition],
+                           .done = note_dropped,
+                           .context = &story->dropped});
 }
 
 static void step_story(story_t *story, uint64_t step)
@@ -102,7 +104,7 @@ static void step_story(story_t *story, uint64_t step)
 /* Two lives, and a third on a medium without fault. The number of calls of the first two. */
 static uint64_t tell_story(uint64_t fail_at, const trouble_t *trouble)
 {
-    story_t story = {.medium = medium_new(fail_at + 11)};
+    story_t story = {.medium = platter_new(fail_at + 11)};
     story.medium->fail_at = fail_at;
     story.medium->fail_for = trouble->for_ever ? UINT64_MAX : 1;
     story.medium->fault = trouble->fault;
@@ -117,7 +119,7 @@ static uint64_t tell_story(uint64_t fail_at, const trouble_t *trouble)
         close_story(&story);
     }
     uint64_t calls = story.medium->calls;
-    medium_kill(story.medium);
+    platter_kill(story.medium);
     story.hits = 0;
     open_story(&story);
     assert_true(story.alive);
@@ -127,7 +129,7 @@ static uint64_t tell_story(uint64_t fail_at, const trouble_t *trouble)
         assert_in_range(story.hits, NUMBERS / 2, NUMBERS);
     }
     close_story(&story);
-    medium_free(&story.medium);
+    platter_free(&story.medium);
     return calls;
 }
 
@@ -142,38 +144,38 @@ static void a_call_fails(const trouble_t *trouble)
 static void eio_at_each_call(void **state)
 {
     (void)state;
-    a_call_fails(&(trouble_t){MEDIUM_ERROR, EIO, false});
+    a_call_fails(&(trouble_t){PLATTER_ERROR, EIO, false});
 }
 
 static void enospc_at_each_call(void **state)
 {
     (void)state;
-    a_call_fails(&(trouble_t){MEDIUM_ERROR, ENOSPC, false});
+    a_call_fails(&(trouble_t){PLATTER_ERROR, ENOSPC, false});
 }
 
 static void each_write_is_cut_short(void **state)
 {
     (void)state;
-    a_call_fails(&(trouble_t){MEDIUM_SHORT, ENOSPC, false});
+    a_call_fails(&(trouble_t){PLATTER_SHORT, ENOSPC, false});
 }
 
 static void eio_from_each_call_on(void **state)
 {
     (void)state;
-    a_call_fails(&(trouble_t){MEDIUM_ERROR, EIO, true});
+    a_call_fails(&(trouble_t){PLATTER_ERROR, EIO, true});
 }
 
 static void enospc_from_each_call_on(void **state)
 {
     (void)state;
-    a_call_fails(&(trouble_t){MEDIUM_ERROR, ENOSPC, true});
+    a_call_fails(&(trouble_t){PLATTER_ERROR, ENOSPC, true});
 }
 
 /* Reads and writes that do parts are no failures. */
 static void parts_are_put_together(void **state)
 {
     (void)state;
-    story_t story = {.medium = medium_new(3)};
+    story_t story = {.medium = platter_new(3)};
     story.medium->short_percent = 60;
     for (uint64_t life = 0; life < 3; life++) {
         open_story(&story);
@@ -187,7 +189,7 @@ static void parts_are_put_together(void **state)
     }
     assert_int_equal(story.dropped, 0);
     assert_true(story.hits > 0);
-    medium_free(&story.medium);
+    platter_free(&story.medium);
 }
 
 /* Failures in a row. ------------------------------------------------------------------------------------- */
@@ -195,7 +197,7 @@ static void parts_are_put_together(void **state)
 static void what_cannot_be_written_is_counted_and_dropped_and_the_next_is_kept(void **state)
 {
     (void)state;
-    story_t story = {.medium = medium_new(3)};
+    story_t story = {.medium = platter_new(3)};
     open_story(&story);
     put_story(&story, 1);
     volume_flush(story.life.volume);
@@ -214,25 +216,25 @@ static void what_cannot_be_written_is_counted_and_dropped_and_the_next_is_kept(v
     assert_int_equal(life_read(&story.life, 2), 0);
     assert_int_equal(life_read(&story.life, 3), 3);
     close_story(&story);
-    medium_free(&story.medium);
+    platter_free(&story.medium);
 }
 
 /* What should have been buried would come back: rather nothing does. */
 static void a_broken_volume_that_could_not_bury_is_disowned(void **state)
 {
     (void)state;
-    story_t story = {.medium = medium_new(3)};
+    story_t story = {.medium = platter_new(3)};
     open_story(&story);
     put_story(&story, 1);
     put_story(&story, 2);
     volume_flush(story.life.volume);
     story.medium->room = 1; /* no file gets any more */
-    medium_change_length(story.medium, medium_file(story.medium, "segment-00000"), 4096);
+    platter_change_length(story.medium, platter_file(story.medium, "segment-00000"), 4096);
     life_bury(&story.life, 1);
     for (int i = 0; i < 10; i++)
         volume_flush(story.life.volume);
     assert_true(volume_failure(story.life.volume).broken);
-    assert_int_equal(medium_find(story.medium, "directory"), -1);
+    assert_int_equal(platter_find(story.medium, "directory"), -1);
     assert_false(life_put(&story.life, 5, 5));
     close_story(&story);
     story.medium->room = 0;
@@ -241,7 +243,7 @@ static void a_broken_volume_that_could_not_bury_is_disowned(void **state)
     assert_int_equal(story.life.opening.outcome, VOLUME_NEW);
     assert_int_equal(life_read(&story.life, 1), 0);
     close_story(&story);
-    medium_free(&story.medium);
+    platter_free(&story.medium);
 }
 
 int main(void)

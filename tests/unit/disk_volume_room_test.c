@@ -8,7 +8,7 @@
 
 enum { SEGMENTS = 5, FIRST_SEGMENT = 100 };
 
-static void begin(life_t *life, medium_t *medium, unsigned segments)
+static void begin(life_t *life, platter_t *medium, unsigned segments)
 {
     volume_config_t config = life_config(medium, segments);
     assert_true(life_begin(life, medium, &config));
@@ -16,16 +16,16 @@ static void begin(life_t *life, medium_t *medium, unsigned segments)
 
 static void crash(life_t *life)
 {
-    medium_t *medium = life->medium;
+    platter_t *medium = life->medium;
     life_crash(life, false);
     begin(life, medium, SEGMENTS);
 }
 
 static void end(life_t *life)
 {
-    medium_t *medium = life->medium;
+    platter_t *medium = life->medium;
     life_end(life);
-    medium_free(&medium);
+    platter_free(&medium);
 }
 
 static bool find(life_t *life, uint64_t number, disk_place_t *place)
@@ -54,11 +54,11 @@ static void the_size_is_a_bound_at_every_call(void **state)
 {
     (void)state;
     life_t life;
-    begin(&life, medium_new(7), SEGMENTS);
+    begin(&life, platter_new(7), SEGMENTS);
     for (uint64_t number = 1; number <= 1000; number++) {
         assert_true(life_put(&life, number, 1));
-        assert_in_range(medium_bytes(life.medium), 0, life.config.size);
-        assert_int_equal(medium_bytes(life.medium), volume_bytes(life.volume));
+        assert_in_range(platter_bytes(life.medium), 0, life.config.size);
+        assert_int_equal(platter_bytes(life.medium), volume_bytes(life.volume));
     }
     assert_int_equal(volume_segments(life.volume), SEGMENTS);
     assert_true(volume_flush(life.volume));
@@ -72,7 +72,7 @@ static void the_newest_stay(void **state)
 {
     (void)state;
     life_t life;
-    begin(&life, medium_new(7), SEGMENTS);
+    begin(&life, platter_new(7), SEGMENTS);
     uint64_t next = 1;
     fill(&life, &next, 12);
     for (int i = 0; i < 2; i++) {
@@ -96,7 +96,7 @@ static void serials_are_never_used_again(void **state)
 {
     (void)state;
     life_t life;
-    begin(&life, medium_new(7), SEGMENTS);
+    begin(&life, platter_new(7), SEGMENTS);
     uint64_t next = 1, before = 0;
     for (int i = 0; i < 12; i++) {
         disk_place_t place;
@@ -145,7 +145,7 @@ static void what_is_overwritten_can_no_longer_be_found(void **state)
 {
     (void)state;
     life_t life;
-    medium_t *medium = medium_new(7);
+    platter_t *medium = platter_new(7);
     volume_config_t config = life_config(medium, SEGMENTS);
     watched = &life;
     write_below = config.io.write;
@@ -167,7 +167,7 @@ static void a_place_of_before_leads_to_nothing(void **state)
 {
     (void)state;
     life_t life;
-    begin(&life, medium_new(7), SEGMENTS);
+    begin(&life, platter_new(7), SEGMENTS);
     uint64_t next = 1;
     fill(&life, &next, 1);
     disk_place_t place;
@@ -208,7 +208,7 @@ static void what_is_asked_for_is_written_again(void **state)
 {
     (void)state;
     life_t life;
-    begin(&life, medium_new(7), SEGMENTS);
+    begin(&life, platter_new(7), SEGMENTS);
     uint64_t next = 1;
     fill(&life, &next, SEGMENTS - 2); /* one slot is left */
     ask(&life, 2, 1);
@@ -228,7 +228,7 @@ static void at_most_a_quarter_is_written_again_the_hottest_first(void **state)
 {
     (void)state;
     life_t life;
-    begin(&life, medium_new(7), SEGMENTS);
+    begin(&life, platter_new(7), SEGMENTS);
     uint64_t next = 1;
     fill(&life, &next, SEGMENTS - 2);
     uint64_t last = last_beside_first(&life);
@@ -259,7 +259,7 @@ static void what_is_about_to_be_replaced_is_not_written_again(void **state)
 {
     (void)state;
     life_t life;
-    begin(&life, medium_new(7), SEGMENTS);
+    begin(&life, platter_new(7), SEGMENTS);
     uint64_t next = 1, last;
     fill(&life, &next, SEGMENTS - 2);
     last = last_beside_first(&life);
@@ -282,7 +282,7 @@ static void what_is_buried_is_not_written_again(void **state)
 {
     (void)state;
     life_t life;
-    begin(&life, medium_new(7), SEGMENTS);
+    begin(&life, platter_new(7), SEGMENTS);
     uint64_t next = 1;
     fill(&life, &next, SEGMENTS - 2);
     ask(&life, 2, 3);
@@ -300,14 +300,14 @@ static void what_is_damaged_is_not_written_again(void **state)
 {
     (void)state;
     life_t life;
-    begin(&life, medium_new(7), SEGMENTS);
+    begin(&life, platter_new(7), SEGMENTS);
     uint64_t next = 1;
     disk_place_t place;
     fill(&life, &next, SEGMENTS - 2);
     ask(&life, 2, 1);
     ask(&life, 3, 1);
     assert_true(find(&life, 2, &place));
-    medium_file(life.medium, "segment-00000")->data[(size_t)place.unit * DISK_UNIT + 130] ^= 1;
+    platter_file(life.medium, "segment-00000")->data[(size_t)place.unit * DISK_UNIT + 130] ^= 1;
     fill(&life, &next, 2);
     assert_int_equal(volume_moved(life.volume), 1);
     assert_int_equal(life_read(&life, 2), 0);
@@ -320,11 +320,11 @@ static void a_footer_that_is_gone_leaves_no_entry_behind(void **state)
 {
     (void)state;
     life_t life;
-    begin(&life, medium_new(7), SEGMENTS);
+    begin(&life, platter_new(7), SEGMENTS);
     uint64_t next = 1;
     fill(&life, &next, SEGMENTS - 1);
     uint64_t last = last_beside_first(&life);
-    medium_file(life.medium, "segment-00000")->data[LIFE_SEGMENT - 200] ^= 1;
+    platter_file(life.medium, "segment-00000")->data[LIFE_SEGMENT - 200] ^= 1;
     fill(&life, &next, 1);
     disk_place_t place;
     for (uint64_t number = 1; number <= last; number++)
@@ -338,17 +338,17 @@ static void a_volume_that_is_made_smaller_keeps_the_newest(void **state)
 {
     (void)state;
     life_t life;
-    begin(&life, medium_new(7), SEGMENTS);
+    begin(&life, platter_new(7), SEGMENTS);
     uint64_t next = 1;
     assert_true(life_put(&life, next++, 1));
     assert_true(life_bury(&life, 1));
     fill(&life, &next, SEGMENTS + 1); /* the newest stand in the first slots */
-    medium_t *medium = life.medium;
+    platter_t *medium = life.medium;
     life_end(&life);
     for (int i = 0; i < 2; i++) {
         begin(&life, medium, 3);
         assert_in_range(volume_segments(life.volume), 2, 3);
-        assert_in_range(medium_bytes(medium), 0, life.config.size);
+        assert_in_range(platter_bytes(medium), 0, life.config.size);
         assert_int_equal(life_read(&life, 1), 0);
         for (uint64_t number = next - 30; number < next; number++)
             assert_int_equal(life_read(&life, number), 1);
@@ -357,7 +357,7 @@ static void a_volume_that_is_made_smaller_keeps_the_newest(void **state)
     begin(&life, medium, 3);
     uint64_t more = next;
     fill(&life, &more, 4);
-    assert_in_range(medium_bytes(medium), 0, life.config.size);
+    assert_in_range(platter_bytes(medium), 0, life.config.size);
     end(&life);
 }
 
@@ -365,10 +365,10 @@ static void a_volume_that_is_made_larger_keeps_all(void **state)
 {
     (void)state;
     life_t life;
-    begin(&life, medium_new(7), 3);
+    begin(&life, platter_new(7), 3);
     uint64_t next = 1;
     fill(&life, &next, 5);
-    medium_t *medium = life.medium;
+    platter_t *medium = life.medium;
     uint64_t records = disk_index_records(life.index);
     life_end(&life);
     begin(&life, medium, SEGMENTS);
@@ -384,7 +384,7 @@ static void on_a_full_file_system_it_goes_on_with_what_it_has(void **state)
 {
     (void)state;
     life_t life;
-    medium_t *medium = medium_new(7);
+    platter_t *medium = platter_new(7);
     volume_config_t config = life_config(medium, 20);
     assert_true(life_begin(&life, medium, &config));
     uint64_t next = 1;

@@ -11,7 +11,7 @@
 
 enum { SEGMENTS = 6 };
 
-static void begin(life_t *life, medium_t *medium)
+static void begin(life_t *life, platter_t *medium)
 {
     volume_config_t config = life_config(medium, SEGMENTS);
     assert_true(life_begin(life, medium, &config));
@@ -20,30 +20,30 @@ static void begin(life_t *life, medium_t *medium)
 /* The process ends as it should, and another begins. */
 static void restart(life_t *life)
 {
-    medium_t *medium = life->medium;
+    platter_t *medium = life->medium;
     life_end(life);
-    medium_kill(medium);
+    platter_kill(medium);
     begin(life, medium);
 }
 
 /* It is killed, and another begins. */
 static void crash(life_t *life)
 {
-    medium_t *medium = life->medium;
+    platter_t *medium = life->medium;
     life_crash(life, false);
     begin(life, medium);
 }
 
 static void end(life_t *life)
 {
-    medium_t *medium = life->medium;
+    platter_t *medium = life->medium;
     life_end(life);
-    medium_free(&medium);
+    platter_free(&medium);
 }
 
 static void make(life_t *life)
 {
-    begin(life, medium_new(7));
+    begin(life, platter_new(7));
 }
 
 /* Writing. ----------------------------------------------------------------------------------------------- */
@@ -76,7 +76,7 @@ static void who_appends_is_told_when_it_is_in_the_file(void **state)
     life_t life;
     make(&life);
     int done = -1;
-    assert_true(life_put_told(&life, 1, 1, LIFE_BODY_MAX, (told_t){NULL, note_done, &done}));
+    assert_true(life_put_told(&life, 1, 1, LIFE_BODY_MAX, (told_t){.done = note_done, .context = &done}));
     assert_int_equal(done, -1);
     assert_true(volume_flush(life.volume));
     assert_int_equal(done, 1);
@@ -92,7 +92,7 @@ static void what_is_too_large_for_a_segment_is_dropped(void **state)
     uint64_t number = 1;
     while (life_mix(number * 31 + 5, 1) % 7 != 1 || (life_mix(number * 31 + 5, 1) >> 20) % 300000 < 70000)
         number++;
-    assert_false(life_put_told(&life, number, 1, 300000, (told_t){NULL, note_done, &done}));
+    assert_false(life_put_told(&life, number, 1, 300000, (told_t){.done = note_done, .context = &done}));
     assert_int_equal(done, 0);
     assert_null(volume_failure(life.volume).call);
     end(&life);
@@ -130,8 +130,8 @@ static void it_is_written_in_order_and_in_pages(void **state)
     }
     volume_flush(life.volume);
     for (size_t i = 0; i < life.medium->log_count; i++) {
-        const medium_event_t *event = &life.medium->log[i];
-        if (event->kind != MEDIUM_WRITES)
+        const platter_event_t *event = &life.medium->log[i];
+        if (event->kind != PLATTER_WRITES)
             continue;
         assert_int_equal((event->offset + event->length) % 4096, 0);
         assert_true(event->offset <= behind || behind == 0);
@@ -153,12 +153,12 @@ static void the_header_is_synced_before_the_first_record(void **state)
     volume_flush(life.volume);
     bool header = false, synced = false;
     for (size_t i = 0; i < life.medium->log_count; i++) {
-        const medium_event_t *event = &life.medium->log[i];
-        if (event->kind == MEDIUM_WRITES && event->offset == 0)
+        const platter_event_t *event = &life.medium->log[i];
+        if (event->kind == PLATTER_WRITES && event->offset == 0)
             header = true;
-        if (event->kind == MEDIUM_SYNCS)
+        if (event->kind == PLATTER_SYNCS)
             synced = header;
-        if (event->kind == MEDIUM_WRITES && event->offset == SEGMENT_HEADER_BYTES)
+        if (event->kind == PLATTER_WRITES && event->offset == SEGMENT_HEADER_BYTES)
             assert_true(synced);
     }
     assert_true(synced);
@@ -191,9 +191,9 @@ static void service_begins_before_all_is_found(void **state)
     make(&life);
     for (uint64_t number = 1; number <= 80; number++)
         assert_true(life_put(&life, number, 1));
-    medium_t *medium = life.medium;
+    platter_t *medium = life.medium;
     life_end(&life);
-    medium_kill(medium);
+    platter_kill(medium);
 
     volume_config_t config = life_config(medium, SEGMENTS);
     assert_true(life_open(&life, medium, &config));
@@ -292,9 +292,9 @@ static void what_was_removed_while_it_starts_is_not_found(void **state)
     life_t life;
     make(&life);
     assert_true(life_put(&life, 1, 1));
-    medium_t *medium = life.medium;
+    platter_t *medium = life.medium;
     life_end(&life);
-    medium_kill(medium);
+    platter_kill(medium);
     volume_config_t config = life_config(medium, SEGMENTS);
     assert_true(life_open(&life, medium, &config));
     ledger_hash_t name = life_name(1);
@@ -330,7 +330,7 @@ static void what_was_cut_off_does_not_come_back(void **state)
     assert_true(life_put(&life, 1, 1) && life_put(&life, second, 1) && life_put(&life, third, 1));
     assert_true(volume_flush(life.volume));
     assert_true(disk_index_find(life.index, &name, false, &place));
-    medium_file(life.medium, "segment-00000")->data[(size_t)place.unit * DISK_UNIT + 20] ^= 1;
+    platter_file(life.medium, "segment-00000")->data[(size_t)place.unit * DISK_UNIT + 20] ^= 1;
     crash(&life);
     assert_int_equal(life_read(&life, 1), 1);
     assert_int_equal(life_read(&life, second), 0);
@@ -363,20 +363,20 @@ static void a_segment_is_gone_on_with_after_a_crash(void **state)
 /* Whose directory it is. --------------------------------------------------------------------------------- */
 
 /* Opens it so, and tells what came of it. */
-static volume_outcome_t outcome_of(life_t *life, medium_t *medium, volume_config_t config)
+static volume_outcome_t outcome_of(life_t *life, platter_t *medium, volume_config_t config)
 {
     life_begin(life, medium, &config);
     return life->opening.outcome;
 }
 
-static medium_t *medium_with_a_record(void)
+static platter_t *medium_with_a_record(void)
 {
     life_t life;
     make(&life);
     assert_true(life_put(&life, 1, 1));
-    medium_t *medium = life.medium;
+    platter_t *medium = life.medium;
     life_end(&life);
-    medium_kill(medium);
+    platter_kill(medium);
     return medium;
 }
 
@@ -384,7 +384,7 @@ static void the_directory_of_another_node_is_refused_or_wiped(void **state)
 {
     (void)state;
     life_t life;
-    medium_t *medium = medium_with_a_record();
+    platter_t *medium = medium_with_a_record();
     volume_config_t config = life_config(medium, SEGMENTS);
     config.node[1]++;
     assert_int_equal(outcome_of(&life, medium, config), VOLUME_OTHER_NODE);
@@ -414,8 +414,8 @@ static void a_directory_that_cannot_be_read_is_refused_or_wiped(void **state)
     } rows[] = {{8, VOLUME_OTHER_FORMAT}, {0, VOLUME_DAMAGED}, {60, VOLUME_DAMAGED}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         life_t life;
-        medium_t *medium = medium_with_a_record();
-        medium_file(medium, "directory")->data[rows[i].at] ^= 2;
+        platter_t *medium = medium_with_a_record();
+        platter_file(medium, "directory")->data[rows[i].at] ^= 2;
         volume_config_t config = life_config(medium, SEGMENTS);
         assert_int_equal(outcome_of(&life, medium, config), rows[i].outcome);
         life_end(&life);
@@ -430,22 +430,22 @@ static void the_files_of_others_are_not_touched(void **state)
 {
     (void)state;
     life_t life;
-    medium_t *medium = medium_new(3);
-    medium_put(medium, "thesis.tex", "words", 5);
-    medium_put(medium, "segment-1", "words", 5);
+    platter_t *medium = platter_new(3);
+    platter_put(medium, "thesis.tex", "words", 5);
+    platter_put(medium, "segment-1", "words", 5);
     volume_config_t config = life_config(medium, SEGMENTS);
     config.wipe = true;
     assert_int_equal(outcome_of(&life, medium, config), VOLUME_FOREIGN);
-    assert_int_equal(medium_directory(medium)->count, 2);
+    assert_int_equal(platter_directory(medium)->count, 2);
     end(&life);
 
     medium = medium_with_a_record();
-    medium_put(medium, "thesis.tex", "words", 5);
+    platter_put(medium, "thesis.tex", "words", 5);
     config = life_config(medium, SEGMENTS);
     config.wipe = true;
     config.node[0]++;
     assert_int_equal(outcome_of(&life, medium, config), VOLUME_WIPED);
-    assert_memory_equal(medium_file(medium, "thesis.tex")->data, "words", 5);
+    assert_memory_equal(platter_file(medium, "thesis.tex")->data, "words", 5);
     end(&life);
 }
 
@@ -453,9 +453,9 @@ static void the_nodes_state_and_what_file_systems_have_may_be_there(void **state
 {
     (void)state;
     life_t life;
-    medium_t *medium = medium_new(3);
-    medium_put(medium, "state", "", 0);
-    medium_put(medium, "lost+found", "", 0);
+    platter_t *medium = platter_new(3);
+    platter_put(medium, "state", "", 0);
+    platter_put(medium, "lost+found", "", 0);
     assert_int_equal(outcome_of(&life, medium, life_config(medium, SEGMENTS)), VOLUME_NEW);
     end(&life);
 }
@@ -464,11 +464,11 @@ static void what_was_left_half_made_is_made_anew(void **state)
 {
     (void)state;
     life_t life;
-    medium_t *medium = medium_with_a_record();
-    disk_io_t io = medium_io(medium);
+    platter_t *medium = medium_with_a_record();
+    disk_io_t io = platter_io(medium);
     assert_int_equal(io.unlink(io.context, "directory"), 0);
-    medium_put(medium, "directory.new", "half", 4);
-    medium_put(medium, "lost+found", "", 0);
+    platter_put(medium, "directory.new", "half", 4);
+    platter_put(medium, "lost+found", "", 0);
     assert_int_equal(outcome_of(&life, medium, life_config(medium, SEGMENTS)), VOLUME_NEW);
     assert_int_equal(life_read(&life, 1), 0);
     end(&life);
@@ -489,9 +489,9 @@ static void it_must_have_room_for_two_segments(void **state)
 {
     (void)state;
     life_t life;
-    medium_t *medium = medium_new(3);
+    platter_t *medium = platter_new(3);
     assert_int_equal(outcome_of(&life, medium, life_config(medium, 1)), VOLUME_TOO_SMALL);
-    assert_int_equal(medium_bytes(medium), 0);
+    assert_int_equal(platter_bytes(medium), 0);
     end(&life);
 }
 
@@ -503,7 +503,7 @@ static void segments_fit_the_size(void **state)
     } rows[] = {{9, 4}, {64, 4}, {4096, 16}, {1 << 20, 512}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         life_t life;
-        medium_t *medium = medium_new(3);
+        platter_t *medium = platter_new(3);
         volume_config_t config = life_config(medium, 2);
         config.segment_bytes = 0;
         config.size = rows[i].size_mib << 20;
@@ -525,7 +525,7 @@ static void a_record_stamped_after_the_journals_end_forgets_all(void **state)
             assert_true(life_put(&life, number, 1));
             highest = life_stamp(number, 1) > highest ? life_stamp(number, 1) : highest;
         }
-        medium_t *medium = life.medium;
+        platter_t *medium = life.medium;
         life_end(&life);
         volume_config_t config = life_config(medium, SEGMENTS);
         config.sequence = highest;
@@ -560,9 +560,9 @@ static void one_in_an_older_segment_that_is_scanned_forgets_all_too(void **state
     for (uint64_t number = 1000; volume_segments(life.volume) < 2; number++)
         if (life_stamp(number, 1) <= LIMIT)
             assert_true(life_put(&life, number, 1));
-    medium_t *medium = life.medium;
+    platter_t *medium = life.medium;
     life_end(&life);
-    medium_file(medium, "segment-00000")->data[LIFE_SEGMENT - 2] ^= 1;
+    platter_file(medium, "segment-00000")->data[LIFE_SEGMENT - 2] ^= 1;
     volume_config_t config = life_config(medium, SEGMENTS);
     config.sequence = LIMIT;
     assert_int_equal(outcome_of(&life, medium, config), VOLUME_OPENED);
@@ -590,7 +590,7 @@ static void the_real_calls_do_the_same(void **state)
     assert_non_null(mkdtemp(directory));
     snprintf(inner, sizeof inner, "%s/disk", directory);
     life_t life;
-    medium_t *medium = medium_new(3);
+    platter_t *medium = platter_new(3);
     volume_config_t config = life_config(medium, SEGMENTS);
     assert_int_equal(disk_io_posix(&config.io, inner), 0);
     assert_int_equal(outcome_of(&life, medium, config), VOLUME_NEW);
@@ -618,7 +618,7 @@ static void the_real_calls_do_the_same(void **state)
     snprintf(path, sizeof path, "rm -r %s", directory);
     assert_int_equal(system(path), 0);
     disk_io_posix_close(&config.io);
-    medium_free(&medium);
+    platter_free(&medium);
 }
 
 int main(void)

@@ -11,7 +11,7 @@ enum { LIFE_SEGMENT = 64 << 10, LIFE_META_MAX = 2000, LIFE_BODY_MAX = 12000 };
 
 /* One life of a process. */
 typedef struct {
-    medium_t *medium;
+    platter_t *medium;
     volume_config_t config;
     volume_opening_t opening;
     disk_index_t *index;
@@ -85,12 +85,15 @@ typedef struct {
     const _Atomic bool *revoked;
     void (*done)(void *context, bool written);
     void *context;
+    uint64_t stamp; /* 0: the one that its number and edition have */
 } told_t;
 
 static inline bool life_put_told(life_t *life, uint64_t number, uint64_t edition, size_t large, told_t told)
 {
     edition_t made = life_edition(number, edition, large);
     volume_record_t record = life_record(&made);
+    if (told.stamp != 0)
+        record.record.stamp = told.stamp;
     record.revoked = told.revoked;
     record.done = told.done;
     record.context = told.context;
@@ -157,7 +160,6 @@ static inline uint64_t life_judge(const uint8_t *bytes, const record_t *record, 
     edition_t made = life_edition(number, says[1], says[2]);
     version_id_t version = life_version(number, says[1]);
     MUST(record->meta_bytes == made.meta_length && record->body_bytes == made.body_length);
-    MUST(record->stamp == life_stamp(number, says[1]));
     MUST(record->version.low == version.low && record->version.high == version.high);
     MUST(memcmp(bytes + RECORD_HEADER_BYTES, made.meta, made.meta_length) == 0);
     MUST(memcmp(bytes + (size_t)record_meta_units(record) * DISK_UNIT, made.body, made.body_length) == 0);
@@ -165,13 +167,12 @@ static inline uint64_t life_judge(const uint8_t *bytes, const record_t *record, 
     return says[1];
 }
 
-/* Which edition there is; 0: a miss. A wrong byte ends the test. */
-static inline uint64_t life_read(life_t *life, uint64_t number)
+/* Which edition there is, and its record; 0: a miss. A wrong byte ends the test. */
+static inline uint64_t life_read_record(life_t *life, uint64_t number, record_t *record)
 {
     ledger_hash_t name = life_name(number);
     disk_place_t place;
     record_address_t address;
-    record_t record;
     uint64_t offset, edition = 0;
     int file;
     if (!disk_index_find(life->index, &name, true, &place) ||
@@ -180,29 +181,38 @@ static inline uint64_t life_read(life_t *life, uint64_t number)
     size_t length = (size_t)place.units * DISK_UNIT;
     uint8_t *bytes = must_alloc(length);
     if (life_read_bytes(life, file, bytes, length, offset) &&
-        life_verify(bytes, length, &address, &name, &record))
-        edition = life_judge(bytes, &record, number);
+        life_verify(bytes, length, &address, &name, record))
+        edition = life_judge(bytes, record, number);
     free(bytes);
+    return edition;
+}
+
+/* The same, of one that has the stamp of its number and edition. */
+static inline uint64_t life_read(life_t *life, uint64_t number)
+{
+    record_t record;
+    uint64_t edition = life_read_record(life, number, &record);
+    MUST(edition == 0 || record.stamp == life_stamp(number, edition));
     return edition;
 }
 
 /* Life. -------------------------------------------------------------------------------------------------- */
 
 /* segments: so many of LIFE_SEGMENT bytes fit. */
-static inline volume_config_t life_config(medium_t *medium, unsigned segments)
+static inline volume_config_t life_config(platter_t *medium, unsigned segments)
 {
-    return (volume_config_t){.io = medium_io(medium),
+    return (volume_config_t){.io = platter_io(medium),
                              .size = 4096 + (uint64_t)segments * LIFE_SEGMENT,
                              .segment_bytes = LIFE_SEGMENT,
                              .first_segment = 100,
                              .segments_max = 1000,
                              .node = {1, 2},
-                             .random = medium_random(medium),
+                             .random = platter_random(medium),
                              .sequence = 1000};
 }
 
 /* Opens it; what there is has not been found yet. False: it could not be opened. */
-static inline bool life_open(life_t *life, medium_t *medium, const volume_config_t *config)
+static inline bool life_open(life_t *life, platter_t *medium, const volume_config_t *config)
 {
     *life = (life_t){.medium = medium, .config = *config, .index = disk_index_new(9, config->size)};
     life->config.index = life->index;
@@ -211,7 +221,7 @@ static inline bool life_open(life_t *life, medium_t *medium, const volume_config
 }
 
 /* Opens it and finds what there is. */
-static inline bool life_begin(life_t *life, medium_t *medium, const volume_config_t *config)
+static inline bool life_begin(life_t *life, platter_t *medium, const volume_config_t *config)
 {
     if (life_open(life, medium, config))
         while (volume_recover_next(life->volume))
@@ -232,13 +242,13 @@ static inline void life_end(life_t *life)
 /* A process that dies takes its memory along; the medium stays as it is, unless the power went, too. */
 static inline void life_crash(life_t *life, bool power)
 {
-    medium_t *medium = life->medium;
+    platter_t *medium = life->medium;
     medium->dead = true;
     life_end(life);
     if (power)
-        medium_power_cut(medium);
+        platter_power_cut(medium);
     else
-        medium_kill(medium);
+        platter_kill(medium);
 }
 
 #endif

@@ -275,6 +275,20 @@ static bool begin_anew(volume_t *volume, const survey_t *survey, volume_opening_
     return make_fresh(volume, survey) || failed(volume, opening, "its files");
 }
 
+/* Synced, as what came back with a power cut would be a segment that cannot be told, under the new directory.
+ */
+static bool empty_slot(volume_t *volume, slot_t *slot)
+{
+    const disk_io_t *io = &volume->config.io;
+    slot->sealed = false;
+    if (slot->length == 0)
+        return true;
+    if (!volume_set_length(volume, slot, 0))
+        return false;
+    int result = io->sync(io->context, slot_file(slot));
+    return result == 0 || volume_note(volume, "sync", result);
+}
+
 /* Slots keep their files, as somebody may be reading there. */
 bool volume_forget(volume_t *volume)
 {
@@ -284,16 +298,14 @@ bool volume_forget(volume_t *volume)
                                slot_number(volume, &volume->slots[volume->slot_count - 1]));
     volume->found_next = volume->found_count = 0;
     volume->forgotten = true;
-    volume->open = NULL; /* the newest is gone on with already, when an older one turns out to be of lost rules */
+    volume->open =
+        NULL; /* the newest is gone on with already, when an older one turns out to be of lost rules */
     contents_clear(&volume->contents);
     if (!unlink_file(volume, directory_name) || !sync_directory(volume))
         return false;
-    for (size_t i = 0; i < volume->slot_count; i++) {
-        slot_t *slot = &volume->slots[i];
-        slot->sealed = false;
-        if (slot->length > 0 && !volume_set_length(volume, slot, 0))
+    for (size_t i = 0; i < volume->slot_count; i++)
+        if (!empty_slot(volume, &volume->slots[i]))
             return false;
-    }
     return write_directory(volume);
 }
 

@@ -10,7 +10,9 @@
  * the process was killed), nor what had not come back after the cut before;
  *  - what was synced is a hit, if its segment was not used again, nor itself written again, since;
  *  - nothing is forgotten, and it opens.
+ * And, with a journal beside the volume (purges.c): no purge that was acknowledged is lost.
  * Exits with 1 and the seed at the first that does not hold. */
+#include "tests/fault/powercut/purges.h"
 #include "tests/unit/volume_life.h"
 
 #include <getopt.h>
@@ -32,7 +34,7 @@ typedef struct {
 } synced_t;
 
 typedef struct {
-    medium_t *medium;
+    platter_t *medium;
     life_t life;
     bool alive;
     uint64_t edition;                     /* the last that was put */
@@ -89,7 +91,7 @@ static void bury(story_t *story, uint64_t number)
 
 static void put(story_t *story, uint64_t number)
 {
-    if (medium_random(story->medium) % 4 != 0)
+    if (platter_random(story->medium) % 4 != 0)
         bury(story, number); /* as the tier does; but what is appended later holds anyway */
     atomic_store(&story->revoked[last_edition(story, number)], true);
     uint64_t edition = ++story->edition;
@@ -127,7 +129,7 @@ static void flush(story_t *story, bool sync)
 
 static void step(story_t *story)
 {
-    uint64_t what = medium_random(story->medium) % 32, number = medium_random(story->medium) % NUMBERS;
+    uint64_t what = platter_random(story->medium) % 32, number = platter_random(story->medium) % NUMBERS;
     if (what < 3)
         bury(story, number);
     else if (what < 7)
@@ -210,8 +212,8 @@ static void begin(story_t *story, size_t kept)
 static void begin_in_vain(story_t *story)
 {
     volume_config_t config = life_config(story->medium, SEGMENTS);
-    story->medium->fail_at = story->medium->calls + 1 + medium_random(story->medium) % 60;
-    story->medium->fault = MEDIUM_CUT;
+    story->medium->fail_at = story->medium->calls + 1 + platter_random(story->medium) % 60;
+    story->medium->fault = PLATTER_CUT;
     life_begin(&story->life, story->medium, &config);
     life_crash(&story->life, true);
     tally.opened_in_vain++;
@@ -219,11 +221,11 @@ static void begin_in_vain(story_t *story)
 
 static void live(story_t *story)
 {
-    medium_t *medium = story->medium;
-    bool power = medium_random(medium) % 4 != 0;
-    medium->fail_at = medium->calls + 1 + medium_random(medium) % CALLS_MOST;
-    medium->fault = MEDIUM_CUT;
-    medium->short_percent = medium_random(medium) % 2 == 0 ? 0 : 20;
+    platter_t *medium = story->medium;
+    bool power = platter_random(medium) % 4 != 0;
+    medium->fail_at = medium->calls + 1 + platter_random(medium) % CALLS_MOST;
+    medium->fault = PLATTER_CUT;
+    medium->short_percent = platter_random(medium) % 2 == 0 ? 0 : 20;
     while (!medium->dead && story->count < EVENTS - 2)
         step(story);
     note_demanded(story);
@@ -231,7 +233,7 @@ static void live(story_t *story)
     story->alive = false;
     tally.cuts += power;
     tally.kills += !power;
-    bool in_vain = medium_random(medium) % 4 == 0;
+    bool in_vain = platter_random(medium) % 4 == 0;
     if (in_vain)
         begin_in_vain(story);
     begin(story, power || in_vain ? story->synced : story->flushed);
@@ -241,12 +243,12 @@ static void tell_story(uint64_t seed)
 {
     tally.seed = seed;
     story_t *story = must_calloc(1, sizeof *story);
-    story->medium = medium_new(seed);
+    story->medium = platter_new(seed);
     begin(story, 0);
     for (int i = 0; i < LIVES; i++)
         live(story);
     life_end(&story->life);
-    medium_free(&story->medium);
+    platter_free(&story->medium);
     free(story);
 }
 
@@ -273,8 +275,16 @@ int main(int argc, char **argv)
         *(option == 'c' ? &cuts : &seed) = number_of(optarg);
     }
     signal(SIGABRT, tell_seed);
-    for (; tally.cuts < cuts; seed++)
+    purges_t purges = {0};
+    for (; tally.cuts + purges.cuts < cuts; seed++) {
         tell_story(seed);
+        purges_story(seed, &purges);
+    }
+    printf("with a journal: %llu power cuts and kills, %llu purges acknowledged, %llu hits, %llu records "
+           "that were purged; 0 "
+           "of them served\n",
+           (unsigned long long)purges.cuts, (unsigned long long)purges.acknowledged,
+           (unsigned long long)purges.served, (unsigned long long)purges.refused);
     printf("%llu power cuts, %llu of them while it started, %llu kills: %llu hits, %llu of them demanded; "
            "0 wrong bytes, 0 that were replaced or buried\n",
            (unsigned long long)(tally.cuts + tally.opened_in_vain), (unsigned long long)tally.opened_in_vain,
