@@ -408,3 +408,17 @@ def test_trace_tells_of_pieces(small, origin, large):
     text = run("trace", small.url("/a"), binary=SELVEDGECTL, **env).stdout
     assert f"pieces     2 of 21, of {len(large.body)} bytes in all, fresh for 0 s, purged: soft\n" in text
     assert len(large.asked()) == asked, "nothing is fetched for it"
+
+
+def test_pieces_that_memory_let_go_of_come_from_disk(start_node, origin, tmp_path):
+    length, numbers = 40 * MIB + 77, range(1, 40)
+    large = Large(origin, length=length)
+    node = start_node(origin, max_object="1M", memory="16M", disk=f"{tmp_path}/disk:128M")
+    for number in numbers:
+        get(node, large, number * MIB, number * MIB + 10)
+        node.wait_metric("selvedge_disk_records", lambda count, least=number: count >= least)
+    fetched = large.asked()
+    assert sorted(fetched[1:]) == sorted(pieces(*numbers, length=length))
+    for number in numbers:
+        assert get(node, large, number * MIB, number * MIB + 10).cache["hit"]
+    assert large.asked() == fetched and node.metric("selvedge_memory_bytes") <= 16 * MIB

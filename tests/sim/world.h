@@ -243,6 +243,9 @@ size_t content_check(const answer_t *content, uint64_t offset, const char *bytes
 /* Whose content has these bytes there; NULL: nobody's. */
 const answer_t *content_of(unsigned url, uint64_t offset, const char *bytes, size_t length);
 
+/* request.c: the fields and the method of a new request; of which URL is known */
+void request_choose(exchange_t *exchange);
+
 /* exchange.c */
 void exchange_begin(void);
 void exchange_close(exchange_t *exchange);
