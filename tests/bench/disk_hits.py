@@ -112,9 +112,7 @@ http {{
     def __init__(self, name, origin_url, certificate, key, directory, core):
         self.log = os.path.join(directory, "access.log")
         self.offset = 0
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
+        port = free_port()
         temporary = " ".join(f"{kind}_temp_path {directory}/{kind};"
                              for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
         path = os.path.join(directory, "nginx.conf")
@@ -209,6 +207,12 @@ class Selvedge(hit.Selvedge):
     def after_run(self, requests, hits=None):
         super().after_run(requests, hits)
         self.requests += requests
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
 
 
 def answers(port):
