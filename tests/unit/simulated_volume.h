@@ -434,6 +434,14 @@ static inline ssize_t platter_read_cached(void *context, int file, const struct 
     return platter_read_into(medium, platter_opened(medium, file), to, count, offset);
 }
 
+/* Some of so many bytes, in whole sectors: half of one is on no device. */
+static inline uint64_t platter_sectors(platter_t *medium, uint64_t length)
+{
+    uint64_t sectors = (length + PLATTER_SECTOR - 1) / PLATTER_SECTOR;
+    uint64_t part = platter_random(medium) % (sectors + 1) * PLATTER_SECTOR;
+    return part < length ? part : length;
+}
+
 /* How much of a write is done, when it is to fail or not; *failure what it then returns. */
 static inline uint64_t platter_write_part(platter_t *medium, uint64_t length, int *failure)
 {
@@ -445,7 +453,7 @@ static inline uint64_t platter_write_part(platter_t *medium, uint64_t length, in
         return length / 2;
     }
     if (*failure != 0)
-        return medium->dead && !was_dead ? platter_random(medium) % (length + 1) : 0;
+        return medium->dead && !was_dead ? platter_sectors(medium, length) : 0;
     if (medium->fail_next_write) {
         medium->fail_next_write = false;
         *failure = -medium->fail_errno;

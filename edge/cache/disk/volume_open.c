@@ -331,7 +331,7 @@ static void find_trailer(volume_t *volume, finding_t *finding)
 }
 
 /* Either of header and trailer tells its serial. A header goes to the device before any record, and in one
- * piece: so only one that was damaged afterwards is neither right nor blank. */
+ * piece: so where there is neither but a record's place is not blank, it was damaged afterwards. */
 static bool find_serial(volume_t *volume, finding_t *finding)
 {
     uint8_t data[SEGMENT_HEADER_BYTES + DISK_UNIT];
@@ -344,7 +344,8 @@ static bool find_serial(volume_t *volume, finding_t *finding)
     finding->serial = finding->sealed ? finding->trailer.serial : 0;
     if (length < 0 && !finding->sealed)
         return false;
-    finding->lost = !finding->sealed && !is_blank(data, (size_t)length);
+    finding->lost = !finding->sealed && length > SEGMENT_HEADER_BYTES &&
+                    !is_blank(data + SEGMENT_HEADER_BYTES, (size_t)length - SEGMENT_HEADER_BYTES);
     return true;
 }
 
