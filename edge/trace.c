@@ -13,9 +13,16 @@ typedef struct {
     cache_key_t key;
     int64_t now_ms;
     size_t variants;
+    bool on_disk;         /* what memory does not have, or did not when it was written there */
     memory_view_t sparse; /* of what is kept in pieces */
     memory_view_t view;   /* of the variant that a request without fields selects, when there are variants */
 } trace_t;
+
+static bool is_on_disk(const trace_t *trace, const cache_variant_t *variant)
+{
+    disk_t *disk = trace->node->disk;
+    return disk != NULL && disk_knows(disk, &trace->key, variant);
+}
 
 static void look(trace_t *trace)
 {
@@ -23,6 +30,7 @@ static void look(trace_t *trace)
     trace->sparse = pieces_peek_sparse(memory, &trace->key);
     trace->view = memory_peek(memory, &trace->key, NULL, &trace->variants);
     variants_t *node = trace->view.variants;
+    trace->on_disk = is_on_disk(trace, NULL);
     if (node == NULL)
         return;
     trace->view.variants = NULL;
@@ -31,6 +39,7 @@ static void look(trace_t *trace)
     char *selector = variants_select(node, (http_fields_t){NULL, 0}, &length);
     cache_variant_t variant = {node, {selector, length}};
     trace->view = memory_peek(memory, &trace->key, &variant, NULL);
+    trace->on_disk = is_on_disk(trace, &variant);
     free(selector);
     variants_unref(&node);
 }
@@ -108,6 +117,8 @@ static const char *treatment(const trace_t *trace, const char **why)
         return *why = "its last answer may not be shared: each request asks the origin by itself", "bypass";
     if (view->stored == NULL && in_pieces(trace) == IN_PIECES_STALE)
         return *why = "what is kept in pieces is no longer fresh", "revalidate";
+    if (view->stored == NULL && trace->on_disk)
+        return *why = "it is on disk: once it is read it is seen whether it can be used", "disk";
     if (view->stored == NULL)
         *why = "nothing is stored: it was not asked for, may not be stored, or had to make room";
     return "fetch";
@@ -233,10 +244,10 @@ json_t *trace_target(void *context, const site_t *site, text_t target, int64_t n
     int64_t marked_ms = trace.view.bypass_until_ms - now_ms;
     json_t *tags = tags_json(&trace);
     json_t *traced =
-        json_pack("{s:s%,s:s%,s:s,s:s,s:o,s:o,s:o,s:I,s:I,s:o,s:o,s:o}", "site", site->cache.name.data,
+        json_pack("{s:s%,s:s%,s:s,s:s,s:o,s:b,s:o,s:o,s:I,s:I,s:o,s:o,s:o}", "site", site->cache.name.data,
                   site->cache.name.length, "key", target.data, target.length, "treatment", treated, "why",
-                  why, "stored", stored_json(&trace), "pieces", pieces_json(&trace), "growing",
-                  growing_json(&trace), "variants", (json_int_t)trace.variants, "hit_for_miss_s",
+                  why, "stored", stored_json(&trace), "disk", trace.on_disk, "pieces", pieces_json(&trace),
+                  "growing", growing_json(&trace), "variants", (json_int_t)trace.variants, "hit_for_miss_s",
                   (json_int_t)(marked_ms > 0 ? marked_ms / 1000 : 0), "purge", purge_json(&trace, tags),
                   "rule", rule_json(&trace), "tags", tags);
     memory_view_drop(&trace.view);

@@ -142,6 +142,8 @@ static void print_trace(json_t *body)
     } else {
         printf("stored     no\n");
     }
+    if (json_is_true(json_object_get(body, "disk")))
+        printf("disk       yes\n");
     if (json_is_object(pieces))
         printf("pieces     %lld of %lld, of %lld bytes in all, fresh for %lld s, purged: %s\n",
                number(pieces, "stored"), number(pieces, "of"), number(pieces, "length"),

@@ -86,3 +86,33 @@ def test_as_text_and_what_is_refused(node, origin):
     for query in ("", "?", "?url", "?uri=x", "?url=%", "?url=%4", "?url=%zz", "?url=http://a/&x=1", "?url="):
         assert node.admin("GET", "/v1/trace" + query).status == 400, query
     assert node.admin("GET", "/v1/trace?url=http%3A%2F%2Fa%2F", token=None).status == 401
+
+
+def test_what_is_on_disk(start_node, origin, tmp_path):
+    """Told from the index alone: nothing is read for it."""
+    def ask(path, *options):
+        done = run(*options, "trace", node.url(path), binary=SELVEDGECTL, SELVEDGE_ADMIN=node.admin_url, SELVEDGE_TOKEN=node.token)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout) if options else done.stdout
+
+    def vary(request, response):
+        response.send(200, {"Cache-Control": "max-age=60", "Vary": "Accept-Language"}, b"v")
+    origin.serve("/a", b"12345", cache_control="max-age=60")
+    origin.on("/v", vary)
+    options = {"disk": f"{tmp_path}/disk:64M", "disk_admission": "always", "state_dir": tmp_path / "state"}
+    node = start_node(origin, **options)
+    node.get("/a")
+    node.get("/v")
+    node.wait_metric("selvedge_disk_records", 3)
+    for path in "/a", "/v":
+        assert ask(path, "--json")["treatment"] == "hit" and ask(path, "--json")["disk"] is True
+    node.stop()
+    node = start_node(origin, **options)
+    node.wait_metric("selvedge_disk_recovering_segments", 0)
+    for path in "/a", "/v":
+        said = ask(path, "--json")
+        assert said["treatment"] == "disk" and said["disk"] is True and said["stored"] is None
+    assert "\ndisk       yes\n" in ask("/a") and "disk       yes" not in ask("/b")
+    assert ask("/b", "--json")["treatment"] == "fetch" and ask("/b", "--json")["disk"] is False
+    assert node.metric("selvedge_disk_reads_total") == 0
+    assert node.get("/a").cache["detail"] == "disk"
