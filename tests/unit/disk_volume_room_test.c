@@ -131,8 +131,9 @@ static ssize_t write_watched(void *context, int file, const void *bytes, size_t 
         headers_seen++;
         for (uint64_t number = 1; number <= 400; number++) {
             disk_place_t place;
-            if (find(watched, number, &place))
-                assert_true(volume_where(watched->volume, &place, &where, &at, &address));
+            if (find(watched, number, &place) &&
+                volume_where(watched->volume, &place, &where, &at, &address))
+                assert_true(where != file);
             if (places_seen[number].units > 0 &&
                 volume_where(watched->volume, &places_seen[number], &where, &at, &address))
                 assert_true(where != file);

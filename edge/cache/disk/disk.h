@@ -26,8 +26,9 @@ typedef enum {
 
 typedef struct {
     const char *path;
-    uint64_t size;       /* bytes of all its files, at most */
-    const disk_io_t *io; /* what is called for its files; copied; NULL: the system */
+    uint64_t size;          /* bytes of all its files, at most */
+    const disk_io_t *io;    /* what is called for its files; copied; NULL: the system */
+    uint64_t segment_bytes; /* of a directory that is made: a multiple of 4096; 0: as fits the size */
 } disk_device_config_t;
 
 /* A small file beside the node's journal, as a whole: read up to so many bytes; replaced, on stable storage

@@ -193,6 +193,10 @@ void writer_settle(device_t *device);
  * too much waits to be buried is taken out. */
 bool writer_queue(item_t *item);
 
+/* --- room.c --- */
+/* For header and meta of one record: RECORD_META_UNITS_MAX units, the calling thread's own. */
+char *disk_room(void);
+
 /* --- load.c --- */
 typedef enum {
     LOAD_FOUND,

@@ -17,19 +17,12 @@ typedef struct {
     record_t record;
 } reading_t;
 
-/* Header and meta are needed for a moment only. */
-static char *meta_room(void)
-{
-    static _Thread_local _Alignas(8) char room[RECORD_META_UNITS_MAX * DISK_UNIT];
-    return room;
-}
-
 static bool find_room(disk_t *disk, const disk_place_t *place, reading_t *reading)
 {
     memory_t *memory = disk->config.memory;
     reading->meta_length = (size_t)place->meta_units * DISK_UNIT;
     reading->body_length = (size_t)(place->units - place->meta_units) * DISK_UNIT;
-    reading->meta = meta_room();
+    reading->meta = disk_room();
     reading->places[0] = (struct iovec){reading->meta, reading->meta_length};
     reading->place_count = 1;
     if (reading->body_length == 0)
@@ -121,18 +114,33 @@ static bool is_of_key(const disk_meta_t *meta, const cache_key_t *key, const cac
            text_equal(meta->selector, variant->selector);
 }
 
-/* Is it still where it was found? What was replaced or invalidated since is not. */
+/* Is the slot still in the life in which this was read? */
+static bool is_same_life(const reading_t *reading, const disk_place_t *place)
+{
+    record_address_t now;
+    int file;
+    uint64_t offset;
+    return volume_where(atomic_load_explicit(&reading->device->volume, memory_order_acquire), place, &file,
+                        &offset, &now) &&
+           now.serial == reading->address.serial;
+}
+
+/* Is it still where it was found? What was replaced or invalidated since is not; but what took its place may
+ * stand at the same place of the slot's next life, so that is looked at, and after the index: the life of
+ * what that has there had begun before. */
 typedef struct {
     disk_t *disk;
     const ledger_hash_t *name;
     const disk_place_t *place;
+    const reading_t *reading;
 } found_t;
 
 static bool is_still_there(void *context, const ledger_hash_t *name)
 {
     const found_t *found = context;
     (void)name; /* that of the home, which is another's where a whole is kept in pieces */
-    return disk_index_uses(found->disk->index, found->name, found->place) >= 0;
+    return disk_index_uses(found->disk->index, found->name, found->place) >= 0 &&
+           is_same_life(found->reading, found->place);
 }
 
 static object_t *make_object(disk_t *disk, const cache_key_t *key, const disk_meta_t *meta,
@@ -175,7 +183,7 @@ static load_t put(disk_t *disk, const cache_key_t *key, const cache_variant_t *v
                   const ledger_hash_t *name, const disk_place_t *place, reading_t *reading,
                   const disk_meta_t *meta, memory_view_t *view)
 {
-    found_t found = {disk, name, place};
+    found_t found = {disk, name, place, reading};
     if (reading->record.kind == RECORD_VARIANTS) {
         variants_t *node = variants_new(NULL, &meta->vary, meta->node);
         if (memory_put_node(disk->config.memory, key, node, reading->record.stamp, is_still_there, &found))
@@ -199,13 +207,7 @@ static load_t put(disk_t *disk, const cache_key_t *key, const cache_variant_t *v
 static load_t refuse(disk_t *disk, const ledger_hash_t *name, const disk_place_t *place,
                      const reading_t *reading)
 {
-    record_address_t now;
-    int file;
-    uint64_t offset;
-    bool same = volume_where(atomic_load_explicit(&reading->device->volume, memory_order_acquire), place,
-                             &file, &offset, &now) &&
-                now.serial == reading->address.serial;
-    if (same && disk_index_remove_at(disk->index, name, place))
+    if (is_same_life(reading, place) && disk_index_remove_at(disk->index, name, place))
         disk_count(disk, COUNT_CHECKSUM_FAILURES);
     return LOAD_ABSENT;
 }

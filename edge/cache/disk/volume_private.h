@@ -25,6 +25,7 @@ typedef struct {
     /* The writer's. */
     uint64_t length;   /* of its file */
     bool sealed;       /* its trailer is known */
+    bool stale;        /* the index may have records of a life that has ended */
     trailer_t trailer; /* if so */
     /* Any thread's to read; the file is set once, before the first serial. */
     _Atomic int file;        /* NO_FILE: there is none yet */
@@ -170,5 +171,7 @@ bool volume_begin_segment(volume_t *volume);
 /* Writes one of the hottest of the oldest again, if there is one and room for it. */
 void volume_move_next(volume_t *volume);
 void volume_stop_moving(volume_t *volume);
+/* What it held is not found by the next start either. False: a call failed. */
+bool volume_empty_slot(volume_t *volume, slot_t *slot);
 
 #endif

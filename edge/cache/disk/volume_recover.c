@@ -187,13 +187,21 @@ static void finish(volume_t *volume, slot_t *slot, contents_t *contents)
     }
 }
 
-/* What a segment replaced and buried is not known: what is older counts for nothing. */
+/* What it holds counts for nothing, and not at the next start either, which perhaps can read it: what goes
+ * meanwhile leaves no tombstone. */
+static void drop(volume_t *volume, slot_t *slot)
+{
+    if (volume_empty_slot(volume, slot))
+        return;
+    volume->failure.broken = true;
+    volume_disown(volume);
+}
+
+/* What a segment replaced and buried is not known. */
 static void drop_older(volume_t *volume)
 {
     while (volume->found_next < volume->found_count) {
-        slot_t *slot = volume->found[volume->found_next++];
-        volume_set_serial(volume, slot, 0);
-        slot->sealed = false;
+        drop(volume, volume->found[volume->found_next++]);
         volume->forgotten = true;
     }
 }
@@ -202,7 +210,7 @@ static void recover(volume_t *volume, slot_t *slot)
 {
     contents_t contents = {0};
     bool by_footer = volume_read_footer(volume, slot, &contents);
-    bool whole = by_footer || scan(volume, slot, &contents);
+    bool whole = by_footer || scan(volume, slot, &contents), readable = whole;
     if (slot->sealed && contents.end != (uint64_t)slot->trailer.end_unit * DISK_UNIT)
         whole = false;
     if (contents.stamp_max > volume->config.sequence) {
@@ -213,7 +221,10 @@ static void recover(volume_t *volume, slot_t *slot)
         }
         return;
     }
-    index_contents(volume, slot, &contents);
+    if (readable)
+        index_contents(volume, slot, &contents);
+    else
+        drop(volume, slot);
     if (!slot->sealed && whole)
         finish(volume, slot, &contents);
     if (!whole)

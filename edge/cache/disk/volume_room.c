@@ -30,32 +30,54 @@ static slot_t *find_oldest(const volume_t *volume)
     return oldest;
 }
 
-/* Its records can no longer be found, before the first of their bytes is gone. */
-static void evict(volume_t *volume, slot_t *slot)
+/* The index has nothing more of what it held in its last life. As long as it stands on the device that must
+ * not be: what goes then leaves a tombstone only if the index has it. */
+static void forget_held(volume_t *volume, slot_t *slot, const contents_t *held)
 {
-    contents_t contents = {0};
-    bool known = volume_read_footer(volume, slot, &contents);
-    volume_set_serial(volume, slot, 0);
-    slot->sealed = false;
-    if (!known)
+    if (slot->stale && held->count == 0)
         disk_index_remove_segments(volume->config.index, slot_number(volume, slot),
                                    slot_number(volume, slot));
-    for (size_t i = 0; i < contents.count; i++) {
-        const footer_entry_t *entry = &contents.entries[i];
+    for (size_t i = 0; slot->stale && i < held->count; i++) {
+        const footer_entry_t *entry = &held->entries[i];
         disk_place_t place = entry_place(volume, slot, entry);
         if (entry->kind != RECORD_TOMBSTONES)
             disk_index_remove_at(volume->config.index, &entry->name, &place);
     }
-    contents_clear(&contents);
+    slot->stale = false;
 }
 
-static slot_t *take_slot(volume_t *volume)
+/* Others are used again before this one from now on, and what they bury must not outlive them here: what it
+ * held is gone from the device, or nothing of the volume is to be found any more. */
+bool volume_empty_slot(volume_t *volume, slot_t *slot)
+{
+    volume_set_serial(volume, slot, 0);
+    slot->sealed = false;
+    slot->stale = true;
+    if (!volume_set_length(volume, slot, 0))
+        return false;
+    int result = volume->config.io.sync(volume->config.io.context, slot_file(slot));
+    if (result == 0) {
+        forget_held(volume, slot, &(contents_t){0});
+        return true;
+    }
+    volume_note(volume, "sync", result);
+    volume->failure.broken = true;
+    volume_disown(volume);
+    return false;
+}
+
+/* Its records can no longer be read, before the first of their bytes is gone. */
+static slot_t *take_slot(volume_t *volume, contents_t *held)
 {
     slot_t *slot = find_free(volume);
-    if (slot == NULL) {
-        slot = find_oldest(volume);
-        evict(volume, slot);
-    }
+    if (slot != NULL)
+        return slot;
+    slot = find_oldest(volume);
+    if (!volume_read_footer(volume, slot, held))
+        *held = (contents_t){0};
+    volume_set_serial(volume, slot, 0);
+    slot->sealed = false;
+    slot->stale = true;
     return slot;
 }
 
@@ -107,7 +129,7 @@ static bool prepare(volume_t *volume, slot_t *slot, uint64_t serial)
 static bool give_up(volume_t *volume, slot_t *slot)
 {
     if (volume->full && slot->length > 0)
-        volume_set_length(volume, slot, 0);
+        volume_empty_slot(volume, slot);
     volume_count_failure(volume);
     return false;
 }
@@ -116,9 +138,14 @@ static void choose_moving(volume_t *volume);
 
 bool volume_begin_segment(volume_t *volume)
 {
-    slot_t *slot = take_slot(volume);
+    contents_t held = {0};
+    slot_t *slot = take_slot(volume, &held);
     uint64_t serial = volume->next_serial++;
-    if (!prepare(volume, slot, serial))
+    bool prepared = prepare(volume, slot, serial);
+    if (prepared)
+        forget_held(volume, slot, &held);
+    contents_clear(&held);
+    if (!prepared)
         return give_up(volume, slot);
     volume->open = slot;
     volume->contents = (contents_t){.end = SEGMENT_HEADER_BYTES};

@@ -13,13 +13,14 @@ bool writer_queue(item_t *item)
 {
     device_t *device = item->device;
     disk_lock(&device->lock);
-    bool ready = atomic_load_explicit(&device->ready, memory_order_relaxed) && !device->ended;
+    bool ready = atomic_load_explicit(&device->ready, memory_order_relaxed);
     bool burial = item->kind == ITEM_BURIAL;
-    bool possible = burial ? atomic_load_explicit(&device->burials, memory_order_relaxed) < BURIALS_MAX
-                           : ready && device->queue_bytes + item->bytes <= device->queue_bytes_max;
+    bool fits = burial ? atomic_load_explicit(&device->burials, memory_order_relaxed) < BURIALS_MAX
+                       : ready && device->queue_bytes + item->bytes <= device->queue_bytes_max;
+    bool possible = fits && !device->ended;
     if (possible && burial)
         atomic_fetch_add_explicit(&device->burials, 1, memory_order_relaxed);
-    if (!possible && burial) {
+    if (!fits && burial) {
         atomic_store_explicit(&device->overdue, true, memory_order_relaxed);
         pthread_cond_signal(&device->ticked);
     }
@@ -119,7 +120,7 @@ static void describe(item_t *item, uint8_t *meta, volume_record_t *out)
 /* Its bytes are copied, or lost, when this returns; the item is the volume's to give back. */
 static void append(device_t *device, volume_t *volume, item_t *item)
 {
-    static _Thread_local uint8_t meta[RECORD_META_MAX];
+    uint8_t *meta = (uint8_t *)disk_room();
     object_t *object = item->object;
     uint64_t next = item->kind == ITEM_PIECE ? item->first + PIECE_BYTES : 0;
     volume_record_t out = {.record = {.kind = RECORD_OBJECT,
@@ -323,6 +324,7 @@ void *writer_run(void *context)
     disk_lock(&device->lock);
     item_t *items = device->first;
     device->first = device->last = NULL;
+    device->ended = true; /* who has found the device before it failed may come only now */
     disk_unlock(&device->lock);
     /* What waited to be buried while it was not known yet what is there is said nowhere. */
     if (!recovered && atomic_load_explicit(&device->burials, memory_order_relaxed) > 0)
