@@ -31,6 +31,12 @@ static void wake_for_piece(object_reader_t *reader)
     wake_up(CONTAINER_OF(reader, exchange_t, piece));
 }
 
+/* A thread of a device, under its lock. */
+static void wake_from_disk(disk_wait_t *wait)
+{
+    wake_up(CONTAINER_OF(wait, exchange_t, disk));
+}
+
 static walk_t walk_of(exchange_t *exchange, void (*waker)(object_reader_t *reader))
 {
     return (walk_t){.memory = world.node.memory,
@@ -39,7 +45,9 @@ static walk_t walk_of(exchange_t *exchange, void (*waker)(object_reader_t *reade
                     .fields = {exchange->fields, exchange->field_count},
                     .sequence = exchange->sequence,
                     .now_ms = schedule_now_ms(),
-                    .wake = waker};
+                    .wake = waker,
+                    .disk = exchange->shuns_disk ? NULL : world.node.disk,
+                    .wait = &exchange->disk};
 }
 
 /* --- The body --- */
@@ -55,6 +63,7 @@ static void end(exchange_t *exchange)
 {
     exchange->finished = true;
     give_back(exchange);
+    disk_wait_leave(&exchange->disk);
     object_leave(&exchange->piece);
     object_leave(&exchange->reader);
 }
@@ -113,16 +122,19 @@ static fill_request_t request_of(const exchange_t *exchange, const object_reader
                             .background = step->background != NULL};
 }
 
-static bool walk_to_piece(exchange_t *exchange, piece_t piece, object_reader_t *reader)
+static bool walk_to_piece(exchange_t *exchange, const walk_t *walk, piece_t piece, object_reader_t *reader,
+                          walk_kind_t *kind)
 {
     uint64_t walk_began = schedule_moment();
-    walk_t walk = walk_of(exchange, wake_for_piece);
     walk_step_t step;
-    if (!walk_piece(&walk, exchange->reader.object, piece, reader, &step)) {
+    if (!walk_piece(walk, exchange->reader.object, piece, reader, &step)) {
         note_count(NOTE_PIECES_PURGED);
         return false;
     }
+    *kind = step.kind;
     note_event("piece", (uint64_t)exchange->id, piece.first, step.kind);
+    if (step.kind == WALK_WAIT)
+        return true;
     if (step.kind == WALK_FILL) {
         fill_request_t request = request_of(exchange, reader, &step);
         request.piece = piece;
@@ -133,26 +145,47 @@ static bool walk_to_piece(exchange_t *exchange, piece_t piece, object_reader_t *
     note_count(step.kind == WALK_HIT    ? NOTE_PIECE_HITS
                : step.kind == WALK_JOIN ? NOTE_PIECE_JOINS
                                         : NOTE_PIECE_FILLS);
+    if (step.from_disk)
+        note_count(NOTE_PIECES_FROM_DISK);
     return true;
 }
 
-static void ask_ahead(exchange_t *exchange, piece_t piece)
+static void ask_ahead(exchange_t *exchange, const walk_t *walk, piece_t piece)
 {
     object_reader_t reader;
-    if (piece.end < exchange->end &&
-        walk_to_piece(exchange, piece_at(exchange->reader.object, piece.end), &reader))
+    walk_kind_t kind;
+    if (piece.end >= exchange->end)
+        return;
+    piece_t next = piece_at(exchange->reader.object, piece.end);
+    if (!walk_finds_piece(walk, exchange->reader.object, next) &&
+        walk_to_piece(exchange, walk, next, &reader, &kind))
         object_leave(&reader);
+}
+
+/* Waits for a device: it is to be opened again when that has answered. */
+static void await_disk(exchange_t *exchange)
+{
+    exchange->awaits_disk = true;
+    note_count(NOTE_DISK_WAITS);
 }
 
 static bool open_piece(exchange_t *exchange)
 {
     piece_t piece = piece_at(exchange->reader.object, exchange->at);
     uint64_t end = exchange->end < piece.end ? exchange->end : piece.end;
+    walk_t walk = walk_of(exchange, wake_for_piece);
+    walk_kind_t kind;
     exchange->content = NULL;
-    if (!walk_to_piece(exchange, piece, &exchange->piece))
+    if (!walk_to_piece(exchange, &walk, piece, &exchange->piece, &kind))
         return false;
+    if (kind == WALK_WAIT) {
+        await_disk(exchange);
+        return true;
+    }
+    exchange->shuns_disk = false; /* the next one may come sooner */
     object_seek(&exchange->piece, exchange->at - piece.first, end - piece.first);
-    ask_ahead(exchange, piece);
+    walk.wait = NULL;
+    ask_ahead(exchange, &walk, piece);
     return true;
 }
 
@@ -197,7 +230,7 @@ static bool join_stream(exchange_t *exchange)
 static object_read_t open_next(exchange_t *exchange)
 {
     bool opened = exchange->piece.object != NULL || open_piece(exchange);
-    if (opened && object_wait_head(&exchange->piece))
+    if (exchange->awaits_disk || (opened && object_wait_head(&exchange->piece)))
         return READ_WAIT;
     if (exchange->stream == STREAM_NOT && is_no_ranges(exchange)) {
         object_leave(&exchange->piece);
@@ -333,7 +366,7 @@ static void at_piece_failure(exchange_t *exchange)
 
 static void await_piece(exchange_t *exchange)
 {
-    if (object_wait_head(&exchange->piece))
+    if (exchange->awaits_disk || object_wait_head(&exchange->piece))
         return;
     if (object_head(exchange->piece.object) == NULL)
         at_piece_failure(exchange);
@@ -341,6 +374,14 @@ static void await_piece(exchange_t *exchange)
         look_elsewhere(exchange);
     else
         respond(exchange);
+}
+
+static void open_first(exchange_t *exchange)
+{
+    if (open_piece(exchange))
+        await_piece(exchange);
+    else
+        look_elsewhere(exchange);
 }
 
 static void answer_in_pieces(exchange_t *exchange)
@@ -360,10 +401,7 @@ static void answer_in_pieces(exchange_t *exchange)
     exchange->end = selection == HTTP_PART ? ranges.at[0].end
                                            : (uint64_t)object_head(exchange->reader.object)->content_length;
     exchange->from_start = exchange->at == 0;
-    if (open_piece(exchange))
-        await_piece(exchange);
-    else
-        look_elsewhere(exchange);
+    open_first(exchange);
 }
 
 static bool goes_for_pieces(const exchange_t *exchange)
@@ -401,6 +439,8 @@ static void count_step(const exchange_t *exchange)
                                    [WALK_FILL] = NOTE_FILLS,
                                    [WALK_PASS] = NOTE_PASSES};
     note_count(kinds[exchange->kind]);
+    if (exchange->kind == WALK_HIT && exchange->from_disk)
+        note_count(NOTE_DISK_HITS);
     if (exchange->kind == WALK_HIT && object_variants(exchange->reader.object) != NULL)
         note_count(NOTE_VARIANT_HITS);
     if (exchange->kind == WALK_HIT && object_revalidated(exchange->reader.object))
@@ -426,8 +466,13 @@ static void start_fill(exchange_t *exchange, walk_step_t *step, uint64_t walk_be
 static void take_step(exchange_t *exchange, walk_step_t *step, uint64_t walk_began)
 {
     object_t *object = exchange->reader.object;
+    if (step->kind == WALK_WAIT) {
+        await_disk(exchange);
+        return;
+    }
     exchange->kind = step->kind;
     exchange->walked = schedule_moment();
+    exchange->from_disk |= step->from_disk;
     note_event("walk", (uint64_t)exchange->id, step->kind, (uint64_t)transfer_of(object)->id);
     exchange->use = step->use;
     if (step->kind == WALK_FILL || step->kind == WALK_PASS || step->background != NULL)
@@ -460,15 +505,20 @@ static void begin_walk(exchange_t *exchange)
     walked(exchange, &step, walk_began);
 }
 
-static void begin_again(exchange_t *exchange, bool alone)
+static void look_again(exchange_t *exchange, bool alone)
 {
-    note_count(alone ? NOTE_MOVED_ALONE : NOTE_MOVED_AGAIN);
     exchange->looked = schedule_moment();
     walk_t walk = walk_of(exchange, wake);
     exchange->walk_ms = walk.now_ms;
-    walk_step_t step = walk_again(&walk, &exchange->reader, alone || ++exchange->steps > STEPS_MAX);
+    walk_step_t step = walk_again(&walk, &exchange->reader, alone);
     exchange->sequence = walk.sequence;
     walked(exchange, &step, exchange->looked);
+}
+
+static void begin_again(exchange_t *exchange, bool alone)
+{
+    note_count(alone ? NOTE_MOVED_ALONE : NOTE_MOVED_AGAIN);
+    look_again(exchange, alone || ++exchange->steps > STEPS_MAX);
 }
 
 /* The origin failed: what is stored may answer instead. */
@@ -522,13 +572,32 @@ static void await_head(exchange_t *exchange)
         at_head(exchange);
 }
 
+/* As edge/request.c has it. */
+static void after_disk(exchange_t *exchange)
+{
+    disk_wait_leave(&exchange->disk);
+    exchange->awaits_disk = false;
+    exchange->shuns_disk = exchange->disk.in_vain;
+    exchange->from_disk |= !exchange->disk.in_vain;
+    if (exchange->disk.in_vain)
+        note_count(NOTE_DISK_WAITS_IN_VAIN);
+    if (exchange->in_pieces && exchange->started)
+        read_more(exchange);
+    else if (exchange->in_pieces)
+        open_first(exchange);
+    else
+        look_again(exchange, false);
+}
+
 static void on_wake(void *context)
 {
     exchange_t *exchange = context;
     exchange->on_its_way = false;
     if (exchange->finished)
         return;
-    if (exchange->started)
+    if (exchange->awaits_disk)
+        after_disk(exchange);
+    else if (exchange->started)
         read_more(exchange);
     else if (exchange->in_pieces)
         await_piece(exchange);
@@ -550,6 +619,7 @@ static void on_abort(void *context)
     exchange->finished = true;
     if (exchange->span.block == NULL)
         exchange->sending = false;
+    disk_wait_leave(&exchange->disk);
     object_leave(&exchange->piece);
     object_leave(&exchange->reader);
 }
@@ -572,6 +642,7 @@ void exchange_begin(void)
     static const unsigned reads[] = {16, 1000, 20000, 131072, 131072};
     exchange_t *exchange = list_add(&world.exchanges, sizeof *exchange);
     exchange->id = (int)world.exchanges.count - 1;
+    exchange->disk.wake = wake_from_disk;
     exchange->worker = world.node.workers[random_below(chance(), world.node.worker_count)];
     /* A few are asked for often. */
     exchange->url = random_below(chance(), random_chance(chance(), 500) ? 2 : world.url_count);

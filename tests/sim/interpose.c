@@ -8,11 +8,7 @@
 #include "purge/journal_format.h"
 #include "tests/sim/world.h"
 
-/* The linker's names for what is replaced and what replaces it. */
-#define REAL(name) __real_##name
-#define WRAP(name) __wrap_##name
-
-/* --- Locks and the publisher's thread --- */
+/* --- Locks --- */
 
 int REAL(pthread_mutex_lock)(pthread_mutex_t *mutex);
 int WRAP(pthread_mutex_lock)(pthread_mutex_t *mutex);
@@ -31,75 +27,6 @@ int WRAP(pthread_mutex_unlock)(pthread_mutex_t *mutex)
     schedule_locked(-1);
     schedule_preempt();
     return result;
-}
-
-int WRAP(pthread_cond_wait)(pthread_cond_t *condition, pthread_mutex_t *mutex);
-int WRAP(pthread_cond_wait)(pthread_cond_t *condition, pthread_mutex_t *mutex)
-{
-    (void)condition;
-    REAL(pthread_mutex_unlock)(mutex);
-    schedule_locked(-1);
-    schedule_sleep();
-    schedule_locked(1);
-    return REAL(pthread_mutex_lock)(mutex);
-}
-
-int WRAP(pthread_cond_signal)(pthread_cond_t *condition);
-int WRAP(pthread_cond_signal)(pthread_cond_t *condition)
-{
-    (void)condition;
-    schedule_wake_sleepers();
-    return 0;
-}
-
-/* The publisher is the only one that makes a thread. */
-static struct {
-    thread_t *thread;
-    void *(*run)(void *argument);
-    void *argument;
-} publisher;
-
-static void run_publisher(void *context)
-{
-    (void)context;
-    publisher.run(publisher.argument);
-}
-
-static void begin_publisher(void *context)
-{
-    (void)context;
-}
-
-int WRAP(pthread_create)(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *argument),
-                         void *argument);
-int WRAP(pthread_create)(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *argument),
-                         void *argument)
-{
-    (void)attributes;
-    MUST(publisher.thread == NULL);
-    *thread = pthread_self();
-    publisher.run = run;
-    publisher.argument = argument;
-    publisher.thread = schedule_thread_of("publisher", run_publisher, NULL);
-    schedule_for_node(publisher.thread, 0, begin_publisher, NULL);
-    return 0;
-}
-
-int WRAP(pthread_setname_np)(pthread_t thread, const char *name);
-int WRAP(pthread_setname_np)(pthread_t thread, const char *name)
-{
-    (void)thread;
-    (void)name;
-    return 0;
-}
-
-int WRAP(pthread_join)(pthread_t thread, void **result);
-int WRAP(pthread_join)(pthread_t thread, void **result)
-{
-    (void)thread;
-    (void)result;
-    schedule_finish(&publisher.thread);
-    return 0;
 }
 
 /* --- The ledger and the index --- */
@@ -324,20 +251,23 @@ void WRAP(urcu_memb_barrier)(void)
 
 /* --- What memory weighs --- */
 
-static _Thread_local size_t last_size;
+static size_t last_size;
+static void *last_memory;
 
 void *REAL(malloc)(size_t size);
 void *WRAP(malloc)(size_t size);
 void *WRAP(malloc)(size_t size)
 {
     last_size = size;
-    return REAL(malloc)(size);
+    return last_memory = REAL(malloc)(size);
 }
 
-/* Asked right after the allocation only (memory_take). */
+/* Asked right after the allocation (memory_take); what is not of malloc() does not weigh. */
+size_t REAL(malloc_usable_size)(void *memory);
 size_t WRAP(malloc_usable_size)(void *memory);
 size_t WRAP(malloc_usable_size)(void *memory)
 {
-    (void)memory;
+    if (memory != last_memory)
+        return REAL(malloc_usable_size)(memory);
     return last_size < 24 ? 24 : ((last_size + 8 + 15) & ~(size_t)15) - 8;
 }

@@ -2,7 +2,8 @@
  *
  * - Where it crosses into another part (a lock taken or given back, the ledger asked or changed, the index
  * looked at), the running thread may be held up. Nothing else changes.
- * - The publisher's thread and its condition become a simulated thread: purge/publisher.c runs as it is.
+ * - Threads that the code makes, and the conditions they wait on, are simulated (interpose_threads.c):
+ * purge/publisher.c and edge/cache/disk/ run as they are.
  * - Grace periods end when the schedule says so, and not while a thread is inside a read section.
  * - Allocations weigh what was asked for, rounded as glibc rounds, so that no seed depends on the allocator's
  * mood.
@@ -12,6 +13,10 @@
 
 #include "edge/base.h"
 
+/* The linker's names for what is replaced and what replaces it. */
+#define REAL(name) __real_##name
+#define WRAP(name) __wrap_##name
+
 /* Frees what waited for it. */
 void interpose_grace_period(void);
 
@@ -19,5 +24,9 @@ void interpose_grace_period(void);
  * life. */
 uint64_t interpose_published(uint64_t sequence);
 void interpose_forget_published(void);
+
+/* It is noted by now which directories miss nothing; disk NULL: while it starts. */
+struct disk;
+void interpose_noted(const struct disk *disk, const uint8_t *data, size_t length);
 
 #endif

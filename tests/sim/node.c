@@ -1,6 +1,7 @@
 /* The node's lives: it starts from what its disk holds, is purged, and ends in a stop, a kill or a power cut.
  */
 #include "tests/sim/interpose.h"
+#include "tests/sim/referee_disk.h"
 #include "tests/sim/world.h"
 #include "tests/unit/simulated_disk.h"
 
@@ -107,6 +108,10 @@ static journal_t *open_journal(void)
                        opening.damage);
     if (opening.outcome == JOURNAL_TAIL_CUT)
         note_count(NOTE_TAILS_CUT);
+    bool is_new = opening.identity[0] != world.identity[0] || opening.identity[1] != world.identity[1];
+    if (is_new && world.identity[0] != 0)
+        referee_drives_are_foreign();
+    memcpy(world.identity, opening.identity, sizeof world.identity);
     note_event("journal opened", opening.outcome, opening.rules, ledger_sequence(world.node.ledger));
     return journal;
 }
@@ -137,9 +142,11 @@ void node_start(void)
     static const char *const names[WORKERS_MAX] = {"worker 1", "worker 2", "worker 3"};
     node_t *node = &world.node;
     *node = (node_t){0};
+    world.lives++;
     start_ledger();
     memory_config_t config = {world.memory_limit, world.max_object, new_version, NULL};
     node->memory = memory_new(&config);
+    node_start_disk();
     node->worker_count = 1 + random_below(chance(), WORKERS_MAX);
     for (unsigned i = 0; i < node->worker_count; i++)
         node->workers[i] = schedule_thread(names[i]);
@@ -202,6 +209,7 @@ void node_end(node_end_t how)
         transfer_close(world.transfers.at[i]);
     for (size_t i = 0; i < world.exchanges.count; i++)
         exchange_close(world.exchanges.at[i]);
+    node_stop_disk(how);
     uint64_t reached = ledger_sequence(node->ledger);
     if (reached > world.highest_handed_out)
         world.highest_handed_out = reached; /* stamps of before must stay below all rules to come */
@@ -220,6 +228,18 @@ void node_end(node_end_t how)
     schedule_node_ended();
 }
 
+/* Nothing is known of what was purged before; what that was to keep away is told by the identity. */
+void node_lose_state(void)
+{
+    note_count(NOTE_STATES_LOST);
+    medium_free(&world.disk);
+    world.disk = medium_new(random_next(chance()));
+    world.highest_sequence = world.highest_handed_out = 0;
+    world.notes_length = 0;
+    for (size_t i = 0; i < world.purges.count; i++)
+        ((purge_t *)world.purges.at[i])->lost = true;
+}
+
 /* --- Housekeeping --- */
 
 static void sweep(void *context)
@@ -233,6 +253,18 @@ static void sweep(void *context)
 void node_sweep(void)
 {
     schedule_for_node(world.node.housekeeper, 0, sweep, &world.node);
+}
+
+static void evict(void *context)
+{
+    node_t *node = context;
+    note_event("evicts all", 0, 0, 0);
+    memory_evict_all(node->memory);
+}
+
+void node_evict(void)
+{
+    schedule_for_node(world.node.housekeeper, 0, evict, &world.node);
 }
 
 /* --- Purges --- */

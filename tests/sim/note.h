@@ -80,8 +80,40 @@
     X(SWEPT, "homes emptied by housekeeping")                                                                \
     X(FOLDED, "folded ledger cells")                                                                         \
     X(EVICTIONS, "evictions")                                                                                \
+    X(DISK_HITS, "hits from disk")                                                                           \
+    X(DISK_WAITS, "waits for a drive")                                                                       \
+    X(DISK_WAITS_IN_VAIN, "waits for a drive in vain")                                                       \
+    X(PIECES_FROM_DISK, "pieces from disk")                                                                  \
+    X(LOADED, "records that entered memory")                                                                 \
+    X(LOADED_TOO_LATE, "records read that were gone by then")                                                \
+    X(REVOKED, "records revoked as they entered the index")                                                  \
+    X(TOMBSTONES, "tombstones")                                                                              \
+    X(MOVED_RECORDS, "records written again")                                                                \
+    X(MOVED_IN_VAIN, "records written again that were gone by then")                                         \
+    X(FOUND, "records found on starting")                                                                    \
+    X(FOUND_OLDER, "older records passed over on starting")                                                  \
+    X(FOUND_BURIED, "tombstones found on starting")                                                          \
+    X(GONE_BEFORE_FOUND, "names that went before all was found")                                             \
+    X(CAME_BACK, "records whose tombstone a crash forestalled")                                              \
+    X(CHECKSUM_FAILURES, "records that did not verify")                                                      \
+    X(READ_ERRORS, "reads of drives that failed")                                                            \
+    X(READ_TIMEOUTS, "reads of drives that were late")                                                       \
+    X(WRITE_ERRORS, "writes to drives that failed")                                                          \
+    X(DROPPED_QUEUE, "records for which a drive was too slow")                                               \
+    X(DROPPED_SIZE, "objects too large for a record")                                                        \
+    X(DROPPED_BROKEN, "records that could not be written")                                                   \
+    X(DEVICES_FAILED, "drives taken out")                                                                    \
+    X(TORN_WRITES, "writes to drives torn by a crash")                                                       \
+    X(FLIPS, "bits that flipped on drives")                                                                  \
+    X(LOCKED, "drives that another process had")                                                             \
+    X(DRIVES_CUT, "drives that lost their power")                                                            \
+    X(START_FAILED, "starts of the disk tier that failed")                                                   \
+    X(NOTED, "notes of which drives miss nothing")                                                           \
+    X(NOTES_FAILED, "such notes that failed")                                                                \
+    X(ANOTHERS, "drives refused as another node's")                                                          \
     X(POWER_CUTS, "restarts after a power cut")                                                              \
     X(KILLS, "restarts after a kill")                                                                        \
+    X(STATES_LOST, "state directories lost")                                                                 \
     X(STOPS, "restarts after a stop")                                                                        \
     X(TAILS_CUT, "journals with a torn tail")                                                                \
     X(UNACKNOWLEDGED, "purges that a crash left without an answer")                                          \

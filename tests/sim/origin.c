@@ -389,6 +389,7 @@ answer_t *origin_answer(const transfer_t *transfer)
     answer->language = asked.language;
     answer->from = asked.from;
     answer->sent = transfer->sent;
+    answer->life = world.lives;
     answer->made = schedule_moment();
     answer->made_ms = schedule_now_ms();
     if (!text_equal(fill_method(transfer->fill), TEXT("GET"))) {

@@ -2,6 +2,7 @@
  * when. Times are moments (schedule_moment): each is later than what happened before it, whatever the clock
  * says. */
 #include "edge/cache/head.h"
+#include "tests/sim/referee_disk.h"
 #include "tests/sim/world.h"
 
 typedef unsigned long long number_t;
@@ -74,7 +75,8 @@ void referee_base(const transfer_t *transfer)
     uint64_t stamp = object_stamp(fill_object(transfer->fill));
     for (size_t i = world.purges.count; i-- > 0;) {
         const purge_t *purge = world.purges.at[i];
-        bool before = purge->acknowledged < transfer->walk_began || purge->sequence <= stamp;
+        bool before =
+            purge->acknowledged < transfer->walk_began || (purge->sequence <= stamp && !purge->lost);
         if (purge->acknowledged == 0 || !before || purge->published < transfer->base->sent)
             continue;
         for (size_t j = 0; j < purge->super.rule_count; j++)
@@ -148,13 +150,14 @@ const answer_t *referee_answer_of(const head_t *head)
 }
 
 /* An answer that was made before an unsafe method changed things, for a request that came after the node
- * knew. */
-static const answer_t *invalidated_since(const exchange_t *exchange, uint64_t made)
+ * knew; but what an end of the node's life left no time to bury may come back. */
+static const answer_t *invalidated_since(const exchange_t *exchange, const answer_t *answer)
 {
     for (size_t i = world.answers.count; i-- > 0;) {
         const answer_t *unsafe = world.answers.at[i];
+        bool came_back = unsafe->life != world.lives && referee_came_back(answer->id);
         if (unsafe->invalidated != 0 && unsafe->invalidated < exchange->arrived &&
-            unsafe->url == exchange->url && made < unsafe->made)
+            unsafe->url == exchange->url && answer->made < unsafe->made && !came_back)
             return unsafe;
     }
     return NULL;
@@ -265,7 +268,7 @@ static void check_rules(const exchange_t *exchange, const answer_t *answer)
         note_violation(
             "request %d got answer %u, asked for before purge %llu, acknowledged before the request",
             exchange->id, answer->id, (number_t)purge->sequence);
-    const answer_t *unsafe = invalidated_since(exchange, answer->made);
+    const answer_t *unsafe = invalidated_since(exchange, answer);
     if (unsafe != NULL && unsafe != answer)
         note_violation("request %d got answer %u, which answer %u to an unsafe method had invalidated",
                        exchange->id, answer->id, unsafe->id);
@@ -486,7 +489,7 @@ void referee_rules_in_force(void)
 {
     for (size_t i = 0; i < world.purges.count; i++) {
         const purge_t *purge = world.purges.at[i];
-        for (size_t j = 0; purge->acknowledged != 0 && j < purge->super.rule_count; j++)
+        for (size_t j = 0; purge->acknowledged != 0 && !purge->lost && j < purge->super.rule_count; j++)
             check_rule(&purge->rules[j]);
     }
 }

@@ -4,7 +4,7 @@
 #include "tests/sim/interpose.h"
 #include "tests/sim/note.h"
 
-enum { THREADS_MAX = 8 };
+enum { THREADS_MAX = 24 };
 static const int64_t start_us = INT64_C(1700000000) * 1000000;
 
 typedef struct {
@@ -30,7 +30,11 @@ struct thread {
     size_t inbox_first, inbox_count, inbox_capacity;
     bool busy; /* in the middle of something */
     bool held_up, asleep, stopping;
+    const void *sleeps_on;
+    uintptr_t sleeps; /* how often it has */
+    bool timed_out;
     int locks;
+    void *room;
 };
 
 static struct {
@@ -204,23 +208,80 @@ void schedule_locked(int change)
         all.current->locks += change;
 }
 
-void schedule_sleep(void)
+void schedule_delay(int64_t delay_us)
 {
-    MUST(all.current != NULL);
-    all.current->asleep = true;
+    thread_t *thread = all.current;
+    if (thread == NULL || all.dying)
+        return;
+    MUST(thread->locks == 0);
+    schedule_for_node(thread, delay_us, NULL, NULL);
     fiber_yield();
 }
 
-void schedule_wake_sleepers(void)
+/* Its context: which sleep of the thread it ends. */
+static void time_out(void *context)
 {
-    for (size_t i = 0; i < THREADS_MAX; i++) {
-        thread_t *thread = all.threads[i];
-        if (thread == NULL || !thread->asleep)
-            continue;
-        thread->asleep = false;
-        if (!all.dying)
-            schedule_for_node(thread, hold_up_us(), NULL, NULL);
+    (void)context;
+}
+
+static void end_sleep(thread_t *thread, uintptr_t sleep)
+{
+    if (!thread->asleep || thread->sleeps != sleep)
+        return;
+    thread->asleep = false;
+    thread->timed_out = true;
+    go_on(thread);
+}
+
+bool schedule_sleep(const void *on, int64_t until_us)
+{
+    thread_t *thread = all.current;
+    MUST(thread != NULL);
+    thread->asleep = true;
+    thread->sleeps_on = on;
+    thread->sleeps++;
+    thread->timed_out = false;
+    if (until_us != SCHEDULE_NEVER && !all.dying) /* who ends wakes all that sleep */
+        schedule_for_node(thread, until_us > all.now_us ? until_us - all.now_us : 0, time_out,
+                          (void *)thread->sleeps);
+    fiber_yield();
+    return !thread->timed_out;
+}
+
+static void wake(thread_t *thread)
+{
+    thread->asleep = false;
+    if (!all.dying)
+        schedule_for_node(thread, hold_up_us(), NULL, NULL);
+}
+
+void schedule_wake(const void *on, bool every)
+{
+    thread_t *sleepers[THREADS_MAX];
+    unsigned count = 0;
+    for (size_t i = 0; i < THREADS_MAX; i++)
+        if (all.threads[i] != NULL && all.threads[i]->asleep && all.threads[i]->sleeps_on == on)
+            sleepers[count++] = all.threads[i];
+    if (count > 1 && !every) {
+        sleepers[0] = sleepers[random_below(all.random, count)];
+        count = 1;
     }
+    for (unsigned i = 0; i < count; i++)
+        wake(sleepers[i]);
+}
+
+void *schedule_thread_room(size_t bytes)
+{
+    static void *of_main;
+    void **room = all.current != NULL ? &all.current->room : &of_main;
+    if (*room == NULL)
+        *room = must_alloc(bytes);
+    return *room;
+}
+
+void schedule_name_thread(thread_t *thread, const char *name)
+{
+    (thread != NULL ? thread : all.current)->name = name;
 }
 
 void schedule_node_dies(void)
@@ -251,6 +312,7 @@ void schedule_finish(thread_t **pointer)
         if (all.threads[i] == thread)
             all.threads[i] = NULL;
     free(thread->inbox);
+    free(thread->room);
     free(thread);
 }
 
@@ -263,6 +325,11 @@ void schedule_node_ended(void)
 const char *schedule_thread_name(void)
 {
     return all.current != NULL ? all.current->name : "-";
+}
+
+bool schedule_in_thread(void)
+{
+    return all.current != NULL;
 }
 
 /* --- Time --- */
@@ -314,6 +381,8 @@ void schedule_run(void)
             next.run(next.context);
         else if (next.run == NULL)
             go_on(next.thread);
+        else if (next.run == time_out)
+            end_sleep(next.thread, (uintptr_t)next.context);
         else
             deliver(next.thread, next.run, next.context);
         if (random_chance(all.random, GRACE_PERIODS_PER_MILLE))

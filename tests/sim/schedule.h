@@ -41,14 +41,23 @@ void schedule_finish(thread_t **thread);
 void schedule_node_ended(void);
 
 const char *schedule_thread_name(void);
+bool schedule_in_thread(void);
 
 /* --- For interpose.c --- */
 /* The running thread may be held up here. */
 void schedule_preempt(void);
 /* Keeps account of locks held, so that nobody is held up with one. */
 void schedule_locked(int change);
-/* The running thread sleeps until it is woken; false when there is none. */
-void schedule_sleep(void);
-void schedule_wake_sleepers(void);
+/* The running thread sleeps until it is woken on this, or until then. False: it was not woken. */
+enum { SCHEDULE_NEVER = -1 };
+bool schedule_sleep(const void *on, int64_t until_us);
+/* One that sleeps on this, or all. */
+void schedule_wake(const void *on, bool all);
+/* The running thread, if it is one, is held up for so long: by a call that takes its time. */
+void schedule_delay(int64_t delay_us);
+/* So many bytes of the running thread's own, always the same and of the same size. */
+void *schedule_thread_room(size_t bytes);
+/* NULL: the running one. */
+void schedule_name_thread(thread_t *thread, const char *name);
 
 #endif

@@ -69,17 +69,55 @@ static unsigned choose_kind(void)
     return preempted;
 }
 
+/* Drives that are full at once, so that segments are used again all the time. */
+static void choose_drives(void)
+{
+    static const unsigned counts[] = {1, 1, 2}, faults[] = {0, 0, 10, 40}, locks[] = {0, 0, 200};
+    static const unsigned flips[] = {0, 0, 0, 10}, losses[] = {0, 0, 0, 200};
+    static const unsigned cold[] = {0, 30, 100}, parts[] = {0, 0, 20}, slow[] = {0, 50, 300};
+    static const unsigned evictions[] = {20, 100, 250};
+    static const uint64_t segments[] = {16 << 10, 16 << 10, 32 << 10, 128 << 10};
+    static const uint64_t limits[] = {40 << 10, 40 << 10, 100 << 10, 1 << 20};
+    world.drive_count = RANDOM_PICK(chance(), counts);
+    world.drive_kind = (drive_kind_t){RANDOM_PICK(chance(), cold), RANDOM_PICK(chance(), parts),
+                                      RANDOM_PICK(chance(), slow)};
+    world.drive_fault_rate = RANDOM_PICK(chance(), faults);
+    world.lock_rate = RANDOM_PICK(chance(), locks);
+    world.flip_rate = RANDOM_PICK(chance(), flips);
+    world.loss_rate = RANDOM_PICK(chance(), losses);
+    world.evict_rate = RANDOM_PICK(chance(), evictions);
+    world.admits_always = random_chance(chance(), 500);
+    world.names_collide = random_chance(chance(), 100);
+    world.segment_bytes = world.in_pieces ? 2 << 20 : RANDOM_PICK(chance(), segments);
+    world.drive_bytes = world.segment_bytes * (2 + random_below(chance(), 4)) + (16 << 10);
+    world.crash_rate = world.crash_rate == 0 && random_chance(chance(), 500) ? 10 : world.crash_rate;
+    if (world.in_pieces)
+        return;
+    world.memory_limit = RANDOM_PICK(chance(), limits);
+    world.max_object = world.memory_limit / 8;
+    world.actions_left *= 2;
+}
+
 static void act(void *context);
 
 static void restart(void)
 {
     static const node_end_t ends[] = {END_STOP, END_KILL, END_POWER_CUT, END_POWER_CUT};
-    node_end(RANDOM_PICK(chance(), ends));
+    node_end_t end = RANDOM_PICK(chance(), ends);
+    if (world.drive_count > 0 && end == END_POWER_CUT)
+        end = (node_end_t)random_below(chance(), 3);
+    node_end(end);
+    if (random_chance(chance(), world.loss_rate))
+        node_lose_state();
     node_start();
 }
 
 static void act_once(void)
 {
+    if (random_chance(chance(), world.drive_fault_rate))
+        node_break_drive();
+    if (random_chance(chance(), world.flip_rate))
+        node_flip();
     unsigned kind = random_below(chance(), 1000);
     if (kind < world.crash_rate)
         restart();
@@ -87,7 +125,9 @@ static void act_once(void)
         node_purge();
     else if ((kind -= world.purge_rate) < world.sweep_rate)
         node_sweep();
-    else if ((kind -= world.sweep_rate) < world.change_rate)
+    else if ((kind -= world.sweep_rate) < world.evict_rate)
+        node_evict();
+    else if ((kind -= world.evict_rate) < world.change_rate)
         origin_change(random_below(chance(), world.url_count), random_chance(chance(), 700),
                       random_chance(chance(), 300));
     else
@@ -132,9 +172,13 @@ static void check_ended(void)
 static uint64_t tell(const char *program, uint64_t seed, bool trace)
 {
     enum { PIECES_EVERY = 8 };
+    bool has_disk = seed % 4 == 1 || seed % 4 == 2 || seed % (2 * PIECES_EVERY) == 0;
     world = (world_t){.random = {seed * 2 + 1}, .in_pieces = seed % PIECES_EVERY == 0};
     note_begin(program, seed, trace);
     schedule_begin(chance(), choose_kind());
+    if (has_disk)
+        choose_drives();
+    node_make_drives();
     world.disk = medium_new(random_next(chance()));
     origin_begin();
     node_start();
@@ -143,6 +187,7 @@ static uint64_t tell(const char *program, uint64_t seed, bool trace)
     check_ended();
     node_end(END_STOP);
     medium_free(&world.disk);
+    node_free_drives();
     list_free(&world.answers);
     list_free(&world.exchanges);
     list_free(&world.transfers);

@@ -72,11 +72,11 @@ void transfer_submit(exchange_t *exchange, const fill_request_t *request, uint64
         note_count(NOTE_BACKGROUND);
     transfer->pace_us = random_chance(chance(), 100) ? 20000 : random_between(chance(), 0, 3000);
     transfer->for_piece = request->piece.end > 0;
-    if (request->base != NULL && object_sparse(request->base)) {
-        transfer->base = transfer->base_answer = referee_answer_of(object_head(request->base));
-    } else if (request->base != NULL) {
-        transfer->base = transfer_of(request->base)->content;
-        transfer->base_answer = transfer_of(request->base)->answer;
+    if (request->base != NULL) {
+        /* What was read from disk has the version of its bytes, and may have the head of a later answer. */
+        transfer->base_answer = referee_answer_of(object_head(request->base));
+        transfer->base =
+            object_sparse(request->base) ? transfer->base_answer : transfer_of(request->base)->content;
     }
     transfer->fill = fill_new(request);
     referee_base(transfer);
@@ -369,7 +369,7 @@ static void on_head(transfer_t *transfer)
         return;
     if (!answer->not_modified)
         note_modes(transfer);
-    if (!is_get && answer->status < 400) {
+    if (!is_get && answer->status < 400 && !world.node.unplugged) {
         note_count(NOTE_INVALIDATED);
         answer->invalidated = schedule_moment();
     }

@@ -5,6 +5,7 @@
 #include "edge/cache/walk.h"
 #include "origin_pull/fill.h"
 #include "purge/publisher.h"
+#include "tests/sim/drive.h"
 #include "tests/sim/note.h"
 #include "tests/sim/random.h"
 #include "tests/sim/schedule.h"
@@ -61,6 +62,7 @@ typedef struct answer {
     http_stale_t stale; /* for so long after it */
     bool modified, heuristic, for_authorized;
     bool dated_on_receipt; /* its heuristic lifetime counts from when the node has it */
+    unsigned life;         /* of the node, in which it asked */
     uint64_t invalidated;  /* an unsafe method's: when the node had its head; 0: none of that */
     uint64_t forbidden;    /* moment: the node had the head of its rest, which forbade to store it; 0: none */
     framing_t framing;
@@ -78,6 +80,8 @@ typedef struct answer {
 /* A request and its answer, as edge/request.c and edge/respond.c see it. */
 typedef struct {
     object_reader_t reader;
+    disk_wait_t disk;
+    bool awaits_disk, shuns_disk, from_disk;
     object_reader_t piece; /* of a sparse object, whose pieces are read one after the other */
     bool in_pieces, from_start, shuns_pieces;
     enum { STREAM_NOT, STREAM_ASKED, STREAM_READ } stream; /* what `piece` reads is all of it once more */
@@ -147,17 +151,20 @@ typedef struct {
     char targets[16][24];
     uint64_t sequence, published, acknowledged; /* moments; 0: not yet */
     bool answered;
+    bool lost; /* with the journal */
 } purge_t;
 
 struct medium;
 
 typedef struct {
     memory_t *memory;
+    disk_t *disk; /* NULL: there is none */
     ledger_t *ledger;
     publisher_t *publisher;
     thread_t *workers[WORKERS_MAX], *puller, *housekeeper;
     unsigned worker_count;
-    bool unplugged; /* a crash: what it does from now on reaches nobody */
+    bool notes_failed; /* it may not be noted which drives miss something */
+    bool unplugged;    /* a crash: what it does from now on reaches nobody */
 } node_t;
 
 typedef struct {
@@ -171,7 +178,12 @@ typedef struct {
     unsigned url_count;
     list_t answers, exchanges, transfers, purges;
     node_t node;
-    struct medium *disk;
+    struct medium *disk; /* the journal's */
+    drive_t *drives[DRIVES_MAX];
+    unsigned drive_count;
+    uint64_t identity[2]; /* of the journal */
+    uint8_t notes[256];   /* beside it */
+    size_t notes_length;
     unsigned lives;
     unsigned actions_left;
     uint64_t highest_sequence, highest_handed_out; /* ever acknowledged; ever given to a rule or in a stamp */
@@ -180,6 +192,12 @@ typedef struct {
     unsigned purge_rate, change_rate, fault_rate, crash_rate, abort_rate, disk_fault_rate, sweep_rate;
     uint64_t memory_limit, max_object;
     size_t compact_bytes;
+    /* Of the drives. */
+    drive_kind_t drive_kind;
+    uint64_t drive_bytes, segment_bytes;
+    unsigned drive_fault_rate, lock_rate, flip_rate, loss_rate, evict_rate;
+    bool admits_always;
+    bool names_collide;           /* in the index */
     bool large_bodies, in_pieces; /* in_pieces: the origin takes ranges, and clients ask for them */
     int64_t gap_us;
 } world_t;
@@ -262,9 +280,22 @@ void transfer_forget_steps(void);
 void node_start(void);
 typedef enum { END_STOP, END_KILL, END_POWER_CUT } node_end_t;
 void node_end(node_end_t how);
+/* Between two lives: the state directory is gone. */
+void node_lose_state(void);
 void node_purge(void);
 /* Housekeeping frees what was purged. */
 void node_sweep(void);
+/* Memory is needed for something else. */
+void node_evict(void);
+
+/* node_disk.c */
+void node_make_drives(void);
+void node_free_drives(void);
+void node_start_disk(void);
+void node_stop_disk(node_end_t how);
+/* A drive is about to fail; a bit of one flips. */
+void node_break_drive(void);
+void node_flip(void);
 
 /* referee.c: each ends the run when what it is shown may not be. */
 void referee_joined(const exchange_t *exchange, const object_t *object);

@@ -147,6 +147,7 @@ volume_t *device_open(device_t *device, volume_opening_t *opening)
     volume_config_t config = {.io = device->io,
                               .index = disk->index,
                               .size = device->size,
+                              .segment_bytes = disk->config.devices[device - disk->devices].segment_bytes,
                               .first_segment = device->first_segment,
                               .segments_max = device->segments_max,
                               .node = {disk->config.node[0], disk->config.node[1]},

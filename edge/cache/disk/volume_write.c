@@ -62,13 +62,15 @@ void volume_add_buried(volume_t *volume, const ledger_hash_t *name)
     volume->buried[volume->buried_count++] = *name;
 }
 
+/* What is dropped may be whole in the file, and found by the next start, though nobody knows of it any more:
+ * it is buried as well. */
 void volume_abandon(volume_t *volume)
 {
     for (size_t i = 0; i < volume->waiting_count; i++) {
         const waiting_t *waiting = &volume->waiting[i];
         const footer_entry_t *entries = &volume->contents.entries[waiting->first];
         for (size_t j = 0; j < waiting->count; j++)
-            if (entries[j].kind == RECORD_TOMBSTONES)
+            if (entries[j].kind == RECORD_TOMBSTONES || !waiting->moved)
                 volume_add_buried(volume, &entries[j].name);
         if (waiting->done != NULL)
             waiting->done(waiting->context, false);

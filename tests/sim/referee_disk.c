@@ -1,0 +1,353 @@
+#include "tests/sim/referee_disk.h"
+
+#include "tests/sim/drive.h"
+#include "tests/sim/world.h"
+
+typedef unsigned long long number_t;
+
+/* How far it is with the tombstone by which what was known of a name no longer counts. */
+typedef enum {
+    STATE_UNSAID, /* there is none: nothing was known to be there */
+    STATE_QUEUED, /* it waits for the writer; or the device is out of use, and its directory is to be disowned
+                   */
+    STATE_TAKEN,  /* the writer has it */
+    STATE_WRITTEN, /* write() has taken it: a kill does not undo that */
+    STATE_SYNCED,  /* nor does a power cut */
+    STATE_LOST     /* the end of a life came before: what it was to bury may come back */
+} state_t;
+
+typedef struct {
+    uint64_t moment;
+    state_t state;
+    unsigned life;
+    size_t file; /* that it was written to */
+    bool unsyncable;
+} gone_t;
+
+typedef struct {
+    uint64_t moment;
+    record_id_t id;
+} kept_t;
+
+typedef struct {
+    ledger_hash_t hash;
+    unsigned drive;
+    list_t gone, kept;  /* in their order */
+    record_id_t stored; /* what memory stored last, in this life of the node */
+    unsigned stored_life;
+} name_t;
+
+enum { CHAINS = 256, CAME_BACK_MAX = 4096, NO_DRIVE = DRIVES_MAX };
+
+static struct {
+    list_t chains[CHAINS];
+    uint64_t foreign; /* moment: since then, nothing of before may be read */
+    struct {
+        record_id_t id;
+        unsigned life;
+    } came_back[CAME_BACK_MAX];
+    size_t came_back_count;
+    bool unlisted[DRIVES_MAX];
+    state_t disowned[DRIVES_MAX]; /* what becomes of what goes from a device that is out of use */
+} all;
+
+void referee_disk_begin(void)
+{
+    all.foreign = 0;
+    for (size_t i = 0; i < DRIVES_MAX; i++) {
+        all.disowned[i] = STATE_QUEUED;
+        all.unlisted[i] = false;
+    }
+    all.came_back_count = 0;
+}
+
+void referee_disk_end(void)
+{
+    for (size_t i = 0; i < CHAINS; i++) {
+        for (size_t j = 0; j < all.chains[i].count; j++) {
+            name_t *name = all.chains[i].at[j];
+            list_free(&name->gone);
+            list_free(&name->kept);
+        }
+        list_free(&all.chains[i]);
+    }
+}
+
+static name_t *find(const ledger_hash_t *hash)
+{
+    const list_t *chain = &all.chains[hash->low % CHAINS];
+    for (size_t i = 0; i < chain->count; i++) {
+        name_t *name = chain->at[i];
+        if (name->hash.low == hash->low && name->hash.high == hash->high)
+            return name;
+    }
+    return NULL;
+}
+
+static name_t *find_or_add(const ledger_hash_t *hash)
+{
+    name_t *name = find(hash);
+    if (name != NULL)
+        return name;
+    name = list_add(&all.chains[hash->low % CHAINS], sizeof *name);
+    name->hash = *hash;
+    name->drive = NO_DRIVE;
+    return name;
+}
+
+/* --- What is said while the node lives --- */
+
+void referee_stored(const ledger_hash_t *hash, record_id_t id)
+{
+    name_t *name = find_or_add(hash);
+    name->stored = id;
+    name->stored_life = world.lives;
+}
+
+void referee_kept(const ledger_hash_t *hash, unsigned drive, record_id_t id)
+{
+    name_t *name = find_or_add(hash);
+    MUST(name->drive == drive || name->drive == NO_DRIVE);
+    name->drive = drive;
+    kept_t *kept = list_add(&name->kept, sizeof *kept);
+    *kept = (kept_t){schedule_moment(), id};
+    referee_stored(hash, id);
+    note_event("to disk", id.answer, id.version, hash->low % 1000);
+}
+
+void referee_gone(const ledger_hash_t *hash, gone_kind_t kind)
+{
+    name_t *name = find(hash);
+    if (name == NULL || name->drive == NO_DRIVE)
+        return;
+    gone_t *gone = list_add(&name->gone, sizeof *gone);
+    *gone = (gone_t){.moment = schedule_moment(),
+                     .state = kind == GONE_UNSAID   ? STATE_UNSAID
+                              : kind == GONE_QUEUED ? STATE_QUEUED
+                                                    : all.disowned[name->drive],
+                     .life = world.lives};
+    note_event("gone", kind, name->drive, hash->low % 1000);
+    if (kind == GONE_QUEUED)
+        note_count(NOTE_TOMBSTONES);
+}
+
+void referee_buried(unsigned drive, const ledger_hash_t *hash)
+{
+    name_t *name = find(hash);
+    for (size_t i = 0; name != NULL && i < name->gone.count; i++) {
+        gone_t *gone = name->gone.at[i];
+        if (gone->state != STATE_QUEUED)
+            continue;
+        MUST(name->drive == drive);
+        gone->state = STATE_TAKEN;
+        return;
+    }
+}
+
+static void each_gone(unsigned drive, void (*with)(gone_t *gone, const void *context), const void *context)
+{
+    for (size_t i = 0; i < CHAINS; i++)
+        for (size_t j = 0; j < all.chains[i].count; j++) {
+            const name_t *name = all.chains[i].at[j];
+            for (size_t k = 0; name->drive == drive && k < name->gone.count; k++)
+                with(name->gone.at[k], context);
+        }
+}
+
+static void flush(gone_t *gone, const void *file)
+{
+    if (gone->state != STATE_TAKEN)
+        return;
+    gone->state = STATE_WRITTEN;
+    gone->file = *(const size_t *)file;
+}
+
+void referee_flushed(unsigned drive)
+{
+    size_t file = drive_last_written(world.drives[drive]);
+    each_gone(drive, flush, &file);
+}
+
+static void sync_one(gone_t *gone, const void *file)
+{
+    if (gone->state == STATE_WRITTEN && gone->file == *(const size_t *)file && !gone->unsyncable)
+        gone->state = STATE_SYNCED;
+}
+
+/* A sync that failed may have lost what later ones are said to have kept: also what stands behind the gaps.
+ */
+static void fail_to_sync(gone_t *gone, const void *file)
+{
+    gone->unsyncable |=
+        gone->state == STATE_TAKEN || (gone->state == STATE_WRITTEN && gone->file == *(const size_t *)file);
+}
+
+void referee_synced(unsigned drive, size_t file, bool whole)
+{
+    each_gone(drive, whole ? sync_one : fail_to_sync, &file);
+}
+
+static void disown(gone_t *gone, const void *context)
+{
+    bool durable = *(const bool *)context;
+    if (gone->state == STATE_LOST || gone->state == STATE_UNSAID)
+        return;
+    gone->unsyncable = false;
+    if (durable)
+        gone->state = STATE_SYNCED;
+    else if (gone->state < STATE_WRITTEN)
+        gone->state = STATE_WRITTEN;
+}
+
+void referee_disowned(unsigned drive, bool durable)
+{
+    all.disowned[drive] = durable ? STATE_SYNCED : STATE_WRITTEN;
+    each_gone(drive, disown, &durable);
+}
+
+void referee_owned(unsigned drive)
+{
+    all.disowned[drive] = STATE_QUEUED;
+}
+
+void referee_listed(unsigned drive, bool listed)
+{
+    all.unlisted[drive] = !listed;
+}
+
+/* --- The ends of lives --- */
+
+typedef struct {
+    state_t least; /* what is less far is lost */
+    bool unsaid;   /* this life's, too */
+} ending_t;
+
+static void end_one(gone_t *gone, const void *context)
+{
+    const ending_t *ending = context;
+    bool unsaid = gone->state == STATE_UNSAID && ending->unsaid && gone->life == world.lives;
+    if (unsaid || (gone->state != STATE_UNSAID && gone->state < ending->least))
+        gone->state = STATE_LOST;
+}
+
+void referee_drive_ends(unsigned number, int how)
+{
+    const drive_t *drive = world.drives[number];
+    ending_t ending = {.least = how == END_KILL   ? STATE_WRITTEN
+                                : how == END_STOP ? STATE_UNSAID
+                                                  : STATE_SYNCED};
+    if (drive_has_lied(drive))
+        ending = (ending_t){STATE_LOST, true};
+    else if (world.node.notes_failed && ending.least < STATE_WRITTEN)
+        ending.least = STATE_WRITTEN;
+    if (all.unlisted[number])
+        each_gone(number, disown, &(bool){true});
+    /* What could not be written may be there all the same, and is buried when something else is written. */
+    ending.unsaid |= how != END_STOP && drive_failed_writing(drive);
+    each_gone(number, end_one, &ending);
+    all.disowned[number] = STATE_QUEUED;
+    all.unlisted[number] = false;
+}
+
+void referee_drives_are_foreign(void)
+{
+    all.foreign = schedule_moment();
+}
+
+/* --- What is read --- */
+
+static const kept_t *find_kept(const name_t *name, record_id_t id)
+{
+    for (size_t i = name != NULL ? name->kept.count : 0; i-- > 0;) {
+        const kept_t *kept = name->kept.at[i];
+        if (kept->id.version == id.version && kept->id.answer == id.answer)
+            return kept;
+    }
+    return NULL;
+}
+
+static bool came_back(const record_id_t *id, bool any_version)
+{
+    for (size_t i = 0; i < all.came_back_count; i++)
+        if (all.came_back[i].id.answer == id->answer && all.came_back[i].life == world.lives &&
+            (any_version || all.came_back[i].id.version == id->version))
+            return true;
+    return false;
+}
+
+bool referee_came_back(unsigned answer)
+{
+    return came_back(&(record_id_t){0, answer}, true);
+}
+
+static void note_came_back(const record_id_t *id)
+{
+    note_count(NOTE_CAME_BACK);
+    if (came_back(id, false))
+        return;
+    MUST(all.came_back_count < CAME_BACK_MAX);
+    all.came_back[all.came_back_count].id = *id;
+    all.came_back[all.came_back_count++].life = world.lives;
+}
+
+/* Whose tombstone is there, it must not come back. Where none is, as it was no longer known, that is for an
+ * earlier one that was. True: all of them were lost. */
+static bool check_gone(const name_t *name, const kept_t *kept)
+{
+    static const char *const states[] = {"not to be written", "queued", "taken", "written", "synced"};
+    bool lost = false;
+    for (size_t i = 0; i < name->gone.count; i++) {
+        const gone_t *gone = name->gone.at[i];
+        if (gone->moment < kept->moment)
+            continue;
+        bool unknown = gone->state == STATE_UNSAID && gone->life != world.lives;
+        lost |= gone->state == STATE_LOST || (unknown && world.names_collide);
+        if (gone->state == STATE_LOST || (unknown && lost))
+            continue;
+        note_violation(
+            "what was answer %u came back from drive %u, gone since moment %llu, in life %u, and its "
+            "tombstone was %s",
+            (unsigned)kept->id.answer, name->drive, (number_t)gone->moment, gone->life, states[gone->state]);
+    }
+    return lost;
+}
+
+bool referee_is_kept(const ledger_hash_t *name, record_id_t id)
+{
+    return find_kept(find(name), id) != NULL;
+}
+
+/* It has the bytes of its version whenever that is: whether they may be used is for the head of the whole to
+ * say, and for its own stamp. */
+static void check_piece(record_id_t id)
+{
+    const transfer_t *transfer = world.transfers.at[id.version];
+    if (transfer->created < all.foreign)
+        note_violation("a piece of version %llu came from the disk of a node whose purges are not known",
+                       (number_t)id.version);
+}
+
+/* A variant can be found again when the node that leads to it is. */
+void referee_loaded(const ledger_hash_t *hash, record_id_t id, const record_id_t *node)
+{
+    const name_t *name = find(hash);
+    const kept_t *kept = find_kept(name, id);
+    note_event("from disk", id.answer, id.version, hash->low % 1000);
+    note_count(NOTE_LOADED);
+    if (id.answer == RECORD_OF_PIECE) {
+        check_piece(id);
+        return;
+    }
+    if (kept == NULL)
+        note_violation("answer %llu came from disk, where it never went under this name",
+                       (number_t)id.answer);
+    if (kept->moment < all.foreign)
+        note_violation("answer %llu came from the disk of a node whose purges are not known",
+                       (number_t)id.answer);
+    bool is_node = id.answer == RECORD_OF_NODE;
+    if (!is_node && name->stored_life == world.lives && name->stored.answer != id.answer)
+        note_violation("answer %llu came from disk, though answer %llu was stored since", (number_t)id.answer,
+                       (number_t)name->stored.answer);
+    if (check_gone(name, kept) || (node != NULL && came_back(node, false)))
+        note_came_back(&id);
+}

@@ -1,0 +1,47 @@
+/* What may come back from the disk tier: of each name, what was written last, and nothing that was replaced
+ * or invalidated since; after a restart, too, but for what the end of the node's life left no time to write
+ * down. See README.md. */
+#ifndef SELVEDGE_TESTS_SIM_REFEREE_DISK_H
+#define SELVEDGE_TESTS_SIM_REFEREE_DISK_H
+
+#include "edge/cache/disk/disk.h"
+
+typedef enum { GONE_UNSAID, GONE_QUEUED, GONE_NO_DEVICE } gone_kind_t;
+
+/* What tells one record of a name from another. */
+typedef struct {
+    uint64_t version, answer;
+} record_id_t;
+enum { RECORD_OF_NODE = INT32_MAX, RECORD_OF_PIECE = INT32_MAX - 1 }; /* instead of an answer */
+
+void referee_disk_begin(void);
+void referee_disk_end(void);
+
+/* What the code does, as it does it. Under the lock of the name's home: memory has this stored; a record of
+ * it is on its way to the disk; what is known of the name no longer counts, and a tombstone was queued, or
+ * need not be; this one was read and enters memory, among the variants of a node or not. */
+void referee_stored(const ledger_hash_t *name, record_id_t id);
+void referee_kept(const ledger_hash_t *name, unsigned drive, record_id_t id);
+void referee_gone(const ledger_hash_t *name, gone_kind_t kind);
+void referee_loaded(const ledger_hash_t *name, record_id_t id, const record_id_t *node);
+bool referee_is_kept(const ledger_hash_t *name, record_id_t id);
+/* The writer has taken the oldest tombstone of this name; all that it has taken is in the drive's files. */
+void referee_buried(unsigned drive, const ledger_hash_t *name);
+void referee_flushed(unsigned drive);
+
+/* What drives did. */
+void referee_synced(unsigned drive, size_t file, bool all);
+void referee_disowned(unsigned drive, bool durable);
+void referee_owned(unsigned drive);
+/* Beside the journal it is noted that its directory misses nothing; false: the next start forgets it. */
+void referee_listed(unsigned drive, bool listed);
+
+/* The node's life ends, in one of three ways. */
+void referee_drive_ends(unsigned drive, int how);
+/* Whatever was there before is another node's. */
+void referee_drives_are_foreign(void);
+
+/* In this life, has something been read of what an end of before had left no time to bury? */
+bool referee_came_back(unsigned answer);
+
+#endif
