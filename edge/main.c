@@ -32,9 +32,12 @@ enum {
 #ifdef SELVEDGE_JEMALLOC
 /* jemalloc asks for it by this name. Each thread keeps so many freed blocks of each size at hand, in place of
  * 20 of the 4096 bytes that a request has: the requests of one connection come and go 32 at once, and what is
- * more than the thread keeps goes to and fro between it and what all threads share, under a lock. */
+ * more than the thread keeps goes to and fro between it and what all threads share, under a lock.
+ *
+ * One arena: bodies are allocated by one thread and freed by another, and what one arena has free, another
+ * one does not use; with one for each thread as much again as all bodies stayed with the process. */
 extern const char *malloc_conf;
-const char *malloc_conf = "tcache_nslots_small_min:200";
+const char *malloc_conf = "tcache_nslots_small_min:200,narenas:1";
 #endif
 
 /* Everything the node owns, in start-up order. The parent opens what every serving process inherits. */

@@ -283,8 +283,8 @@ static void after_disk(exchange_t *exchange)
     disk_wait_leave(wait);
     exchange->awaits_disk = false;
     exchange->looks_again = true;
-    exchange->shuns_disk = wait->in_vain;
-    exchange->from_disk |= !wait->in_vain;
+    exchange->shuns_disk = wait->in_vain && !wait->for_room;
+    exchange->from_disk |= !wait->in_vain && !wait->for_room;
     if (exchange->piece != NULL) {
         pieces_after_disk(exchange);
         return;

@@ -29,7 +29,7 @@ static void ask_ahead(exchange_t *exchange, const walk_t *walk, piece_t piece)
     object_reader_t reader;
     walk_kind_t kind;
     if (!walk_finds_piece(walk, exchange->reader->object, next) &&
-        walk_to(exchange, walk, next, &reader, &kind))
+        walk_has_room(walk, exchange->reader->object, next) && walk_to(exchange, walk, next, &reader, &kind))
         object_leave(&reader);
 }
 

@@ -3,6 +3,9 @@
 /* So many times a request may find that what it was about to join has just been replaced; then it goes alone.
  */
 enum { STEPS_MAX = 8 };
+/* Nothing is asked for ahead once more than so much of memory is in use by others: from a half on, those are
+ * cut off who hold most. */
+enum { AHEAD_PART = 4 };
 
 const char *forward_name(forward_t forward)
 {
@@ -485,6 +488,15 @@ static piece_step_t try_piece(const walk_t *walk, object_t *sparse, piece_t piec
     return start_piece(walk, sparse, piece, view, reader);
 }
 
+/* What is fetched faster than a device takes it would have to be dropped, and fetched again. A device that
+ * does not catch up at all is not waited for twice. */
+static bool waits_for_room(const walk_t *walk, const cache_variant_t *variant, const memory_view_t *view)
+{
+    return walk->disk != NULL && walk->wait != NULL && !(walk->again && walk->wait->in_vain) &&
+           view->stored == NULL && view->growing == NULL &&
+           disk_await_room(walk->disk, &walk->key, variant, walk->wait);
+}
+
 bool walk_piece(const walk_t *walk, object_t *sparse, piece_t piece, object_reader_t *reader,
                 walk_step_t *step)
 {
@@ -497,6 +509,10 @@ bool walk_piece(const walk_t *walk, object_t *sparse, piece_t piece, object_read
         place_t place = {.sparse = NULL};
         look_at(walk, &variant, &place);
         if (place.waits) {
+            step->kind = WALK_WAIT;
+            return true;
+        }
+        if (waits_for_room(walk, &variant, &place.view)) {
             step->kind = WALK_WAIT;
             return true;
         }
@@ -523,6 +539,14 @@ bool walk_finds_piece(const walk_t *walk, const object_t *sparse, piece_t piece)
     bool found = view.stored != NULL;
     memory_view_drop(&view);
     return found || (walk->disk != NULL && disk_knows(walk->disk, &walk->key, &variant));
+}
+
+bool walk_has_room(const walk_t *walk, const object_t *sparse, piece_t piece)
+{
+    uint64_t numbers[PIECE_NUMBERS];
+    cache_variant_t variant = piece_variant(sparse, piece, numbers);
+    return memory_pinned_bytes(walk->memory) <= memory_limit(walk->memory) / AHEAD_PART &&
+           (walk->disk == NULL || !disk_await_room(walk->disk, &walk->key, &variant, NULL));
 }
 
 /* Does this request select the variant that the object turned out to be? */

@@ -1,7 +1,8 @@
 /* The walk through the tiers: from a key to what answers it, and the second look when a head has arrived.
  *
  * The decisions of a request, apart from any protocol or thread: the daemon and the simulation both walk
- * here. What memory does not have is looked for on disk; the shared tier will come between that and the fill. */
+ * here. What memory does not have is looked for on disk; the shared tier will come between that and the fill.
+ */
 #ifndef SELVEDGE_EDGE_CACHE_WALK_H
 #define SELVEDGE_EDGE_CACHE_WALK_H
 
@@ -31,7 +32,8 @@ typedef enum {
     WALK_FILL, /* the reader owns a new object in the index: a fill must be started for it */
     WALK_PASS, /* the same, but the object is in no index: the response is for this request alone, until its
                   head says that it may be stored */
-    WALK_NONE, /* the reader has nothing: nothing is stored that the request takes, and that is all it takes */
+    WALK_NONE, /* the reader has nothing: nothing is stored that the request takes, and that is all it takes
+                */
     WALK_WAIT  /* the reader has nothing yet: a device is asked, and the step is to be taken again when
                   walk->wait was woken */
 } walk_kind_t;
@@ -91,6 +93,9 @@ bool walk_piece(const walk_t *walk, object_t *sparse, piece_t piece, object_read
                 walk_step_t *step);
 /* Is it on disk, or in memory? Without a trace, and without judging it. */
 bool walk_finds_piece(const walk_t *walk, const object_t *sparse, piece_t piece);
+/* Would it be kept, if it came now, without pushing others out? What nobody waits for yet is not fetched
+ * else. */
+bool walk_has_room(const walk_t *walk, const object_t *sparse, piece_t piece);
 /* With the head of a piece, before any of it is read: was it purged, by a tag that its head tells, after its
  * fill started? Who joined after that leaves it and walks again. */
 bool walk_piece_overtaken(const ledger_t *ledger, const object_reader_t *reader);

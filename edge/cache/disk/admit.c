@@ -180,6 +180,13 @@ bool admit_part(disk_t *disk, object_t *object, uint64_t first)
     return queue_noted(item);
 }
 
+/* Of what is too large for memory all is kept at once: who reads slowly finds there what memory has let go
+ * of. */
+static bool is_part(const cache_variant_t *variant)
+{
+    return variant->variants == NULL && variant->selector.data != NULL;
+}
+
 /* False: to be offered again. */
 static bool admit(disk_t *disk, object_t *object)
 {
@@ -202,6 +209,7 @@ static bool admit(disk_t *disk, object_t *object)
     if (variant.variants != NULL && !admit_node(disk, object, &key, variant.variants))
         return false;
     item_t *item = item_new(device, ITEM_OBJECT, object, &name, meta + (size_t)length);
+    item->is_part = is_part(&variant);
     if (memory_while_stored(disk->config.memory, object, note_pending, item))
         return queue_noted(item);
     drop_new(item);
@@ -212,13 +220,6 @@ static void offer(disk_t *disk, object_t *object)
 {
     if (object_offer(object) && !admit(disk, object))
         object_offer_again(object);
-}
-
-/* Of what is too large for memory all is kept at once: who reads slowly finds there what memory has let go
- * of. */
-static bool is_part(const cache_variant_t *variant)
-{
-    return variant->variants == NULL && variant->selector.data != NULL;
 }
 
 void disk_stored(void *context, object_t *object)

@@ -407,6 +407,13 @@ bool disk_knows(disk_t *disk, const cache_key_t *key, const cache_variant_t *var
     return disk_index_find(disk->index, &name, false, &place);
 }
 
+bool disk_await_room(disk_t *disk, const cache_key_t *key, const cache_variant_t *variant, disk_wait_t *wait)
+{
+    ledger_hash_t name = memory_name(key, variant);
+    device_t *device = disk_device_of(disk, &name);
+    return device != NULL && reader_await_room(device, wait);
+}
+
 /* --- For people --- */
 
 static void add_device(const device_t *device, disk_status_t *status)

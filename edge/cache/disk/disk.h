@@ -84,6 +84,7 @@ struct disk_wait {
     /* Under the device's lock. */
     disk_load_t *load;
     disk_wait_t *next, **link;
+    bool for_room; /* not for a read: until there is room for what is to be fetched */
     /* Set before it is woken: it was late, or failed, and is to be done without. */
     bool in_vain;
 };
@@ -101,6 +102,9 @@ disk_look_t disk_look(disk_t *disk, const cache_key_t *key, const cache_variant_
                       memory_view_t *view);
 /* Is its record known, and not of before an object that memory has? Without reading it, nor a trace. */
 bool disk_knows(disk_t *disk, const cache_key_t *key, const cache_variant_t *variant);
+/* Is more on its way to its device than that takes at the moment? Then what is about to be fetched for it
+ * would have to be dropped. wait: is woken when there is room, and by the deadline; NULL: only asks. */
+bool disk_await_room(disk_t *disk, const cache_key_t *key, const cache_variant_t *variant, disk_wait_t *wait);
 /* It need not be woken any more; a wake that is under way by then may still come. */
 void disk_wait_leave(disk_wait_t *wait);
 

@@ -50,6 +50,7 @@ typedef struct item {
     struct item *next;
     struct device *device;
     item_kind_t kind;
+    bool is_part; /* a piece of what is fetched in pieces */
     ledger_hash_t name;
     object_t *object;     /* a reference, until its bytes have been taken; NULL: a burial */
     uint64_t first;       /* ITEM_PIECE: where it begins */
@@ -101,7 +102,8 @@ typedef struct device {
     item_t *first, *last;
     size_t queue_bytes; /* of what waits, or is being taken */
     disk_load_t *queue, *queue_last, *known, *known_last;
-    unsigned loads;       /* queued, or being read */
+    unsigned loads;    /* queued, or being read */
+    disk_load_t *room; /* known as if it were read: for those who wait until the queue is shorter; or NULL */
     unsigned read_errors; /* of late */
     breaker_t breaker;
 } device_t;
@@ -217,6 +219,10 @@ void *clock_run(void *device);
  */
 bool reader_await(device_t *device, const cache_key_t *key, const cache_variant_t *variant,
                   const ledger_hash_t *name, const disk_place_t *place, disk_wait_t *wait);
+/* The same for room in the writer's queue. False: there is some. wait: may be NULL. */
+bool reader_await_room(device_t *device, disk_wait_t *wait);
+/* Under the lock: wakes those, if there is room now. */
+void reader_note_room(device_t *device);
 /* All that wait are woken in vain. */
 void reader_wake_all(device_t *device);
 

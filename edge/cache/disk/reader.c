@@ -146,10 +146,60 @@ bool reader_await(device_t *device, const cache_key_t *key, const cache_variant_
     }
     if (possible) {
         wait->device = device;
+        wait->for_room = false;
         add_wait(load, wait);
     }
     disk_unlock(&device->lock);
     return possible;
+}
+
+/* --- Who waits for room; under the device's lock --- */
+
+/* What was asked for before may still come, a piece for each who reads: so long before the queue is full. */
+enum { BEHIND_PART = 4, BUSY_PART = 16 };
+
+static bool is_behind(const device_t *device, size_t part)
+{
+    return device->queue_bytes > device->queue_bytes_max / part && !device->stopping &&
+           atomic_load_explicit(&device->ready, memory_order_relaxed);
+}
+
+static void end_room(device_t *device, bool in_vain)
+{
+    disk_load_t *room = device->room;
+    device->room = NULL;
+    forget(device, room);
+    wake_all(room, in_vain);
+    load_free(room);
+}
+
+static void add_to_room(device_t *device, disk_wait_t *wait)
+{
+    if (device->room == NULL) {
+        device->room = must_calloc(1, sizeof *device->room);
+        device->room->deadline_ms = now_ms(device) + DISK_DEADLINE_MS;
+        make_known(device, device->room);
+        pthread_cond_signal(&device->ticked);
+    }
+    wait->device = device;
+    wait->for_room = true;
+    add_wait(device->room, wait);
+}
+
+bool reader_await_room(device_t *device, disk_wait_t *wait)
+{
+    disk_lock(&device->lock);
+    bool behind = is_behind(device, wait != NULL ? BEHIND_PART : BUSY_PART);
+    if (behind && wait != NULL)
+        add_to_room(device, wait);
+    disk_unlock(&device->lock);
+    return behind;
+}
+
+void reader_note_room(device_t *device)
+{
+    if (device->room != NULL && !is_behind(device, BEHIND_PART))
+        end_room(device, false);
 }
 
 void disk_wait_leave(disk_wait_t *wait)
@@ -216,6 +266,10 @@ static int64_t let_go_of_late(device_t *device)
     int64_t now = now_ms(device);
     while (device->known != NULL && device->known->deadline_ms <= now) {
         disk_load_t *load = device->known;
+        if (load == device->room) {
+            end_room(device, true);
+            continue;
+        }
         forget(device, load);
         disk_count(device->disk, COUNT_READ_TIMEOUTS);
         breaker_note(&device->breaker, false, now);
@@ -263,6 +317,10 @@ void reader_wake_all(device_t *device)
     disk_lock(&device->lock);
     while (device->known != NULL) {
         disk_load_t *load = device->known;
+        if (load == device->room) {
+            end_room(device, true);
+            continue;
+        }
         forget(device, load);
         wake_all(load, true);
     }

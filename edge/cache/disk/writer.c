@@ -15,8 +15,10 @@ bool writer_queue(item_t *item)
     disk_lock(&device->lock);
     bool ready = atomic_load_explicit(&device->ready, memory_order_relaxed);
     bool burial = item->kind == ITEM_BURIAL;
+    /* Those that fetch pieces wait for room; what was under way by then is kept. */
+    size_t most = device->queue_bytes_max * (item->is_part ? 2 : 1);
     bool fits = burial ? atomic_load_explicit(&device->burials, memory_order_relaxed) < BURIALS_MAX
-                       : ready && device->queue_bytes + item->bytes <= device->queue_bytes_max;
+                       : ready && device->queue_bytes + item->bytes <= most;
     bool possible = fits && !device->ended;
     if (possible && burial)
         atomic_fetch_add_explicit(&device->burials, 1, memory_order_relaxed);
@@ -174,6 +176,7 @@ static void note_written(device_t *device, size_t bytes)
 {
     disk_lock(&device->lock);
     device->queue_bytes -= bytes;
+    reader_note_room(device);
     disk_unlock(&device->lock);
 }
 
