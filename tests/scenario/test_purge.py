@@ -109,7 +109,9 @@ def test_memory_comes_back_after_a_purge_of_everything(node, origin):
 
 def test_status(node):
     status = node.status()
-    assert set(status) == {"node", "configuration", "version", "pid", "serving_pid", "uptime_s", "sequence", "objects", "memory_bytes", "memory_limit_bytes"}
+    assert set(status) == {"node", "configuration", "version", "pid", "serving_pid", "uptime_s", "sequence", "objects", "memory_bytes", "memory_limit_bytes",
+                           "disk"}
+    assert status["disk"] is None  # it has none
     assert status["pid"] == node.pid and status["memory_limit_bytes"] == 64 << 20
     assert 0 <= status["uptime_s"] < 60 and status["objects"] == 0
     assert re.fullmatch(r"\d+\.\d+\.\d+", status["version"])
