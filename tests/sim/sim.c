@@ -14,7 +14,7 @@
 world_t world;
 
 /* In a run of so many seeds everything in note.h must have happened. */
-enum { SEEDS_FOR_ALL = 1000, REPLAY_EVERY = 97, JOBS_MAX = 16 };
+enum { SEEDS_FOR_ALL = 2000, REPLAY_EVERY = 97, JOBS_MAX = 16 };
 
 static random_t *chance(void)
 {
