@@ -253,17 +253,29 @@ static void note_invalidation(memory_t *memory, const cache_key_t *key)
         continue;
 }
 
+/* The home of a key, under its shard's lock: not one that has left the index, in whose place there may be
+ * another by now, with what was read from below. */
+static home_t *lock_home(memory_t *memory, const cache_key_t *key)
+{
+    for (;;) {
+        home_t *home = memory_home(memory, key, NULL);
+        shard_lock(home->shard);
+        if (!home->removed)
+            return home;
+        shard_unlock(home->shard);
+        home_unref(&home);
+    }
+}
+
 void memory_invalidate(memory_t *memory, const cache_key_t *key)
 {
     note_invalidation(memory, key); /* first: what is out of reach below is refused by this later */
-    home_t *home = memory_home(memory, key, NULL);
     leavings_t left = {0};
-    shard_lock(home->shard);
+    home_t *home = lock_home(memory, key);
     home_take_all(memory, home, &left);
     home_gone(memory, home);
     left.objects[1] = home_swap(&home->growing, NULL);
-    if (!home->removed)
-        home_settle(memory, home, &left);
+    home_settle(memory, home, &left);
     shard_unlock(home->shard);
     for (size_t i = 0; left.list != NULL && i < left.list->count; i++)
         clear_home(memory, left.list->homes[i], true);
