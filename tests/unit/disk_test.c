@@ -286,6 +286,18 @@ static void what_is_large_is_kept_in_pieces(void **state)
     client_leave(&client);
 }
 
+/* Its head is kept in one record, like any other. */
+static void what_is_large_and_has_too_large_a_head_stays_off(void **state)
+{
+    (void)state;
+    static char long_value[70000] = "x-long: ";
+    memset(long_value + 8, 'x', sizeof long_value - 9);
+    store("/large", NULL, LINES(LARGE, long_value), large_body());
+    disk_settle(disk);
+    assert_int_equal(disk_status(disk).records, 0);
+    assert_int_equal(disk_status(disk).counts.dropped_size, 1);
+}
+
 /* What is known of it by then is told of the head in pieces; the one that the whole left goes with the old
  * tags. */
 static void what_is_large_and_says_something_new(void **state)
@@ -338,6 +350,7 @@ int main(void)
                                         teardown),
         cmocka_unit_test_setup_teardown(what_lasts_is_written_with_its_new_time, setup, teardown),
         cmocka_unit_test_setup_teardown(what_is_large_is_kept_in_pieces, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_is_large_and_has_too_large_a_head_stays_off, setup, teardown),
         cmocka_unit_test_setup_teardown(what_is_large_and_says_something_new, setup, teardown),
         cmocka_unit_test_setup_teardown(each_variant_is_found, setup, teardown),
     };

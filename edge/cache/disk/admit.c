@@ -200,12 +200,13 @@ static bool admit(disk_t *disk, object_t *object)
     if (device == NULL)
         return false;
     size_t meta = disk_meta_size(object, &key, &variant);
-    if (length > RECORD_BODY_MAX && can_be_in_pieces(disk, object, &variant))
-        return admit_part(disk, object, 0);
-    if (length > RECORD_BODY_MAX || meta > RECORD_META_MAX) {
+    bool in_pieces = length > RECORD_BODY_MAX && can_be_in_pieces(disk, object, &variant);
+    if (meta > RECORD_META_MAX || (length > RECORD_BODY_MAX && !in_pieces)) {
         disk_count(disk, COUNT_DROPPED_SIZE);
         return true;
     }
+    if (in_pieces)
+        return admit_part(disk, object, 0);
     if (variant.variants != NULL && !admit_node(disk, object, &key, variant.variants))
         return false;
     item_t *item = item_new(device, ITEM_OBJECT, object, &name, meta + (size_t)length);
