@@ -312,19 +312,33 @@ bool memory_replace(memory_t *memory, object_t *stored, object_t *object)
     return possible;
 }
 
+/* Is it that one, or from a record of it, or of one that it only confirmed? */
+static bool is_no_newer(const object_t *object, const object_t *than)
+{
+    version_id_t a = object_body_version(object), b = object_body_version(than);
+    return object == than ||
+           (a.low == b.low && a.high == b.high && object_stamp(object) <= object_stamp(than) &&
+            object_head(object)->response_time_ms <= object_head(than)->response_time_ms);
+}
+
+/* It may have been evicted, with its home, and read from below since. */
 void memory_forget(memory_t *memory, object_t *stored)
 {
-    home_t *home = object_home(stored);
+    const home_t *own = object_home(stored);
+    const cache_variant_t variant = {own->member_of, own->selector};
+    const probe_t probe = {home_name(own), &own->key, own->selector.data != NULL ? &variant : NULL};
     leavings_t left = {0};
-    shard_lock(home->shard);
-    const object_t *now = atomic_load_explicit(&home->stored, memory_order_relaxed);
-    if (now == stored) {
+    shard_lock(own->shard);
+    home_t *home = memory_find_locked(memory, &probe);
+    const object_t *now = home != NULL ? atomic_load_explicit(&home->stored, memory_order_relaxed) : NULL;
+    bool goes = now == NULL || is_no_newer(now, stored); /* evicted here, it may still be below */
+    if (goes)
+        home_gone(memory, own);
+    if (goes && now != NULL) {
         home_take_stored(memory, home, &left);
         home_settle(memory, home, &left);
     }
-    if (now == stored || now == NULL) /* evicted here, it may still be below */
-        home_gone(memory, home);
-    shard_unlock(home->shard);
+    shard_unlock(own->shard);
     leavings_release(memory, &left);
 }
 

@@ -84,8 +84,8 @@ bool memory_put(memory_t *memory, home_t *home, object_t *object);
 /* It takes the place of a stored one, if that is still there. */
 bool memory_replace(memory_t *memory, object_t *stored, object_t *object);
 
-/* Takes a stored object out of the index, if its home still points at it: the ledger says that it is
- * hard-purged, or the origin has an answer instead of it that may not be stored. */
+/* Takes a stored object out of the index, or what was read from below of it, but nothing newer: the ledger
+ * says that it is hard-purged, or the origin has an answer instead of it that may not be stored. */
 void memory_forget(memory_t *memory, object_t *stored);
 /* Forgets all that is known of a key, variants included, and takes its growing objects out of the index. */
 void memory_invalidate(memory_t *memory, const cache_key_t *key);

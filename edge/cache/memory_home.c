@@ -119,6 +119,15 @@ home_t *memory_find(memory_t *memory, const probe_t *probe)
     return node ? CONTAINER_OF(node, home_t, node) : NULL;
 }
 
+home_t *memory_find_locked(memory_t *memory, const probe_t *probe)
+{
+    urcu_memb_read_lock();
+    home_t *home = memory_find(memory, probe);
+    ORDER_RELEASE(GRACE_PERIOD);
+    urcu_memb_read_unlock();
+    return home;
+}
+
 static home_t *home_new(memory_t *memory, const probe_t *probe)
 {
     text_t target = probe->key->target;

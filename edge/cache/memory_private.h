@@ -99,6 +99,8 @@ typedef struct {
 /* --- memory_home.c --- */
 /* Inside a read section. */
 home_t *memory_find(memory_t *memory, const probe_t *probe);
+/* Under the lock of its shard, without which none leaves the index. */
+home_t *memory_find_locked(memory_t *memory, const probe_t *probe);
 void home_ref(home_t *home);
 bool home_try_ref(home_t *home);
 

@@ -17,17 +17,22 @@ static object_t *new_object(const cache_key_t *key)
 }
 
 /* Gives it a head and a body of so many bytes, and completes it. */
-static void fill_up(object_t *object, size_t length)
+static void fill_up_at(object_t *object, size_t length, int64_t now_ms)
 {
     http_field_t list[8];
     http_storing_t storing = {.storable = true, .shareable = true, .lifetime_ms = 60000};
     head_t *head = head_new(memory_account(world.memory), 200, fields_of(list, LINES(FRESH)), (int64_t)length,
-                            &storing, NOW_MS, NULL);
+                            &storing, now_ms, NULL);
     object_begin(object, &head, OBJECT_SHAREABLE | OBJECT_ADMITTED);
     char *bytes = must_calloc(1, length + 1);
     object_append(object, bytes, length);
     free(bytes);
     object_complete(object);
+}
+
+static void fill_up(object_t *object, size_t length)
+{
+    fill_up_at(object, length, NOW_MS);
 }
 
 static bool begin_growing(const cache_key_t *key, object_t *object, const memory_view_t *seen)
@@ -252,6 +257,50 @@ static void forgetting_takes_only_what_is_meant(void **state)
     assert_int_equal(memory_objects(world.memory), 0);
     object_unref(&old);
     object_unref(&new);
+}
+
+static bool is_there(void *context, const ledger_hash_t *name)
+{
+    (void)context;
+    (void)name;
+    return true;
+}
+
+/* What a record of the object says, from such a time, enters memory. */
+static void load(const cache_key_t *key, const object_t *of, int64_t now_ms)
+{
+    object_t *object =
+        memory_new_object_as(world.memory, &key->subject, object_stamp(of), object_body_version(of));
+    fill_up_at(object, 1, now_ms);
+    object_t *stored = memory_put_loaded(world.memory, key, NULL, object, is_there, NULL);
+    assert_true(stored == object);
+    object_unref(&stored);
+    object_unref(&object);
+}
+
+/* Evicted and read again it is another object, mostly in another home. */
+static void what_is_forgotten_was_read_from_below_again(void **state)
+{
+    (void)state;
+    cache_key_t key = key_of("/a");
+    object_t *object = new_object(&key), *next = new_object(&key);
+    assert_true(begin_growing(&key, object, NULL));
+    fill_up(object, 1);
+    assert_true(memory_store(world.memory, object));
+    memory_evict_all(world.memory);
+    load(&key, object, NOW_MS);
+    memory_forget(world.memory, object);
+    assert_int_equal(memory_objects(world.memory), 0);
+    assert_true(begin_growing(&key, next, NULL));
+    load(&key, object, NOW_MS); /* where something grows by now */
+    memory_forget(world.memory, object);
+    assert_int_equal(memory_objects(world.memory), 0);
+    load(&key, object, NOW_MS + 1); /* confirmed since */
+    memory_forget(world.memory, object);
+    assert_int_equal(memory_objects(world.memory), 1);
+    assert_true(memory_withdraw(world.memory, next, 0));
+    object_unref(&object);
+    object_unref(&next);
 }
 
 static void invalidation_forgets_all_and_stops_what_grows(void **state)
@@ -662,6 +711,7 @@ int main(void)
         STORY(readers_of_evicted_objects_count),
         STORY(readers_who_hold_more_than_the_limit_leave_half_of_it_to_the_rest),
         STORY(forgetting_takes_only_what_is_meant),
+        STORY(what_is_forgotten_was_read_from_below_again),
         STORY(invalidation_forgets_all_and_stops_what_grows),
         STORY(the_variants_place_may_be_taken),
         STORY(a_replaced_object_does_not_become_a_variant),
