@@ -235,12 +235,77 @@ static void what_is_older_than_a_segment_that_cannot_be_read_is_forgotten(void *
     platter_free(&medium);
 }
 
+/* A segment's records and footer, which cannot be read for a while. */
+static struct {
+    size_t inode;
+    uint64_t segment_bytes;
+} unreadable;
+
+static ssize_t read_ends_only(void *context, int file, const struct iovec *to, int count, uint64_t offset)
+{
+    bool is_end = offset == 0 || offset == unreadable.segment_bytes - SEGMENT_TRAILER_BYTES;
+    platter_t *medium = context;
+    if (medium->handles[file].inode == unreadable.inode && !is_end)
+        return -EIO;
+    return platter_read(context, file, to, count, offset);
+}
+
+/* Two calls fail, or all from there on. False: it came to its end before. */
+static bool start_without(const char *name, platter_t *medium, uint64_t segment_bytes, platter_fault_t fault,
+                          unsigned after)
+{
+    life_t life;
+    volume_config_t config = config_for(medium, segment_bytes);
+    unreadable.inode = platter_directory(medium)->names[platter_find(medium, name)].inode;
+    unreadable.segment_bytes = segment_bytes;
+    config.io.read = read_ends_only;
+    medium->fail_at = medium->calls + after;
+    medium->fail_for = 2;
+    medium->fault = fault;
+    life_begin(&life, medium, &config);
+    bool failed = medium->calls >= medium->fail_at;
+    life_crash(&life, true);
+    return failed;
+}
+
+static void check_none_comes_back(platter_t *medium, uint64_t segment_bytes)
+{
+    life_t life;
+    volume_config_t config = config_for(medium, segment_bytes);
+    assert_true(life_begin(&life, medium, &config));
+    assert_int_equal(life_read(&life, 201), 0);
+    assert_int_not_equal(life_read(&life, 1), 7);
+    life_end(&life);
+}
+
+/* Those that bury and those of what is buried are not emptied at once. */
+static void it_ends_while_what_cannot_be_read_is_forgotten(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"segment-00001", "segment-00002"};
+    static const platter_fault_t faults[] = {PLATTER_CUT, PLATTER_ERROR};
+    enum { TRIES = 32 };
+    uint64_t segment_bytes = size_for_records();
+    platter_t *made = make_segments(segment_bytes);
+    for (size_t i = 0; i < TRIES; i++) {
+        bool failed = true;
+        for (unsigned after = 1; failed; after++) {
+            platter_t *medium = platter_copy(made, 100 * i + after);
+            failed = start_without(names[i % 2], medium, segment_bytes, faults[i / 2 % 2], after);
+            check_none_comes_back(medium, segment_bytes);
+            platter_free(&medium);
+        }
+    }
+    platter_free(&made);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_byte_of_a_segment_is_flipped),
         cmocka_unit_test(a_segment_that_cannot_be_told_forgets_all),
         cmocka_unit_test(what_is_older_than_a_segment_that_cannot_be_read_is_forgotten),
+        cmocka_unit_test(it_ends_while_what_cannot_be_read_is_forgotten),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -191,17 +191,18 @@ static void finish(volume_t *volume, slot_t *slot, contents_t *contents)
  * meanwhile leaves no tombstone. */
 static void drop(volume_t *volume, slot_t *slot)
 {
-    if (volume_empty_slot(volume, slot))
+    if (volume->failure.broken || volume_empty_slot(volume, slot))
         return;
     volume->failure.broken = true;
     volume_disown(volume);
 }
 
-/* What a segment replaced and buried is not known. */
+/* What a segment replaced and buried is not known. The oldest first, and before the segment itself: whoever
+ * dies in between leaves none without those that bury what it holds. */
 static void drop_older(volume_t *volume)
 {
     while (volume->found_next < volume->found_count) {
-        drop(volume, volume->found[volume->found_next++]);
+        drop(volume, volume->found[--volume->found_count]);
         volume->forgotten = true;
     }
 }
@@ -223,12 +224,12 @@ static void recover(volume_t *volume, slot_t *slot)
     }
     if (readable)
         index_contents(volume, slot, &contents);
-    else
-        drop(volume, slot);
     if (!slot->sealed && whole)
         finish(volume, slot, &contents);
     if (!whole)
         drop_older(volume);
+    if (!readable)
+        drop(volume, slot);
     contents_clear(&contents);
 }
 
