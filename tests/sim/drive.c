@@ -104,7 +104,6 @@ static ssize_t tear(drive_t *drive, int file, const void *bytes, size_t length, 
 {
     size_t part = random_below(chance(), (unsigned)length + 1);
     note_count(NOTE_TORN_WRITES);
-    drive->spoilt = true;
     stop_failing(drive);
     if (part > 0)
         platter_write(drive->medium, file, bytes, part, offset);

@@ -284,7 +284,7 @@ static void it_ends_while_what_cannot_be_read_is_forgotten(void **state)
     (void)state;
     static const char *const names[] = {"segment-00001", "segment-00002"};
     static const platter_fault_t faults[] = {PLATTER_CUT, PLATTER_ERROR};
-    enum { TRIES = 32 };
+    enum { TRIES = 12 };
     uint64_t segment_bytes = size_for_records();
     platter_t *made = make_segments(segment_bytes);
     for (size_t i = 0; i < TRIES; i++) {

@@ -360,6 +360,29 @@ static void a_segment_is_gone_on_with_after_a_crash(void **state)
     end(&life);
 }
 
+/* Killed while it writes: the record of before is there, or the whole of the new one. */
+static void what_was_torn_by_a_kill_takes_the_place_of_nothing(void **state)
+{
+    (void)state;
+    enum { KILLS = 40, LARGE = 20000 };
+    for (uint64_t i = 0; i < KILLS; i++) {
+        life_t life;
+        begin(&life, platter_new(100 + i));
+        assert_true(life_put(&life, 1, 1));
+        assert_true(volume_flush(life.volume));
+        life.medium->fail_at = life.medium->calls + 1;
+        life.medium->fault = PLATTER_CUT;
+        assert_true(life_put_told(&life, 1, 2, LARGE, (told_t){0}));
+        assert_false(volume_flush(life.volume));
+        crash(&life);
+        assert_in_range(life_read(&life, 1), 1, 2);
+        assert_true(life_put(&life, 2, 1)); /* behind what is left */
+        restart(&life);
+        assert_int_equal(life_read(&life, 2), 1);
+        end(&life);
+    }
+}
+
 /* Whose directory it is. --------------------------------------------------------------------------------- */
 
 /* Opens it so, and tells what came of it. */
@@ -639,6 +662,7 @@ int main(void)
         cmocka_unit_test(what_was_removed_while_it_starts_is_not_found),
         cmocka_unit_test(what_was_cut_off_does_not_come_back),
         cmocka_unit_test(a_segment_is_gone_on_with_after_a_crash),
+        cmocka_unit_test(what_was_torn_by_a_kill_takes_the_place_of_nothing),
         cmocka_unit_test(the_directory_of_another_node_is_refused_or_wiped),
         cmocka_unit_test(a_directory_that_cannot_be_read_is_refused_or_wiped),
         cmocka_unit_test(the_files_of_others_are_not_touched),

@@ -171,6 +171,11 @@ bool volume_begin_segment(volume_t *volume);
 /* Writes one of the hottest of the oldest again, if there is one and room for it. */
 void volume_move_next(volume_t *volume);
 void volume_stop_moving(volume_t *volume);
+/* The record of this entry that should be at `at`, in so many bytes as the entry says; false: not all of it
+ * verifies.
+ */
+bool volume_view_record(const uint8_t *bytes, const footer_entry_t *entry, const record_address_t *at,
+                        volume_record_t *view);
 /* What it held is not found by the next start either. False: a call failed. */
 bool volume_empty_slot(volume_t *volume, slot_t *slot);
 

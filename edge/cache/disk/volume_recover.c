@@ -109,6 +109,25 @@ static bool scan_next(window_t *window, contents_t *contents)
     return true;
 }
 
+/* Whoever was killed left a part of the last one, perhaps with its header: it is none. */
+static void drop_torn(volume_t *volume, const slot_t *slot, contents_t *contents)
+{
+    const footer_entry_t *last = contents->count > 0 ? &contents->entries[contents->count - 1] : NULL;
+    if (slot->sealed || last == NULL || last->kind == RECORD_TOMBSTONES)
+        return;
+    const record_address_t at = {volume->id, slot_serial(slot), last->unit};
+    size_t length = (size_t)last->units * DISK_UNIT;
+    uint8_t *bytes = must_alloc(length);
+    volume_record_t record = {0};
+    ssize_t got = volume_read(volume, slot_file(slot), bytes, length, (uint64_t)last->unit * DISK_UNIT);
+    /* Where the read failed, who asks for it will see. */
+    if (got >= 0 && ((size_t)got < length || !volume_view_record(bytes, last, &at, &record))) {
+        contents->end = (uint64_t)last->unit * DISK_UNIT;
+        contents->count--;
+    }
+    free(bytes);
+}
+
 /* False: a read failed. */
 static bool scan(volume_t *volume, const slot_t *slot, contents_t *contents)
 {
@@ -122,6 +141,7 @@ static bool scan(volume_t *volume, const slot_t *slot, contents_t *contents)
         ;
     bool failed = window->failed;
     free(window);
+    drop_torn(volume, slot, contents);
     return !failed;
 }
 

@@ -208,8 +208,7 @@ static bool is_waiting(const volume_t *volume, const ledger_hash_t *name)
     return false;
 }
 
-/* The record at `at` in these bytes, all of it verified; else it is not worth moving. */
-static bool view_record(const uint8_t *bytes, const footer_entry_t *entry, const record_address_t *at,
+bool volume_view_record(const uint8_t *bytes, const footer_entry_t *entry, const record_address_t *at,
                         volume_record_t *view)
 {
     record_t *record = &view->record;
@@ -242,7 +241,7 @@ static void move(volume_t *volume, const footer_entry_t *entry)
     volume_record_t record = {0};
     if (volume_read(volume, slot_file(slot), bytes, length, (uint64_t)entry->unit * DISK_UNIT) ==
             (ssize_t)length &&
-        view_record(bytes, entry, &at, &record)) {
+        volume_view_record(bytes, entry, &at, &record)) {
         volume->moving_left -= length;
         volume_put(volume, &record, &from);
     }
