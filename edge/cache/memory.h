@@ -172,8 +172,9 @@ object_t *memory_put_loaded(memory_t *memory, const cache_key_t *key, const cach
 /* The same for the node of variants that a key leads to; false: it does not. */
 bool memory_put_node(memory_t *memory, const cache_key_t *key, variants_t *node, uint64_t stamp,
                      memory_note_t still, void *context);
-/* What may be known below of a key or variant no longer counts. */
-void memory_bury(memory_t *memory, const cache_key_t *key, const cache_variant_t *variant);
+/* What is stored of a key or variant, here or below, no longer counts; with an ETag, what is stored here only
+ * if it has that. */
+void memory_bury(memory_t *memory, const cache_key_t *key, const cache_variant_t *variant, text_t etag);
 
 /* Asserts the shards' invariants; for debug builds and tests, with no other thread at work. */
 void memory_check(memory_t *memory);

@@ -196,13 +196,23 @@ bool memory_put_node(memory_t *memory, const cache_key_t *key, variants_t *node,
     return put == PUT_DONE;
 }
 
-void memory_bury(memory_t *memory, const cache_key_t *key, const cache_variant_t *variant)
+/* In one step: between a look here and what is said below, it might be read from there. */
+void memory_bury(memory_t *memory, const cache_key_t *key, const cache_variant_t *variant, text_t etag)
 {
-    ledger_hash_t name = memory_name(key, variant);
-    shard_t *shard = &memory->shards[name.high % memory->shard_count];
-    if (memory->below.gone == NULL)
-        return;
+    const probe_t probe = {memory_name(key, variant), key, variant};
+    shard_t *shard = &memory->shards[probe.name.high % memory->shard_count];
+    leavings_t left = {0};
     shard_lock(shard);
-    memory->below.gone(memory->below.context, &name);
+    home_t *home = memory_find_locked(memory, &probe);
+    const object_t *stored = home != NULL ? atomic_load_explicit(&home->stored, memory_order_relaxed) : NULL;
+    if (stored == NULL) {
+        if (memory->below.gone != NULL) /* there may be one */
+            memory->below.gone(memory->below.context, &probe.name);
+    } else if (etag.data == NULL || text_equal(object_head(stored)->etag, etag)) {
+        home_gone(memory, home);
+        home_take_stored(memory, home, &left);
+        home_settle(memory, home, &left);
+    }
     shard_unlock(shard);
+    leavings_release(memory, &left);
 }

@@ -151,10 +151,5 @@ void pieces_renew_sparse(memory_t *memory, const cache_key_t *key, const object_
 
 void pieces_forget_sparse(memory_t *memory, const cache_key_t *key, text_t etag)
 {
-    memory_view_t view = pieces_peek_sparse(memory, key);
-    if (view.stored != NULL && (etag.data == NULL || text_equal(object_head(view.stored)->etag, etag)))
-        memory_forget(memory, view.stored);
-    if (view.stored == NULL)
-        memory_bury(memory, key, &pieces_sparse); /* below there may be one */
-    memory_view_drop(&view);
+    memory_bury(memory, key, &pieces_sparse, etag);
 }

@@ -105,7 +105,7 @@ static bool is_known(const char *target)
 static void bury(const char *target)
 {
     cache_key_t key = key_of(target);
-    memory_bury(world.memory, &key, NULL);
+    memory_bury(world.memory, &key, NULL, (text_t){NULL, 0});
 }
 
 /* Stored, with a segment that was not sealed. */

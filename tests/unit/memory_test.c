@@ -303,6 +303,34 @@ static void what_is_forgotten_was_read_from_below_again(void **state)
     object_unref(&next);
 }
 
+static void count_gone(void *context, const ledger_hash_t *name)
+{
+    (void)name;
+    ++*(unsigned *)context;
+}
+
+/* It may have been read from below since somebody found nothing here. */
+static void what_is_buried_is_nowhere(void **state)
+{
+    (void)state;
+    unsigned gone = 0;
+    cache_key_t key = key_of("/a");
+    memory_set_below(world.memory, &(memory_below_t){&gone, count_gone, NULL});
+    memory_bury(world.memory, &key, NULL, (text_t){NULL, 0});
+    assert_int_equal(gone, 1);
+    object_t *object = new_object(&key);
+    fill_up(object, 1);
+    load(&key, object, NOW_MS);
+    memory_bury(world.memory, &key, NULL, TEXT("\"1\""));
+    assert_int_equal(gone, 1);
+    assert_int_equal(memory_objects(world.memory), 1);
+    memory_bury(world.memory, &key, NULL, (text_t){NULL, 0});
+    assert_int_equal(gone, 2);
+    assert_int_equal(memory_objects(world.memory), 0);
+    memory_set_below(world.memory, NULL);
+    object_unref(&object);
+}
+
 static void invalidation_forgets_all_and_stops_what_grows(void **state)
 {
     (void)state;
@@ -712,6 +740,7 @@ int main(void)
         STORY(readers_who_hold_more_than_the_limit_leave_half_of_it_to_the_rest),
         STORY(forgetting_takes_only_what_is_meant),
         STORY(what_is_forgotten_was_read_from_below_again),
+        STORY(what_is_buried_is_nowhere),
         STORY(invalidation_forgets_all_and_stops_what_grows),
         STORY(the_variants_place_may_be_taken),
         STORY(a_replaced_object_does_not_become_a_variant),
