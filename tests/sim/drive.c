@@ -273,6 +273,15 @@ void drive_mend(drive_t *drive)
     stop_failing(drive);
 }
 
+bool drive_see(const drive_t *drive, int file, void *to, size_t length, uint64_t offset)
+{
+    const platter_inode_t *inode = platter_opened(drive->medium, file);
+    if (offset + length > inode->length)
+        return false;
+    memcpy(to, inode->data + offset, length);
+    return true;
+}
+
 bool drive_is_cut(const drive_t *drive)
 {
     return drive->medium->dead;

@@ -27,6 +27,8 @@ unsigned drive_number(const drive_t *drive);
 /* Some call fails soon, or several in a row. `cut`: the drive loses its power in it. */
 void drive_break(drive_t *drive, unsigned within, bool cut);
 void drive_mend(drive_t *drive);
+/* What processes see of an open file, whatever befalls the drive; false: there are not so many bytes. */
+bool drive_see(const drive_t *drive, int file, void *to, size_t length, uint64_t offset);
 /* Did it lose its power? Then all calls fail. */
 bool drive_is_cut(const drive_t *drive);
 /* A bit of what was synced is another one from now on. */

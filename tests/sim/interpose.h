@@ -29,4 +29,8 @@ void interpose_forget_published(void);
 struct disk;
 void interpose_noted(const struct disk *disk, const uint8_t *data, size_t length);
 
+/* Does the index of the disk tier (NULL: there is none) say of what memory has stored what it should? */
+struct memory;
+void interpose_check_agreement(struct disk *disk, struct memory *memory);
+
 #endif

@@ -203,6 +203,7 @@ void node_end(node_end_t how)
 {
     node_t *node = &world.node;
     note_event("node ends", how, 0, 0);
+    interpose_check_agreement(node->disk, node->memory);
     node->unplugged = how != END_STOP;
     finish_threads();
     for (size_t i = 0; i < world.transfers.count; i++)
@@ -252,6 +253,7 @@ static void sweep(void *context)
 
 void node_sweep(void)
 {
+    interpose_check_agreement(world.node.disk, world.node.memory);
     schedule_for_node(world.node.housekeeper, 0, sweep, &world.node);
 }
 

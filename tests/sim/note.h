@@ -94,6 +94,7 @@
     X(FOUND_OLDER, "older records passed over on starting")                                                  \
     X(FOUND_BURIED, "tombstones found on starting")                                                          \
     X(GONE_BEFORE_FOUND, "names that went before all was found")                                             \
+    X(AGREED, "times that memory and the index agreed on an object")                                         \
     X(CAME_BACK, "records whose tombstone a crash forestalled")                                              \
     X(CHECKSUM_FAILURES, "records that did not verify")                                                      \
     X(READ_ERRORS, "reads of drives that failed")                                                            \
