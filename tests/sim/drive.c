@@ -288,7 +288,7 @@ bool drive_is_cut(const drive_t *drive)
 }
 
 /* Somewhere in a segment, best where something is. */
-void drive_flip(drive_t *drive)
+bool drive_flip(drive_t *drive)
 {
     platter_t *medium = drive->medium;
     for (int i = 0; i < 20; i++) {
@@ -305,8 +305,9 @@ void drive_flip(drive_t *drive)
         drive->spoilt = drive->lied = true;
         note_count(NOTE_FLIPS);
         note_event("a bit flips", drive->number, at, 0);
-        return;
+        return true;
     }
+    return false;
 }
 
 /* --- Another process --- */

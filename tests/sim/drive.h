@@ -31,8 +31,8 @@ void drive_mend(drive_t *drive);
 bool drive_see(const drive_t *drive, int file, void *to, size_t length, uint64_t offset);
 /* Did it lose its power? Then all calls fail. */
 bool drive_is_cut(const drive_t *drive);
-/* A bit of what was synced is another one from now on. */
-void drive_flip(drive_t *drive);
+/* A bit of what was synced is another one from now on. False: there is nothing. */
+bool drive_flip(drive_t *drive);
 
 /* Another process has the directory for a while, beginning now. */
 void drive_lock(drive_t *drive);

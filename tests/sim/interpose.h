@@ -29,6 +29,9 @@ void interpose_forget_published(void);
 struct disk;
 void interpose_noted(const struct disk *disk, const uint8_t *data, size_t length);
 
+/* Is all of what is on disk in the index? */
+bool interpose_has_found_all(const struct disk *disk);
+
 /* Does the index of the disk tier (NULL: there is none) say of what memory has stored what it should? */
 struct memory;
 void interpose_check_agreement(struct disk *disk, struct memory *memory);

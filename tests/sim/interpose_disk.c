@@ -29,6 +29,11 @@ void interpose_noted(const disk_t *disk, const uint8_t *data, size_t length)
     }
 }
 
+bool interpose_has_found_all(const disk_t *disk)
+{
+    return disk_index_is_complete(disk->index);
+}
+
 /* --- Names that the index takes for one another --- */
 
 /* In some stories it knows very few. */

@@ -171,6 +171,9 @@ void node_break_drive(void)
 
 void node_flip(void)
 {
-    if (world.drive_count > 0)
-        drive_flip(world.drives[random_below(chance(), world.drive_count)]);
+    if (world.drive_count == 0)
+        return;
+    drive_t *drive = world.drives[random_below(chance(), world.drive_count)];
+    if (drive_flip(drive) && !interpose_has_found_all(world.node.disk))
+        referee_lied(drive_number(drive));
 }

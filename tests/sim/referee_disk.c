@@ -210,6 +210,18 @@ void referee_owned(unsigned drive)
     all.disowned[drive] = STATE_QUEUED;
 }
 
+static void lose(gone_t *gone, const void *context)
+{
+    (void)context;
+    if (gone->life != world.lives && gone->state != STATE_UNSAID)
+        gone->state = STATE_LOST;
+}
+
+void referee_lied(unsigned drive)
+{
+    each_gone(drive, lose, NULL);
+}
+
 void referee_listed(unsigned drive, bool listed)
 {
     all.unlisted[drive] = !listed;

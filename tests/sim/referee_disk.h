@@ -30,6 +30,8 @@ void referee_buried(unsigned drive, const ledger_hash_t *name);
 void referee_flushed(unsigned drive);
 
 /* What drives did. */
+/* What an earlier life wrote is another thing by now, which this one has yet to find. */
+void referee_lied(unsigned drive);
 void referee_synced(unsigned drive, size_t file, bool all);
 void referee_disowned(unsigned drive, bool durable);
 void referee_owned(unsigned drive);
