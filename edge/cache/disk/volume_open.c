@@ -394,9 +394,11 @@ static bool must_forget(const volume_t *volume, const finding_t *findings, size_
 
 /* Taking them over. -------------------------------------------------------------------------------------- */
 
-/* There are fewer slots than there were: the oldest go. */
+/* There are fewer slots than there were: the oldest go, for good before what buries their records is used
+ * again. */
 static bool drop_oldest(volume_t *volume, finding_t *findings, size_t *count)
 {
+    bool dropped = *count > volume->slot_count;
     while (*count > volume->slot_count) {
         finding_t *finding = &findings[--*count];
         char name[SLOT_NAME_BYTES];
@@ -406,7 +408,7 @@ static bool drop_oldest(volume_t *volume, finding_t *findings, size_t *count)
         if (!unlink_file(volume, name))
             return false;
     }
-    return true;
+    return !dropped || sync_directory(volume);
 }
 
 /* Those whose number is too high now get one that is free. */
