@@ -57,6 +57,8 @@ struct exchange {
     parts_t *parts;                    /* of an answer of several; NULL: it is none */
     object_reader_t *piece; /* the waiter's, for the pieces of a sparse object; NULL: it is whole */
     uint64_t at;            /* which byte of a sparse object is read next */
+    uint64_t run_from;      /* what was read next when pieces were asked of upstream last */
+    uint64_t run_us;        /* wall clock: when that was */
     stream_t stream;        /* what `piece` reads is no piece, but all of it once more */
     h2o_iovec_t note;       /* by which the log finds the exchange of a request */
     walk_kind_t kind;
@@ -114,9 +116,10 @@ void exchange_log_register(h2o_pathconf_t *path);
 enum { REQUEST_STEPS_MAX = 4 }; /* after so many it goes on alone */
 walk_t request_walk(exchange_t *exchange, http_fields_t fields, int64_t now_us);
 /* Begins the fill of the reader's object, as the step says, whose base it takes over. piece: of that base;
- * end 0: none. */
+ * end 0: none. run_end: those behind it come with it up to there. The waiter's reader, or one that asks
+ * ahead. */
 void request_start_fill(exchange_t *exchange, const object_reader_t *reader, walk_step_t *step,
-                        http_fields_t fields, piece_t piece);
+                        http_fields_t fields, piece_t piece, uint64_t run_end);
 /* Leaves what it has and looks again. */
 void request_begin_again(exchange_t *exchange, bool alone);
 /* Answers, waits or begins a fill, as the step says. */

@@ -169,7 +169,7 @@ static bool is_of_before(const exchange_t *exchange)
 
 /* What may not begin fails, and whoever waits for it sees that. */
 void request_start_fill(exchange_t *exchange, const object_reader_t *reader, walk_step_t *step,
-                        http_fields_t fields, piece_t piece)
+                        http_fields_t fields, piece_t piece, uint64_t run_end)
 {
     const node_t *node = worker_node(exchange->worker);
     bool background = step->background != NULL;
@@ -200,7 +200,9 @@ void request_start_fill(exchange_t *exchange, const object_reader_t *reader, wal
         .indexed = background || step->kind == WALK_FILL,
         .background = background,
         .ranged = exchange->is_ranged,
-        .piece = piece};
+        .piece = piece,
+        .run_end = run_end,
+        .ahead = piece.end > 0 && reader != exchange->piece};
     step->base = step->stale = NULL;
     object_failure_t failure = begin_owned(exchange, &request);
     fill_t *fill = fill_new(&request);
@@ -229,7 +231,7 @@ void request_take_hit(exchange_t *exchange, walk_step_t *step, http_fields_t fie
     exchange->use = step->use;
     exchange->outcome = step->use == HTTP_FRESH ? OUTCOME_HIT : OUTCOME_STALE;
     if (step->background != NULL) {
-        request_start_fill(exchange, exchange->reader, step, fields, (piece_t){0, 0});
+        request_start_fill(exchange, exchange->reader, step, fields, (piece_t){0, 0}, 0);
         object_unref(&step->background);
     }
     keep_hit(exchange);
@@ -261,7 +263,7 @@ void request_take_step(exchange_t *exchange, walk_step_t *step, http_fields_t fi
     }
     exchange->outcome = step->kind == WALK_PASS ? OUTCOME_PASS : OUTCOME_MISS;
     if (step->kind != WALK_JOIN)
-        request_start_fill(exchange, exchange->reader, step, fields, (piece_t){0, 0});
+        request_start_fill(exchange, exchange->reader, step, fields, (piece_t){0, 0}, 0);
     request_await_head(exchange);
 }
 

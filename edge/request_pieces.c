@@ -5,6 +5,30 @@
 
 #include "origin_pull/fill.h"
 
+/* What is wanted in few pieces is asked for at once. Of what is larger so much as the client takes in a
+ * second: for who is slow, no more is fetched ahead than a piece. */
+static unsigned next_run(exchange_t *exchange, piece_t piece)
+{
+    const uint64_t second_us = 1000000;
+    uint64_t now_us = (uint64_t)exchange_now_us(), from = exchange->run_from, run = 0;
+    if (from < exchange->at && exchange->run_us < now_us)
+        run = (exchange->at - from) * second_us / (now_us - exchange->run_us) / PIECE_BYTES;
+    exchange->run_from = exchange->at;
+    exchange->run_us = now_us;
+    if ((uint64_t)exchange->end - piece.first <= (uint64_t)PIECES_RUN_MAX * PIECE_BYTES)
+        return PIECES_RUN_MAX;
+    return run < 1 ? 1 : run < PIECES_RUN_MAX ? (unsigned)run : PIECES_RUN_MAX;
+}
+
+/* Of the piece, and of those missing behind it. */
+static void start_fill(exchange_t *exchange, const walk_t *walk, piece_t piece, const object_reader_t *reader,
+                       walk_step_t *step)
+{
+    uint64_t run_end = walk_run_end(walk, exchange->reader->object, piece, (uint64_t)exchange->end,
+                                    next_run(exchange, piece));
+    request_start_fill(exchange, reader, step, walk->fields, piece, run_end);
+}
+
 /* False: what the request found was purged since, so that no more can be fetched of it. */
 static bool walk_to(exchange_t *exchange, const walk_t *walk, piece_t piece, object_reader_t *reader,
                     walk_kind_t *kind)
@@ -13,7 +37,7 @@ static bool walk_to(exchange_t *exchange, const walk_t *walk, piece_t piece, obj
     if (!walk_piece(walk, exchange->reader->object, piece, reader, &step))
         return false;
     if (step.kind == WALK_FILL)
-        request_start_fill(exchange, reader, &step, walk->fields, piece);
+        start_fill(exchange, walk, piece, reader, &step);
     exchange->from_disk |= step.from_disk;
     *kind = step.kind;
     return true;
@@ -166,7 +190,7 @@ static void open_stream(exchange_t *exchange, http_fields_t fields)
 {
     walk_t walk = request_walk(exchange, fields, exchange_now_us());
     walk_step_t step = walk_private(&walk, exchange->piece, FORWARD_PARTIAL);
-    request_start_fill(exchange, exchange->piece, &step, fields, (piece_t){0, 0});
+    request_start_fill(exchange, exchange->piece, &step, fields, (piece_t){0, 0}, 0);
     exchange->stream = STREAM_ASKED;
 }
 
@@ -185,6 +209,14 @@ static bool join_stream(exchange_t *exchange)
 }
 
 /* --- Beginning --- */
+
+/* It was to come behind another, with which that fill ended. */
+static bool is_left_out(const exchange_t *exchange)
+{
+    const object_t *object = exchange->piece->object;
+    return object != NULL && object_end(object) == OBJECT_FAILED &&
+           text_equal(text_of(object_failure(object).detail), text_of(fill_run_ended.detail));
+}
 
 /* Nothing has been sent yet. */
 static void at_failure(exchange_t *exchange, const object_t *object)
@@ -205,7 +237,13 @@ void pieces_await(exchange_t *exchange)
 {
     if (object_wait_head(exchange->piece))
         return;
+    http_field_t list[EXCHANGE_FIELDS_MAX];
     const object_t *object = exchange->piece->object;
+    if (is_left_out(exchange)) {
+        object_leave(exchange->piece);
+        open_first(exchange, exchange_fields(exchange, list));
+        return;
+    }
     if (object_head(object) == NULL) {
         at_failure(exchange, object);
         return;
@@ -214,7 +252,6 @@ void pieces_await(exchange_t *exchange)
         look_elsewhere(exchange); /* what is known of the whole has its tags by now */
         return;
     }
-    http_field_t list[EXCHANGE_FIELDS_MAX];
     if (exchange->kind != WALK_HIT && exchange->origin_status == 0)
         exchange->origin_status = object_head(object)->status;
     respond_object(exchange, exchange_fields(exchange, list));
@@ -226,7 +263,7 @@ void pieces_seek(exchange_t *exchange, const http_range_t *range)
     if (exchange->piece->object != NULL && exchange->at == range->first)
         return; /* it was opened before the answer began */
     object_leave(exchange->piece);
-    exchange->at = range->first;
+    exchange->at = exchange->run_from = range->first;
     exchange->stream = STREAM_NOT;
 }
 
@@ -264,6 +301,10 @@ object_read_t pieces_read(exchange_t *exchange, size_t most)
     object_reader_t *piece = exchange->piece;
     for (;;) {
         object_read_t opened = open_next(exchange);
+        if (opened == READ_FAILED && is_left_out(exchange)) {
+            object_leave(piece);
+            continue;
+        }
         if (opened != READ_BYTES)
             return opened;
         if (is_overtaken(exchange)) {

@@ -1,7 +1,5 @@
 #include "origin_pull/fill_private.h"
 
-#include <inttypes.h>
-
 static text_t copy_text(char **at, text_t text)
 {
     if (text.data == NULL)
@@ -59,6 +57,7 @@ fill_t *fill_new(const fill_request_t *request)
     fill->ranged = request->ranged;
     fill->indexed = request->indexed;
     fill->background = request->background;
+    fill->ahead = request->ahead;
     fill->invalidations = memory_invalidations(fill->memory);
     http_field_t *fields = (http_field_t *)(void *)fill->bytes;
     char *at = fill->bytes + fields_size;
@@ -72,9 +71,7 @@ fill_t *fill_new(const fill_request_t *request)
     fill->method = copy_text(&at, request->method);
     fill->body = copy_text(&at, request->body);
     fill->content_length = fill_is_for_piece(fill) ? (int64_t)(fill->piece.end - fill->piece.first) : -1;
-    if (fill_is_for_piece(fill))
-        snprintf(fill->range, sizeof fill->range, "bytes=%" PRIu64 "-%" PRIu64, fill->piece.first,
-                 fill->piece.end - 1);
+    fill->run_end = fill->piece.end;
     fill->on_end = request->on_end;
     fill->on_end_context = request->on_end_context;
     fill->on_over = request->on_over;
@@ -83,6 +80,10 @@ fill_t *fill_new(const fill_request_t *request)
     fill->target = request->target.data != NULL ? copy_text(&at, request->target) : fill->key.target;
     fill->key_target = request->key_target;
     fill->key_context = request->key_context;
+    if (fill_is_for_piece(fill)) {
+        fill_claim_run(fill, request->run_end);
+        fill_write_range(fill);
+    }
     return fill;
 }
 
@@ -220,6 +221,7 @@ void fill_end(fill_t *fill)
 {
     MUST(fill->on_end == NULL);
     fill->ended = true;
+    fill_drop_run(fill);
     if (fill->on_over != NULL)
         fill->on_over(fill->on_over_context, wasted_bytes(fill));
     drop_stored(fill);
@@ -277,6 +279,15 @@ void fill_fail(fill_t *fill, object_failure_t failure)
     fill_end(fill);
 }
 
+void fill_complete_object(fill_t *fill)
+{
+    size_t lacking = object_complete_lacks(fill->object);
+    if (lacking > 0 && memory_reserve(fill->memory, lacking))
+        object_reserve(fill->object, lacking);
+    object_complete(fill->object);
+    fill_keep(fill);
+}
+
 void fill_complete(fill_t *fill)
 {
     MUST_BE(fill, FILL_MAGIC);
@@ -291,11 +302,7 @@ void fill_complete(fill_t *fill)
         return;
     }
     fill_tell_end(fill);
-    size_t lacking = object_complete_lacks(fill->object);
-    if (lacking > 0 && memory_reserve(fill->memory, lacking))
-        object_reserve(fill->object, lacking);
-    object_complete(fill->object);
-    fill_keep(fill);
+    fill_complete_object(fill);
     fill_end(fill);
 }
 
@@ -357,7 +364,7 @@ static size_t make_room(fill_t *fill, size_t length)
     return room;
 }
 
-static fill_action_t take_bytes(fill_t *fill, const char *bytes, size_t length, size_t *taken)
+fill_action_t fill_take_bytes(fill_t *fill, const char *bytes, size_t length, size_t *taken)
 {
     if (fill->content_length >= 0 && fill->received + length > (uint64_t)fill->content_length) {
         fill_fail(fill, (object_failure_t){502, "http_protocol_error"});
@@ -372,24 +379,12 @@ static fill_action_t take_bytes(fill_t *fill, const char *bytes, size_t length, 
     }
     *taken = room;
     fill->received += *taken;
-    if (fill->content_length >= 0 && fill->received == (uint64_t)fill->content_length)
+    bool last = fill->run_at == fill->run_count;
+    if (last && fill->content_length >= 0 && fill->received == (uint64_t)fill->content_length)
         fill_tell_end(fill);
     if (*taken > 0)
         object_append(fill->object, bytes, *taken);
     return *taken == length ? FILL_GO_ON : FILL_PAUSE;
-}
-
-/* The piece, and not what comes behind it. */
-static fill_action_t take_first_piece(fill_t *fill, const char *bytes, size_t length, size_t *taken)
-{
-    uint64_t left = (uint64_t)fill->content_length - fill->received;
-    fill_action_t action = take_bytes(fill, bytes, length < left ? length : (size_t)left, taken);
-    if (fill->ended || action == FILL_PAUSE || fill->received < (uint64_t)fill->content_length)
-        return action;
-    *taken = length;
-    fill->left_rest = true;
-    fill_complete(fill);
-    return FILL_STOP;
 }
 
 fill_action_t fill_bytes(fill_t *fill, const char *bytes, size_t length, size_t *taken)
@@ -399,9 +394,9 @@ fill_action_t fill_bytes(fill_t *fill, const char *bytes, size_t length, size_t 
     if (fill->ended || length == 0)
         return FILL_GO_ON;
     MUST(!fill->resuming);
-    if (fill->leaves_rest)
-        return take_first_piece(fill, bytes, length, taken);
-    return take_bytes(fill, bytes, length, taken);
+    if (fill_is_for_piece(fill))
+        return fill_take_pieces(fill, bytes, length, taken);
+    return fill_take_bytes(fill, bytes, length, taken);
 }
 
 /* --- Readers --- */
@@ -422,6 +417,8 @@ fill_action_t fill_notified(fill_t *fill, unsigned events)
     MUST_BE(fill, FILL_MAGIC);
     if (fill->ended)
         return FILL_GO_ON;
+    if (events & FILLER_ABANDONED)
+        fill->abandoned = object_unread(fill->object);
     if ((events & FILLER_ABANDONED) && !fill_worth_finishing(fill) && fill_give_up(fill))
         return FILL_STOP;
     return events & FILLER_ROOM ? FILL_RESUME : FILL_GO_ON;

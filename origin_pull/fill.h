@@ -34,6 +34,10 @@ typedef struct {
     bool background;        /* worth its end though nobody reads it, as long as it is to be stored */
     bool ranged;            /* the client's Range goes upstream: for a private object only */
     piece_t piece; /* of a sparse `base`: the object gets those bytes alone; end 0: the whole is asked for */
+    /* The pieces behind it, up to the one that ends there, are asked for by the same request, as far as
+     * nobody else brings them: PIECES_RUN_MAX in all, at most. 0: it alone. */
+    uint64_t run_end;
+    bool ahead; /* asked for ahead of who is to read it */
     /* Called once, on the fill's thread, before readers get the last byte or the failure; or NULL. */
     void (*on_end)(void *context);
     void *on_end_context;
@@ -51,6 +55,10 @@ extern const object_failure_t fill_version_ended;
 
 /* And when upstream sends all of it in place of a piece: that is remembered by then. */
 extern const object_failure_t fill_no_ranges;
+
+/* How a piece fails that was to come behind another, with which the fill ended: it is to be asked for by
+ * itself. */
+extern const object_failure_t fill_run_ended;
 
 fill_t *fill_new(const fill_request_t *request);
 /* After it has ended. */

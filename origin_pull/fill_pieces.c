@@ -38,59 +38,46 @@ object_t *fill_keep_sparse(fill_t *fill, const fill_answer_t *answer, const http
     return sparse;
 }
 
-/* Does who asked want what comes first of it? */
-static bool wants_start(const fill_t *fill, const object_t *sparse)
+/* Where the pieces end that who asked wants of its beginning; 0: none. Of what is much, the first: the rest
+ * is asked for as it is wanted. */
+static uint64_t wanted_of_start(const fill_t *fill, const object_t *sparse)
 {
     const head_t *head = object_head(sparse);
     const http_selected_t selected = head_selected(head, head->content_length, true);
     http_ranges_t ranges;
     http_selection_t selection = http_select(fill->fields, &selected, &ranges);
     bool is_part = selection == HTTP_PART || selection == HTTP_PARTS;
-    return !fill->background && (selection == HTTP_WHOLE || (is_part && ranges.at[0].first < PIECE_BYTES));
+    if (fill->background || (is_part && ranges.at[0].first >= PIECE_BYTES) ||
+        (!is_part && selection != HTTP_WHOLE))
+        return 0;
+    uint64_t end = is_part ? ranges.at[0].end : (uint64_t)head->content_length;
+    return piece_at(sparse, end <= (uint64_t)PIECES_RUN_MAX * PIECE_BYTES ? end - 1 : 0).end;
 }
 
-/* A new object for this piece in the index, which the filler goes on with. NULL: it is there, or on its way.
- */
-static object_t *place_piece(fill_t *fill, const object_t *sparse, piece_t piece)
-{
-    memory_view_t seen = pieces_look(fill->memory, &fill->key, sparse, piece);
-    object_t *object = NULL;
-    if (seen.stored == NULL && seen.growing == NULL) {
-        object = memory_new_object(fill->memory, object_subject(fill->object), object_stamp(fill->object));
-        object_pass_filler(fill->object, object);
-        home_t *home = pieces_home(fill->memory, &fill->key, sparse, piece);
-        bool begun = memory_begin(fill->memory, home, object, &seen);
-        home_unref(&home);
-        if (!begun) {
-            object_pass_filler(object, fill->object);
-            object_unref(&object);
-        }
-    }
-    memory_view_drop(&seen);
-    return object;
-}
-
-/* What comes from now on is the first piece, with whose end the transfer ends; the rest is asked for as it is
- * wanted. False: it is of no use. */
-static bool turn_to_first_piece(fill_t *fill, object_t *sparse, const fill_answer_t *answer, int64_t now_ms)
+/* What comes from now on are its first pieces, with which the transfer ends. False: they are of no use. */
+static bool turn_to_first_pieces(fill_t *fill, object_t *sparse, const fill_answer_t *answer, int64_t now_ms)
 {
     piece_t piece = piece_at(sparse, 0);
     size_t reserved = body_cost((int64_t)piece.end, true);
-    if (!wants_start(fill, sparse) || !memory_reserve(fill->memory, reserved))
+    uint64_t end = wanted_of_start(fill, sparse);
+    if (end == 0 || !memory_reserve(fill->memory, reserved))
         return false;
-    object_t *object = place_piece(fill, sparse, piece);
+    object_t *object = fill_claim_piece(fill, sparse, piece);
     if (object == NULL) {
         memory_unpromise(memory_account(fill->memory), reserved);
         return false;
     }
+    object_pass_filler(fill->object, object);
     fill->object = object;
     fill->base = sparse;
     object_ref(sparse);
     fill->piece = piece;
     fill->content_length = (int64_t)piece.end;
-    fill->indexed = fill->leaves_rest = true;
-    fill->large = false;
+    fill_claim_run(fill, end);
     const head_t *whole = object_head(sparse);
+    fill->leaves_rest = fill->run_end < (uint64_t)whole->content_length;
+    fill->indexed = true;
+    fill->large = false;
     head_t *head = head_new(memory_account(fill->memory), answer->status, (http_fields_t){NULL, 0},
                             fill->content_length, &whole->storing, now_ms, &fill->policy);
     head_tag_as(head, whole);
@@ -104,7 +91,7 @@ fill_action_t fill_turn_to_pieces(fill_t *fill, object_t **sparse, const fill_an
     object_t *whole = fill->object;
     version_id_t version = object_body_version(*sparse);
     head_t *head = sparse_head(fill, answer, storing, now_ms);
-    bool goes_on = turn_to_first_piece(fill, *sparse, answer, now_ms);
+    bool goes_on = turn_to_first_pieces(fill, *sparse, answer, now_ms);
     object_unref(sparse);
     if (!goes_on)
         fill_tell_end(fill);
@@ -240,7 +227,8 @@ const object_failure_t fill_version_ended = {502, "version_ended"};
 
 fill_action_t fill_begin_piece(fill_t *fill, const fill_answer_t *answer, int64_t now_ms)
 {
-    if (!fill_is_part(answer, object_head(fill->base), fill->piece) || !renew(fill, answer, now_ms))
+    piece_t asked = {fill->piece.first, fill->run_end};
+    if (!fill_is_part(answer, object_head(fill->base), asked) || !renew(fill, answer, now_ms))
         return refuse(fill, answer, now_ms);
     fill->can_pause = answer->can_pause;
     http_storing_t storing = object_head(fill->base)->storing;
@@ -252,8 +240,15 @@ fill_action_t fill_begin_piece(fill_t *fill, const fill_answer_t *answer, int64_
     if (!storing.storable)
         fill_withdraw(fill, 0);
     fill->windowed = !storing.storable;
-    if (fill_must_ask_again(fill, reserved))
+    if (fill->windowed) { /* alone, and at its readers' pace */
+        fill->leaves_rest = fill->run_count > 0;
+        fill_drop_run(fill);
+    }
+    if (fill_must_ask_again(fill, reserved)) {
+        fill->leaves_rest = false;
+        fill_write_range(fill);
         return FILL_AGAIN;
+    }
     head_t *head = head_new(memory_account(fill->memory), answer->status, (http_fields_t){NULL, 0},
                             fill->content_length, &storing, now_ms, &fill->policy);
     head_t *whole = freshened_head(fill, answer, now_ms);

@@ -1,6 +1,6 @@
 /* The insides of a fill, shared by its files: fill.c, fill_head.c (what a head means), fill_pieces.c (what
- * becomes of large responses), and fill_resume.c (what becomes of bodies that break off). Nobody else
- * includes this. */
+ * becomes of large responses), fill_run.c (pieces that come one behind the other), and fill_resume.c (what
+ * becomes of bodies that break off). Nobody else includes this. */
 #ifndef SELVEDGE_ORIGIN_PULL_FILL_PRIVATE_H
 #define SELVEDGE_ORIGIN_PULL_FILL_PRIVATE_H
 
@@ -16,6 +16,12 @@ struct fill {
     object_t *stale;
     int64_t stale_until_ms;
     piece_t piece; /* of `base`, a sparse object, which it fetches; end 0: it fetches a whole response */
+    /* Those that come behind it, in the index; references. */
+    object_t *run[PIECES_RUN_MAX - 1];
+    unsigned run_at, run_count;
+    uint64_t run_end;     /* where the last of them ends in the whole, or the piece */
+    size_t next_reserved; /* for the next one; 0: nothing yet */
+    bool abandoned;       /* whoever read what it was at has left */
     cache_key_t key;
     text_t target;
     text_t (*key_target)(const void *context, text_t target, char *room);
@@ -26,14 +32,15 @@ struct fill {
     text_t method;
     http_fields_t fields;
     text_t body;
-    bool ranged, background, without_credentials; /* fixed after creation; the last: the client showed some */
+    /* Fixed after creation; the last: the client showed some. */
+    bool ranged, background, ahead, without_credentials;
     bool indexed, needs_pauses, has_head, windowed, can_pause, starved, ended;
     bool kept, given_up, in_vain, large; /* large: it could be stored but for its size */
-    /* It is for the first piece of what upstream sends all of; and ended before that did. */
+    /* Upstream sends more than its pieces; and it ended before that did. */
     bool leaves_rest, left_rest;
     bool resuming, refused; /* the rest is asked for, its head has yet to come; it was not that */
     unsigned resumes;
-    uint64_t resumed_from;    /* what had been received when the rest was asked for last */
+    uint64_t resumed_from;    /* where in the whole the rest began that was asked for last */
     object_failure_t cut_off; /* why it was */
     uint64_t invalidations;   /* of all keys, when it began */
     int64_t request_time_ms;
@@ -65,6 +72,10 @@ bool fill_withdraw(fill_t *fill, int64_t bypass_until_ms);
 bool fill_is_overtaken(const fill_t *fill);
 /* It is complete: stored, when the index still has it. */
 void fill_keep(fill_t *fill);
+/* All of its object has come: that is complete. */
+void fill_complete_object(fill_t *fill);
+/* Appends to its object, for which they are. */
+fill_action_t fill_take_bytes(fill_t *fill, const char *bytes, size_t length, size_t *taken);
 /* The origin could not answer, or (answered) said that it is in trouble. */
 void fill_note_trouble(fill_t *fill, bool answered);
 void fill_drop_base(fill_t *fill);
@@ -112,7 +123,19 @@ fill_action_t fill_begin_piece(fill_t *fill, const fill_answer_t *answer, int64_
 /* Is it these bytes, and no others, of that very version (RFC 9110 section 15.3.7.1)? */
 bool fill_is_part(const fill_answer_t *answer, const head_t *version, piece_t part);
 
+/* --- fill_run.c --- */
+/* Of this piece a new object in the index, without a filler. NULL: it is there, or on its way. */
+object_t *fill_claim_piece(fill_t *fill, const object_t *sparse, piece_t piece);
+/* Behind its piece it is to bring those up to `end`, as far as nobody else brings them. */
+void fill_claim_run(fill_t *fill, uint64_t end);
+/* What is left of that is not brought: it fails, unread or not. */
+void fill_drop_run(fill_t *fill);
+/* fill_bytes() of pieces. */
+fill_action_t fill_take_pieces(fill_t *fill, const char *bytes, size_t length, size_t *taken);
+
 /* --- fill_resume.c --- */
+/* Asks upstream for what has yet to come of a piece and of those behind it, or of a whole response. */
+void fill_write_range(fill_t *fill);
 /* The head of the version that it fetches: of a piece, that of the whole. */
 const head_t *fill_version(const fill_t *fill);
 /* The head of what was asked for as the rest. */

@@ -16,7 +16,8 @@ const head_t *fill_version(const fill_t *fill)
 static piece_t rest_of(const fill_t *fill)
 {
     uint64_t first = fill->piece.first; /* of a whole response: 0 */
-    return (piece_t){first + fill->received, first + (uint64_t)fill->content_length};
+    uint64_t end = fill_is_for_piece(fill) ? fill->run_end : (uint64_t)fill->content_length;
+    return (piece_t){first + fill->received, end};
 }
 
 /* With a weak ETag, or none, nobody could tell whether the rest is of the same bytes. What a client's own
@@ -26,12 +27,12 @@ static bool may_resume(const fill_t *fill)
     if (!fill->has_head || fill->ranged || !fill_is_get(fill) || !head_takes_ranges(fill_version(fill)))
         return false;
     bool lacks = fill->received < (uint64_t)fill->content_length;
-    bool in_vain = fill->resumes > 0 && fill->received == fill->resumed_from;
+    bool in_vain = fill->resumes > 0 && rest_of(fill).first == fill->resumed_from;
     bool wanted = !object_unread(fill->object) || fill_worth_finishing(fill);
     return lacks && !in_vain && fill->resumes < RESUMES_MAX && wanted;
 }
 
-static void write_range(fill_t *fill)
+void fill_write_range(fill_t *fill)
 {
     piece_t rest = rest_of(fill);
     if (fill_is_for_piece(fill))
@@ -51,10 +52,10 @@ fill_action_t fill_cut_off(fill_t *fill, object_failure_t failure, int64_t now_m
     fill->cut_off = failure;
     fill->resuming = true;
     fill->resumes++;
-    fill->resumed_from = fill->received;
+    fill->resumed_from = rest_of(fill).first;
     /* Readers may have counted on it. */
     fill->needs_pauses |= fill->can_pause;
-    write_range(fill);
+    fill_write_range(fill);
     return FILL_AGAIN;
 }
 
@@ -99,6 +100,8 @@ static bool may_be_stored(const fill_t *fill, const fill_answer_t *answer, int64
 static void leave_store(fill_t *fill, int status)
 {
     fill_withdraw(fill, 0);
+    fill->leaves_rest = fill->run_at < fill->run_count;
+    fill_drop_run(fill);
     if ((fill->large || fill_is_for_piece(fill)) && !fill_is_of_client(fill, status))
         pieces_forget_sparse(fill->memory, &fill->key, fill_version(fill)->etag);
 }

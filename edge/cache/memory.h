@@ -146,9 +146,15 @@ typedef struct {
     void (*gone)(void *context, const ledger_hash_t *name);
     /* A fill was stored. Outside all locks. */
     void (*stored)(void *context, object_t *object);
+    /* Could what is fetched for this name be kept, if it came now? Outside all locks. */
+    bool (*takes)(void *context, const ledger_hash_t *name);
 } memory_below_t;
 /* Before any other thread calls in, and after the last one. NULL: there is none. */
 void memory_set_below(memory_t *memory, const memory_below_t *below);
+
+/* Could the tier below keep this object, which is in the index, if it were complete now? Without such a tier
+ * there is nothing that could not. */
+bool memory_below_takes(const memory_t *memory, const object_t *object);
 
 /* How a key or variant is named below. */
 ledger_hash_t memory_name(const cache_key_t *key, const cache_variant_t *variant);

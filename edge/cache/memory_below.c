@@ -4,12 +4,18 @@
 
 void memory_set_below(memory_t *memory, const memory_below_t *below)
 {
-    memory->below = below != NULL ? *below : (memory_below_t){NULL, NULL, NULL};
+    memory->below = below != NULL ? *below : (memory_below_t){.context = NULL};
 }
 
 ledger_hash_t home_name(const home_t *home)
 {
     return (ledger_hash_t){home->policy.hash ^ (home->name_high << 1), home->name_high};
+}
+
+bool memory_below_takes(const memory_t *memory, const object_t *object)
+{
+    ledger_hash_t name = home_name(object_home(object));
+    return memory->below.takes == NULL || memory->below.takes(memory->below.context, &name);
 }
 
 static bool is_of_sparse(const home_t *home)

@@ -18,6 +18,9 @@
 /* In which rows of blocks they are asked for, evicted and kept. */
 enum { PIECE_BYTES = 2 * BLOCK_BYTES };
 
+/* So many that are missing in a row are asked of upstream by one request, at most. */
+enum { PIECES_RUN_MAX = 8 };
+
 typedef struct {
     uint64_t first, end; /* of its bytes in the whole; end: the one behind the last */
 } piece_t;

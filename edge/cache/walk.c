@@ -541,6 +541,29 @@ bool walk_finds_piece(const walk_t *walk, const object_t *sparse, piece_t piece)
     return found || (walk->disk != NULL && disk_knows(walk->disk, &walk->key, &variant));
 }
 
+/* Nothing is stored of it, nor on its way to be. */
+static bool is_missing(const walk_t *walk, const object_t *sparse, piece_t piece)
+{
+    uint64_t numbers[PIECE_NUMBERS];
+    cache_variant_t variant = piece_variant(sparse, piece, numbers);
+    memory_view_t view = memory_peek(walk->memory, &walk->key, &variant, NULL);
+    bool missing = view.growing == NULL && view.stored == NULL &&
+                   (walk->disk == NULL || !disk_knows(walk->disk, &walk->key, &variant));
+    memory_view_drop(&view);
+    return missing;
+}
+
+uint64_t walk_run_end(const walk_t *walk, const object_t *sparse, piece_t piece, uint64_t end, unsigned most)
+{
+    for (unsigned i = 1; i < most && piece.end < end; i++) {
+        piece_t next = piece_at(sparse, piece.end);
+        if (!is_missing(walk, sparse, next))
+            break;
+        piece = next;
+    }
+    return piece.end;
+}
+
 bool walk_has_room(const walk_t *walk, const object_t *sparse, piece_t piece)
 {
     uint64_t numbers[PIECE_NUMBERS];

@@ -138,6 +138,9 @@ static bool walk_to_piece(exchange_t *exchange, const walk_t *walk, piece_t piec
     if (step.kind == WALK_FILL) {
         fill_request_t request = request_of(exchange, reader, &step);
         request.piece = piece;
+        request.run_end = walk_run_end(walk, exchange->reader.object, piece, exchange->end,
+                                       random_below(chance(), PIECES_RUN_MAX) + 1);
+        request.ahead = reader != &exchange->piece;
         transfer_submit(exchange, &request, walk_began);
     }
     if (step.kind == WALK_JOIN)
@@ -199,6 +202,18 @@ static bool is_no_ranges(const exchange_t *exchange)
            text_equal(text_of(object_failure(object).detail), text_of(fill_no_ranges.detail));
 }
 
+/* It was to come behind another, with which that fill ended: it is asked for by itself. */
+static bool is_left_out(exchange_t *exchange)
+{
+    const object_t *object = exchange->piece.object;
+    if (object == NULL || object_end(object) != OBJECT_FAILED ||
+        !text_equal(text_of(object_failure(object).detail), text_of(fill_run_ended.detail)))
+        return false;
+    note_count(NOTE_LEFT_OUT);
+    object_leave(&exchange->piece);
+    return true;
+}
+
 /* All of it once more, for this answer alone. */
 static void open_stream(exchange_t *exchange)
 {
@@ -249,6 +264,8 @@ static object_read_t read_piece(exchange_t *exchange)
 {
     for (;;) {
         object_read_t opened = open_next(exchange);
+        if (opened == READ_FAILED && is_left_out(exchange))
+            continue;
         if (opened != READ_BYTES)
             return opened;
         if (walk_piece_overtaken(world.node.ledger, &exchange->piece)) {
@@ -364,11 +381,15 @@ static void at_piece_failure(exchange_t *exchange)
     end(exchange);
 }
 
+static void open_first(exchange_t *exchange);
+
 static void await_piece(exchange_t *exchange)
 {
     if (exchange->awaits_disk || object_wait_head(&exchange->piece))
         return;
-    if (object_head(exchange->piece.object) == NULL)
+    if (is_left_out(exchange))
+        open_first(exchange);
+    else if (object_head(exchange->piece.object) == NULL)
         at_piece_failure(exchange);
     else if (walk_piece_overtaken(world.node.ledger, &exchange->piece))
         look_elsewhere(exchange);

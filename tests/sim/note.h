@@ -47,6 +47,9 @@
     X(PIECE_HITS, "pieces from the store")                                                                   \
     X(PIECE_JOINS, "pieces read along")                                                                      \
     X(PIECE_FILLS, "pieces fetched")                                                                         \
+    X(RUNS, "pieces in a row asked for at once")                                                             \
+    X(PIECES_IN_RUNS, "pieces to come behind another")                                                       \
+    X(LEFT_OUT, "pieces waited for that did not come behind another")                                        \
     X(PIECES_STORED_UNREAD, "pieces finished though nobody reads")                                           \
     X(VERSION_ENDED, "pieces of another version refused")                                                    \
     X(PIECES_PURGED, "pieces not fetched, what they are of being purged")                                    \

@@ -391,7 +391,7 @@ void referee_asks_on(const transfer_t *transfer)
 void referee_rest(const transfer_t *transfer, bool taken)
 {
     const answer_t *answer = transfer->answer, *rest = transfer->rest;
-    uint64_t end = transfer->turned_at > 0 ? transfer->turned_at : answer->first + answer->length;
+    uint64_t end = answer->first + (transfer->rest_end > 0 ? transfer->rest_end : answer->length);
     bool right = rest->partial && rest->bytes_of == answer->bytes_of && rest->whole == answer->whole &&
                  says(rest, "etag", answer->etag) && rest->first == answer->first + transfer->offset &&
                  rest->first + rest->length == end && rest->framing != FRAMING_CLOSE;

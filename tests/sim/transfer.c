@@ -1,5 +1,6 @@
 /* The puller's side: carries what the origin says to fills, and their actions back, as origin_pull/puller.c
  * and transfer.c do; with every way in which an upstream can fail. */
+#include "origin_pull/fill_private.h" /* which pieces it brings */
 #include "tests/sim/interpose.h"
 #include "tests/sim/world.h"
 
@@ -38,7 +39,7 @@ const transfer_t *transfer_filling(const object_t *object)
 /* Where what it is to bring ends, in the origin's answer. */
 static uint64_t end_of(const transfer_t *transfer)
 {
-    return transfer->turned_at > 0 ? transfer->turned_at : transfer->answer->length;
+    return transfer->rest_end > 0 ? transfer->rest_end : transfer->answer->length;
 }
 
 /* --- Life --- */
@@ -60,6 +61,20 @@ static void on_notify(object_filler_t *filler, unsigned events)
     post(transfer);
 }
 
+/* The pieces that come behind the one that it was asked for: whose fault it is if they do not. */
+static void carry_run(transfer_t *transfer)
+{
+    const fill_t *fill = transfer->fill;
+    for (unsigned i = fill->run_at; i < fill->run_count; i++) {
+        transfer_t *piece = transfer_of(fill->run[i]);
+        piece->carrier = transfer;
+        piece->created = transfer->created;
+        note_count(NOTE_PIECES_IN_RUNS);
+    }
+    if (fill->run_count > 0)
+        note_count(NOTE_RUNS);
+}
+
 void transfer_submit(exchange_t *exchange, const fill_request_t *request, uint64_t walk_began)
 {
     transfer_t *transfer = transfer_of(request->object);
@@ -79,6 +94,7 @@ void transfer_submit(exchange_t *exchange, const fill_request_t *request, uint64
             object_sparse(request->base) ? transfer->base_answer : transfer_of(request->base)->content;
     }
     transfer->fill = fill_new(request);
+    carry_run(transfer);
     referee_base(transfer);
     referee_begun(transfer);
     note_event("fill", (uint64_t)transfer->id, exchange->url, transfer->base ? transfer->base->id : 0);
@@ -314,7 +330,7 @@ static void note_modes(const transfer_t *transfer)
         note_count(NOTE_WINDOWED);
 }
 
-/* What is too large to be stored whole: the fill goes on with its first piece. */
+/* What is too large to be stored whole: the fill goes on with its first pieces. */
 static void follow(transfer_t *transfer, const object_t *before)
 {
     const object_t *now = fill_object(transfer->fill);
@@ -324,8 +340,8 @@ static void follow(transfer_t *transfer, const object_t *before)
     transfer_t *piece = transfer_of(now);
     piece->carrier = transfer;
     piece->created = transfer->created;
-    transfer->turned_at = PIECE_BYTES;
     transfer->for_piece = true;
+    carry_run(transfer);
     /* Halfway in that. */
     if (transfer->fault_at > PIECE_BYTES / 2)
         transfer->fault_at = PIECE_BYTES / 2;
@@ -472,6 +488,17 @@ static void begin(transfer_t *transfer)
     send(transfer, world.fault_rate);
 }
 
+/* Where the rest ends that is asked for, in the first answer; 0: with that. */
+static uint64_t end_of_rest(const transfer_t *transfer)
+{
+    http_field_t conditions[2];
+    unsigned long long first, last;
+    MUST(fill_conditions(transfer->fill, conditions) == 2);
+    int numbers = sscanf(conditions[0].value.data, "bytes=%llu-%llu", &first, &last);
+    MUST(numbers >= 1 && first == transfer->answer->first + transfer->offset);
+    return numbers == 1 ? 0 : last + 1 - transfer->answer->first;
+}
+
 /* What is there may have changed meanwhile, and what breaks off often does so again. */
 static void ask_on(transfer_t *transfer)
 {
@@ -480,6 +507,7 @@ static void ask_on(transfer_t *transfer)
     transfer->rests++;
     transfer->rest = NULL;
     transfer->rest_at = transfer->offset;
+    transfer->rest_end = end_of_rest(transfer);
     if (random_chance(chance(), 200))
         origin_change(transfer->answer->url, random_chance(chance(), 700), random_chance(chance(), 500));
     else if (random_chance(chance(), 100))

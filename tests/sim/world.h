@@ -132,11 +132,11 @@ typedef struct {
     bool head_given;
     uint64_t sent, ended; /* moments; 0: not yet */
     answer_t *answer;
-    uint64_t turned_at; /* of the answer so much becomes the first piece; 0: all of it is what it is */
-    answer_t *rest;     /* what is or was answered to its last request for the rest; NULL: none */
-    uint64_t offset;    /* of the body, taken so far */
-    uint64_t rest_at;   /* and when the rest was asked for last */
-    unsigned rests;     /* so often */
+    answer_t *rest;    /* what is or was answered to its last request for the rest; NULL: none */
+    uint64_t offset;   /* of the body, taken so far */
+    uint64_t rest_at;  /* and when the rest was asked for last */
+    uint64_t rest_end; /* to where in the answer; 0: to its end, or it was not */
+    unsigned rests;    /* so often */
     uint64_t fault_at;
     int64_t pace_us;
     unsigned fault;

@@ -23,6 +23,8 @@ typedef struct {
     int64_t now_ms;
     uint64_t wasted, worth_bytes; /* by all fills that are over; of those to come */
     const http_policy_t *policy;  /* of the fills to come; NULL: it decides nothing */
+    uint64_t run_end;             /* up to there pieces are asked for in a row; 0: one */
+    bool ahead;                   /* and ahead of who reads them */
 } world_t;
 
 static inline version_id_t world_version(void *context)
@@ -191,7 +193,9 @@ static inline bool client_ask_piece(world_t *world, client_t *client, client_t *
                               .on_over = client_fill_over,
                               .on_over_context = world,
                               .policy = world->policy,
-                              .piece = piece};
+                              .piece = piece,
+                              .run_end = world->run_end,
+                              .ahead = world->ahead};
     client->fill = fill_new(&request);
     client->filler.notify = client_notified;
     object_set_filler(client->reader.object, &client->filler);

@@ -519,9 +519,9 @@ static void a_first_piece_that_breaks_off(void **state)
         client_t client;
         begin_whole(&client);
         assert_int_equal(kind_of_part(), WALK_HIT);
-        break_off(&client, "bytes=0-1048575");
+        break_off(&client, "bytes=0-1048580");
         assert_int_equal(client_head(&world, &client, 206,
-                                     LINES(rows[i].control, "content-range: bytes 0-1048575/1048581", TAG)),
+                                     LINES(rows[i].control, "content-range: bytes 0-1048580/1048581", TAG)),
                          FILL_GO_ON);
         assert_int_equal(kind_of_part(), rows[i].kind);
         end_whole(&client);

@@ -321,7 +321,7 @@ disk_t *disk_start(const disk_config_t *config, char error[DISK_ERROR_MAX])
         disk_free(disk);
         return NULL;
     }
-    memory_set_below(config->memory, &(memory_below_t){disk, disk_gone, disk_stored});
+    memory_set_below(config->memory, &(memory_below_t){disk, disk_gone, disk_stored, disk_takes});
     for (size_t i = 0; i < disk->device_count; i++)
         device_start(&disk->devices[i]);
     return disk;
@@ -405,6 +405,12 @@ bool disk_knows(disk_t *disk, const cache_key_t *key, const cache_variant_t *var
     ledger_hash_t name = memory_name(key, variant);
     disk_place_t place;
     return disk_index_find(disk->index, &name, false, &place);
+}
+
+bool disk_takes(void *context, const ledger_hash_t *name)
+{
+    device_t *device = disk_device_of(context, name);
+    return device == NULL || !reader_await_room(device, NULL);
 }
 
 bool disk_await_room(disk_t *disk, const cache_key_t *key, const cache_variant_t *variant, disk_wait_t *wait)

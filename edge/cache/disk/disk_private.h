@@ -179,6 +179,7 @@ void membership_settled(disk_t *disk);
 
 /* --- admit.c --- */
 void disk_gone(void *context, const ledger_hash_t *name);
+bool disk_takes(void *context, const ledger_hash_t *name);
 void disk_stored(void *context, object_t *object);
 /* It is in the index, or will never be. */
 typedef enum { ITEM_WRITTEN, ITEM_REVOKED, ITEM_NOT_QUEUED, ITEM_BROKEN } item_end_t;

@@ -1,0 +1,120 @@
+/* Pieces in a row that one transfer brings, one behind the other. All are in the index from the beginning, so
+ * that nobody asks for them once more; who waits for one that does not come after all asks for it by itself.
+ */
+#include "origin_pull/fill_private.h"
+
+const object_failure_t fill_run_ended = {502, "run_ended"};
+
+object_t *fill_claim_piece(fill_t *fill, const object_t *sparse, piece_t piece)
+{
+    memory_view_t seen = pieces_look(fill->memory, &fill->key, sparse, piece);
+    object_t *object = NULL;
+    if (seen.stored == NULL && seen.growing == NULL) {
+        object = memory_new_object(fill->memory, object_subject(fill->object), object_stamp(fill->object));
+        home_t *home = pieces_home(fill->memory, &fill->key, sparse, piece);
+        if (!memory_begin(fill->memory, home, object, &seen))
+            object_unref(&object);
+        home_unref(&home);
+    }
+    memory_view_drop(&seen);
+    return object;
+}
+
+void fill_claim_run(fill_t *fill, uint64_t end)
+{
+    enum { BEHIND_MAX = sizeof fill->run / sizeof *fill->run };
+    fill->run_end = fill->piece.end;
+    while (fill->run_count < BEHIND_MAX && fill->run_end < end) {
+        piece_t piece = piece_at(fill->base, fill->run_end);
+        object_t *object = fill_claim_piece(fill, fill->base, piece);
+        if (object == NULL)
+            return;
+        fill->run[fill->run_count++] = object;
+        fill->run_end = piece.end;
+    }
+}
+
+void fill_drop_run(fill_t *fill)
+{
+    if (fill->next_reserved > 0)
+        memory_unpromise(memory_account(fill->memory), fill->next_reserved);
+    fill->next_reserved = 0;
+    for (; fill->run_at < fill->run_count; fill->run_at++) {
+        object_t **object = &fill->run[fill->run_at];
+        memory_withdraw(fill->memory, *object, 0);
+        object_fail(*object, fill_run_ended);
+        object_unref(object);
+    }
+    fill->run_end = fill->piece.end;
+}
+
+/* Does somebody read, or wait? Who reads what was complete before, and what has not come yet, is not seen
+ * here: so only who left counts. */
+static bool is_wanted(const fill_t *fill, object_t *next)
+{
+    return fill->ahead || !fill->abandoned || !object_unread(fill->object) || !object_unread(next);
+}
+
+/* There is one behind this, and room for it. What is too much is asked for later. */
+static bool make_next_ready(fill_t *fill)
+{
+    if (fill->run_at == fill->run_count)
+        return false;
+    object_t *next = fill->run[fill->run_at];
+    piece_t piece = piece_at(fill->base, fill->piece.end);
+    size_t bytes = body_cost((int64_t)(piece.end - piece.first), true);
+    if (fill->indexed && is_wanted(fill, next) && memory_below_takes(fill->memory, next) &&
+        memory_reserve(fill->memory, bytes)) {
+        fill->next_reserved = bytes;
+        return true;
+    }
+    fill->leaves_rest = true;
+    fill_drop_run(fill);
+    return false;
+}
+
+/* What it was at is complete. */
+static void go_on_with_next(fill_t *fill)
+{
+    object_t *done = fill->object, *next = fill->run[fill->run_at++];
+    piece_t piece = piece_at(fill->base, fill->piece.end);
+    head_t *head = head_copy(memory_account(fill->memory), object_head(done));
+    head->content_length = (int64_t)(piece.end - piece.first);
+    size_t reserved = fill->next_reserved;
+    object_pass_filler(done, next);
+    fill_complete_object(fill);
+    object_unref(&done);
+    fill->object = next;
+    fill->piece = piece;
+    fill->content_length = head->content_length;
+    fill->received = 0;
+    fill->next_reserved = 0;
+    fill->indexed = true;
+    fill->kept = fill->abandoned = false;
+    fill_open(fill, &head, reserved);
+}
+
+fill_action_t fill_take_pieces(fill_t *fill, const char *bytes, size_t length, size_t *taken)
+{
+    *taken = 0;
+    while (*taken < length) {
+        uint64_t left = (uint64_t)fill->content_length - fill->received;
+        size_t part = length - *taken, come;
+        bool goes_on = part >= left && make_next_ready(fill);
+        if (part > left && (goes_on || fill->leaves_rest))
+            part = (size_t)left;
+        fill_action_t action = fill_take_bytes(fill, bytes + *taken, part, &come);
+        *taken += come;
+        if (fill->ended || action != FILL_GO_ON)
+            return action;
+        if (goes_on)
+            go_on_with_next(fill);
+        else if (fill->leaves_rest && fill->received == (uint64_t)fill->content_length) {
+            *taken = length;
+            fill->left_rest = true;
+            fill_complete(fill);
+            return FILL_STOP;
+        }
+    }
+    return FILL_GO_ON;
+}
