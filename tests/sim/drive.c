@@ -16,8 +16,9 @@ struct drive {
      * anew. */
     bool gaps[FILES_MAX];
     bool spoilt, lied;
-    bool disowning, failed_writing; /* in this life of the node */
-    int lock;                       /* another process's handle; -1: none has it */
+    bool disowning, failed_writing, broken; /* in this life of the node */
+    bool wrote_short;                       /* the last one took a part only */
+    int lock;                               /* another process's handle; -1: none has it */
 };
 
 static random_t *chance(void)
@@ -113,12 +114,15 @@ static ssize_t tear(drive_t *drive, int file, const void *bytes, size_t length, 
 static ssize_t io_write(void *context, int file, const void *bytes, size_t length, uint64_t offset)
 {
     drive_t *drive = context;
-    if (!enter())
+    if (!enter()) { /* of a record that takes several writes a part is there */
+        drive->spoilt |= drive->wrote_short || world.in_pieces;
         return -EIO;
+    }
     schedule_preempt();
     if (is_dead())
         return tear(drive, file, bytes, length, offset);
     ssize_t done = platter_write(drive->medium, file, bytes, length, offset);
+    drive->wrote_short = done < (ssize_t)length;
     drive->last_written = inode_of(drive, file);
     drive->gaps[drive->last_written] &= offset != 0;
     if (done < 0)
@@ -247,7 +251,7 @@ void drive_free(drive_t **pointer)
 
 const disk_io_t *drive_io(drive_t *drive)
 {
-    drive->disowning = drive->failed_writing = false;
+    drive->disowning = drive->failed_writing = drive->broken = false;
     return &drive->io;
 }
 
@@ -261,6 +265,7 @@ void drive_break(drive_t *drive, unsigned within, bool cut)
     static const int errors[] = {EIO, EIO, ENOSPC};
     static const unsigned in_a_row[] = {1, 1, 1, 2, 5, 60};
     platter_t *medium = drive->medium;
+    drive->broken = true;
     medium->fail_at = medium->calls + 1 + random_below(chance(), within);
     medium->fail_for = cut ? 1 : RANDOM_PICK(chance(), in_a_row);
     medium->fault = cut ? PLATTER_CUT : random_chance(chance(), 300) ? PLATTER_SHORT : PLATTER_ERROR;
@@ -358,6 +363,11 @@ bool drive_has_lied(const drive_t *drive)
 bool drive_failed_writing(const drive_t *drive)
 {
     return drive->failed_writing;
+}
+
+bool drive_was_broken(const drive_t *drive)
+{
+    return drive->broken;
 }
 
 size_t drive_last_written(const drive_t *drive)

@@ -45,6 +45,8 @@ bool drive_is_spoilt(const drive_t *drive);
 bool drive_has_lied(const drive_t *drive);
 /* In this life of the node, did a write fail? */
 bool drive_failed_writing(const drive_t *drive);
+/* In this life of the node, was any call to fail? */
+bool drive_was_broken(const drive_t *drive);
 /* Which file was written to last. */
 size_t drive_last_written(const drive_t *drive);
 

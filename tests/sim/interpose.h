@@ -11,6 +11,8 @@
 #ifndef SELVEDGE_TESTS_SIM_INTERPOSE_H
 #define SELVEDGE_TESTS_SIM_INTERPOSE_H
 
+#include <pthread.h>
+
 #include "edge/base.h"
 
 /* The linker's names for what is replaced and what replaces it. */
@@ -35,5 +37,7 @@ bool interpose_has_found_all(const struct disk *disk);
 /* Does the index of the disk tier (NULL: there is none) say of what memory has stored what it should? */
 struct memory;
 void interpose_check_agreement(struct disk *disk, struct memory *memory);
+/* The running thread is about to sleep on this, until then. */
+void interpose_sleeps(const pthread_cond_t *condition, int64_t until_us);
 
 #endif

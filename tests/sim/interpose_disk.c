@@ -170,6 +170,18 @@ bool WRAP(volume_flush)(volume_t *volume)
     return whole;
 }
 
+/* A writer that has all that is queued, and whose drive fails in nothing, rests no longer than it may. */
+void interpose_sleeps(const pthread_cond_t *condition, int64_t until_us)
+{
+    for (unsigned i = 0; world.node.disk != NULL && i < world.node.disk->device_count; i++) {
+        const device_t *device = &world.node.disk->devices[i];
+        if (condition == &device->written && device->begun && !device->stopping && !device->ended &&
+            !atomic_load_explicit(&device->failed, memory_order_relaxed) &&
+            !drive_was_broken(world.drives[i]))
+            referee_rests(i, until_us);
+    }
+}
+
 /* --- What is to be kept --- */
 
 typedef struct {

@@ -75,6 +75,7 @@ static bool sleep_on(pthread_cond_t *condition, pthread_mutex_t *mutex, int64_t 
 {
     MUST(REAL(pthread_mutex_unlock)(mutex) == 0);
     schedule_locked(-1);
+    interpose_sleeps(condition, until_us);
     bool woken = schedule_sleep(condition, until_us);
     schedule_locked(1);
     MUST(REAL(pthread_mutex_lock)(mutex) == 0);

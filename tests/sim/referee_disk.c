@@ -22,6 +22,7 @@ typedef struct {
     unsigned life;
     size_t file; /* that it was written to */
     bool unsyncable;
+    int64_t synced_by_us; /* when the writer means to sync it; 0: that is not known yet */
 } gone_t;
 
 typedef struct {
@@ -37,7 +38,7 @@ typedef struct {
     unsigned stored_life;
 } name_t;
 
-enum { CHAINS = 256, CAME_BACK_MAX = 4096, NO_DRIVE = DRIVES_MAX };
+enum { CHAINS = 256, CAME_BACK_MAX = 4096, NO_DRIVE = DRIVES_MAX, UNSYNCED_MAX_US = 100000 };
 
 static struct {
     list_t chains[CHAINS];
@@ -136,7 +137,7 @@ void referee_buried(unsigned drive, const ledger_hash_t *hash)
     name_t *name = find(hash);
     for (size_t i = 0; name != NULL && i < name->gone.count; i++) {
         gone_t *gone = name->gone.at[i];
-        if (gone->state != STATE_QUEUED)
+        if (gone->state != STATE_QUEUED || gone->life != world.lives)
             continue;
         MUST(name->drive == drive);
         gone->state = STATE_TAKEN;
@@ -166,6 +167,28 @@ void referee_flushed(unsigned drive)
 {
     size_t file = drive_last_written(world.drives[drive]);
     each_gone(drive, flush, &file);
+}
+
+/* What is to be buried is written when the writer rests, and synced no later than it means to by then. */
+static void check_rest(gone_t *gone, const void *context)
+{
+    int64_t until_us = *(const int64_t *)context, now_us = schedule_now_us();
+    if (gone->life != world.lives || gone->unsyncable || gone->state < STATE_QUEUED ||
+        gone->state > STATE_WRITTEN)
+        return;
+    if (gone->state != STATE_WRITTEN)
+        note_violation("the writer rests, and a tombstone of moment %llu is not written",
+                       (number_t)gone->moment);
+    if (gone->synced_by_us == 0 && until_us != SCHEDULE_NEVER && until_us <= now_us + UNSYNCED_MAX_US)
+        gone->synced_by_us = until_us;
+    if (until_us == SCHEDULE_NEVER || until_us > gone->synced_by_us)
+        note_violation("the writer rests for %lld us, and a tombstone of moment %llu is not synced",
+                       (long long)(until_us - now_us), (number_t)gone->moment);
+}
+
+void referee_rests(unsigned drive, int64_t until_us)
+{
+    each_gone(drive, check_rest, &until_us);
 }
 
 static void sync_one(gone_t *gone, const void *file)

@@ -28,6 +28,8 @@ bool referee_is_kept(const ledger_hash_t *name, record_id_t id);
 /* The writer has taken the oldest tombstone of this name; all that it has taken is in the drive's files. */
 void referee_buried(unsigned drive, const ledger_hash_t *name);
 void referee_flushed(unsigned drive);
+/* The writer of a drive that fails in nothing rests until then, or until something comes. */
+void referee_rests(unsigned drive, int64_t until_us);
 
 /* What drives did. */
 /* What an earlier life wrote is another thing by now, which this one has yet to find. */

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <math.h>
 #include <pthread.h>
+#include <time.h>
 
 #include "edge/cache/disk/admission.h"
 #include "edge/cache/disk/breaker.h"
@@ -91,8 +92,9 @@ typedef struct device {
     _Atomic unsigned write_errors;
     _Atomic uint64_t burials; /* queued */
     pthread_t writer, readers[READERS], clock;
-    bool stumbled; /* the writer's: a step failed */
-    bool missed;   /* whoever opens it: its directory was not believed */
+    bool stumbled;      /* the writer's: a step failed */
+    int64_t sync_at_ms; /* the writer's: when what it wrote is to be on the device; DISK_NEVER: it is */
+    bool missed;        /* whoever opens it: its directory was not believed */
     /* Under the lock. */
     pthread_mutex_t lock;
     pthread_cond_t written, asked, ticked; /* for the writer, the readers, the clock */
@@ -141,6 +143,28 @@ static inline void disk_lock(pthread_mutex_t *lock)
 static inline void disk_unlock(pthread_mutex_t *lock)
 {
     MUST(pthread_mutex_unlock(lock) == 0);
+}
+
+/* Of the clock that deadlines are in. */
+static const int64_t DISK_NEVER = INT64_MAX;
+
+static inline int64_t disk_now_ms(const device_t *device)
+{
+    return device->disk->config.monotonic_ms();
+}
+
+/* Under the lock: sleeps until it is signalled, or until then. False: it is that time. */
+static inline bool disk_sleep(pthread_cond_t *on, pthread_mutex_t *lock, int64_t until_ms)
+{
+    if (until_ms == DISK_NEVER) {
+        MUST(pthread_cond_wait(on, lock) == 0);
+        return true;
+    }
+    const struct timespec until = {.tv_sec = (time_t)(until_ms / 1000),
+                                   .tv_nsec = (long)(until_ms % 1000) * 1000000};
+    int result = pthread_cond_timedwait(on, lock, &until);
+    MUST(result == 0 || result == ETIMEDOUT);
+    return result == 0;
 }
 
 static inline void disk_count(disk_t *disk, disk_count_t what)

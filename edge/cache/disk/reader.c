@@ -1,14 +1,6 @@
 /* Reads that the page cache cannot answer: those who wait for the same one wait together, and for no longer
  * than the deadline, whatever the device does. */
-#include <errno.h>
-#include <time.h>
-
 #include "edge/cache/disk/disk_private.h"
-
-static int64_t now_ms(const device_t *device)
-{
-    return device->disk->config.monotonic_ms();
-}
 
 /* --- Who waits; under the device's lock --- */
 
@@ -132,7 +124,7 @@ static void load_free(disk_load_t *load)
 bool reader_await(device_t *device, const cache_key_t *key, const cache_variant_t *variant,
                   const ledger_hash_t *name, const disk_place_t *place, disk_wait_t *wait)
 {
-    int64_t now = now_ms(device);
+    int64_t now = disk_now_ms(device);
     disk_lock(&device->lock);
     disk_load_t *load = find_known(device, name);
     bool possible = !device->stopping &&
@@ -177,7 +169,7 @@ static void add_to_room(device_t *device, disk_wait_t *wait)
 {
     if (device->room == NULL) {
         device->room = must_calloc(1, sizeof *device->room);
-        device->room->deadline_ms = now_ms(device) + DISK_DEADLINE_MS;
+        device->room->deadline_ms = disk_now_ms(device) + DISK_DEADLINE_MS;
         make_known(device, device->room);
         pthread_cond_signal(&device->ticked);
     }
@@ -219,13 +211,13 @@ void disk_wait_leave(disk_wait_t *wait)
 static void read_one(device_t *device, disk_load_t *load)
 {
     memory_view_t view = {0};
-    bool late = now_ms(device) >= load->deadline_ms;
+    bool late = disk_now_ms(device) >= load->deadline_ms;
     load_t result = LOAD_ABSENT;
     if (!late)
         result = load_record(device->disk, &load->key, load->has_variant ? &load->variant : NULL, &load->name,
                              &load->place, false, &view);
     memory_view_drop(&view);
-    int64_t now = now_ms(device);
+    int64_t now = disk_now_ms(device);
     disk_lock(&device->lock);
     breaker_note(&device->breaker, !late && result != LOAD_FAILED && now < load->deadline_ms, now);
     forget(device, load);
@@ -263,7 +255,7 @@ void *reader_run(void *context)
 /* Under the lock: wakes in vain who has waited for too long; until when the next one may wait. */
 static int64_t let_go_of_late(device_t *device)
 {
-    int64_t now = now_ms(device);
+    int64_t now = disk_now_ms(device);
     while (device->known != NULL && device->known->deadline_ms <= now) {
         disk_load_t *load = device->known;
         if (load == device->room) {
@@ -275,12 +267,7 @@ static int64_t let_go_of_late(device_t *device)
         breaker_note(&device->breaker, false, now);
         wake_all(load, true);
     }
-    return device->known != NULL ? device->known->deadline_ms : INT64_MAX;
-}
-
-static struct timespec at_ms(int64_t ms)
-{
-    return (struct timespec){.tv_sec = (time_t)(ms / 1000), .tv_nsec = (long)(ms % 1000) * 1000000};
+    return device->known != NULL ? device->known->deadline_ms : DISK_NEVER;
 }
 
 static bool is_overdue(const device_t *device)
@@ -301,12 +288,7 @@ void *clock_run(void *context)
             disk_lock(&device->lock);
             continue;
         }
-        int64_t until_ms = let_go_of_late(device);
-        struct timespec until = at_ms(until_ms);
-        if (until_ms == INT64_MAX)
-            pthread_cond_wait(&device->ticked, &device->lock);
-        else
-            pthread_cond_timedwait(&device->ticked, &device->lock, &until);
+        disk_sleep(&device->ticked, &device->lock, let_go_of_late(device));
     }
     disk_unlock(&device->lock);
     return NULL;

@@ -207,6 +207,7 @@ static void check_open(const volume_t *volume)
     MUST(volume->written <= end && end - base <= BUFFER_BYTES && end % DISK_UNIT == 0);
     MUST(end + volume->contents.count * FOOTER_ENTRY_BYTES + SEGMENT_TRAILER_BYTES <= volume->segment_bytes);
     MUST((volume->waiting_count > 0) == (volume->written < end));
+    MUST(volume->synced <= volume->written && volume->synced_count <= volume->contents.count);
 }
 
 void volume_check(const volume_t *volume)

@@ -13,7 +13,8 @@
  * which any thread may call until it is closed.
  *
  * When a call fails, what had not been written by then is dropped (`done` is told so), the segment is left as
- * it is and another is begun; names to be buried are kept until they are written. After some failures in a row
+ * it is and another is begun; names to be buried are kept until they are written, and said again if a sync of
+ * that fails. After some failures in a row
  * the volume is broken: nothing is written any more, what it has may still be read. As names can no longer be
  * buried in it then, it is disowned.
  */
@@ -106,9 +107,11 @@ bool volume_bury(volume_t *volume, const ledger_hash_t *name);
 bool volume_flush(volume_t *volume);
 /* Brings all that was written to the device. False: it did not all get there, now or before. */
 bool volume_sync(volume_t *volume);
+/* Is there something, known or in the files, that a power cut may take? Writer's thread. */
+bool volume_is_dirty(const volume_t *volume);
 
-/* For who takes it out of use while names go on being replaced and buried: the next start finds nothing there,
- * rather than what no longer counts. As far as that works. */
+/* For who takes it out of use while names go on being replaced and buried: the next start finds nothing
+ * there, rather than what no longer counts. As far as that works. */
 void volume_disown(volume_t *volume);
 
 /* After something above failed: which call failed last, its errno; `call` NULL: nothing did. */

@@ -70,7 +70,8 @@ struct volume {
     bool full;     /* the file system has no more room than what the slots have */
     bool unsynced; /* something that was written may never have reached the device */
     bool forgotten, disowned;
-    unsigned failures; /* in a row */
+    unsigned failures;      /* in a row */
+    unsigned sync_failures; /* of what was appended, since it could be synced last */
     volume_failure_t failure;
 
     /* What was found on opening and is to be indexed, newest first. */
@@ -84,8 +85,10 @@ struct volume {
     slot_t *open;
     contents_t contents;
     uint64_t written;
-    uint8_t *buffer;    /* NULL until it is needed */
-    waiting_t *waiting; /* whose bytes are not all written, in their order */
+    uint64_t synced;     /* its bytes up to there are on the device, */
+    size_t synced_count; /* and so many of its entries */
+    uint8_t *buffer;     /* NULL until it is needed */
+    waiting_t *waiting;  /* whose bytes are not all written, in their order */
     size_t waiting_count, waiting_capacity;
     ledger_hash_t *buried; /* names that no record says yet */
     size_t buried_count, buried_capacity;
@@ -160,7 +163,7 @@ void volume_add_buried(volume_t *volume, const ledger_hash_t *name);
 bool volume_put(volume_t *volume, const volume_record_t *record, const disk_place_t *from);
 /* Does a record of so many units and entries end before what has to stand at the segment's end? */
 bool volume_fits(const volume_t *volume, uint32_t units, size_t entries);
-/* Puts entries and trailer at the segment's end, and syncs all of it. */
+/* Puts entries and trailer at the end of a segment whose records are on the device, and syncs that. */
 bool volume_write_footer(volume_t *volume, slot_t *slot, const contents_t *contents);
 /* Leaves the segment that is written as it is; what waits is dropped, names to be buried are kept. */
 void volume_abandon(volume_t *volume);

@@ -200,7 +200,8 @@ static void finish(volume_t *volume, slot_t *slot, contents_t *contents)
     if (slot == volume->found[0]) {
         volume->open = slot;
         volume->contents = *contents;
-        volume->written = contents->end;
+        volume->written = volume->synced = contents->end;
+        volume->synced_count = contents->count;
         *contents = (contents_t){0};
     } else {
         volume_write_footer(volume, slot, contents);

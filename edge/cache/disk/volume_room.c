@@ -149,7 +149,8 @@ bool volume_begin_segment(volume_t *volume)
         return give_up(volume, slot);
     volume->open = slot;
     volume->contents = (contents_t){.end = SEGMENT_HEADER_BYTES};
-    volume->written = SEGMENT_HEADER_BYTES;
+    volume->written = volume->synced = SEGMENT_HEADER_BYTES;
+    volume->synced_count = 0;
     volume_set_serial(volume, slot, serial);
     choose_moving(volume);
     return true;

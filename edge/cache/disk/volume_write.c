@@ -62,9 +62,18 @@ void volume_add_buried(volume_t *volume, const ledger_hash_t *name)
     volume->buried[volume->buried_count++] = *name;
 }
 
+/* What was written since the last sync may never be there, and nobody could tell: the names are buried again.
+ */
+static void bury_unsynced(volume_t *volume)
+{
+    for (size_t i = volume->synced_count; i < volume->contents.count; i++)
+        if (volume->contents.entries[i].kind == RECORD_TOMBSTONES)
+            volume_add_buried(volume, &volume->contents.entries[i].name);
+}
+
 /* What is dropped may be whole in the file, and found by the next start, though nobody knows of it any more:
  * it is buried as well. */
-void volume_abandon(volume_t *volume)
+static void drop_waiting(volume_t *volume)
 {
     for (size_t i = 0; i < volume->waiting_count; i++) {
         const waiting_t *waiting = &volume->waiting[i];
@@ -75,12 +84,43 @@ void volume_abandon(volume_t *volume)
         if (waiting->done != NULL)
             waiting->done(waiting->context, false);
     }
+    if (volume->waiting_count > 0)
+        volume->contents.count = volume->waiting[0].first;
     volume->waiting_count = 0;
-    sync_slot(volume, volume->open);
+}
+
+static void leave_open(volume_t *volume)
+{
     volume->open = NULL;
     contents_clear(&volume->contents);
     volume_stop_moving(volume);
+}
+
+void volume_abandon(volume_t *volume)
+{
+    drop_waiting(volume);
+    if (!sync_slot(volume, volume->open))
+        bury_unsynced(volume);
+    leave_open(volume);
     volume_count_failure(volume);
+}
+
+/* All of it that is written. False: some may be lost, whatever later syncs say, and it is left. */
+static bool sync_open(volume_t *volume)
+{
+    if (volume->synced == volume->written)
+        return true;
+    if (sync_slot(volume, volume->open)) {
+        volume->synced = volume->written;
+        volume->synced_count = volume->contents.count;
+        volume->sync_failures = 0;
+        return true;
+    }
+    bury_unsynced(volume);
+    leave_open(volume);
+    volume->sync_failures++;
+    volume_count_failure(volume);
+    return false;
 }
 
 /* The buffer. -------------------------------------------------------------------------------------------- */
@@ -102,7 +142,7 @@ static bool write_out(volume_t *volume)
         volume_abandon(volume);
         return false;
     }
-    volume->failures = 0;
+    volume->failures = volume->sync_failures;
     int result = io->start_writing(io->context, slot_file(volume->open), from, length);
     if (result < 0) /* what it meant to do is left to the sync */
         volume_note(volume, "start writing", result);
@@ -248,16 +288,13 @@ static void put_footer(const volume_t *volume, const contents_t *contents, uint6
     trailer_put(end - SEGMENT_TRAILER_BYTES, volume->id, trailer);
 }
 
-/* Whole pages, but for one in which records end. What it says is on the device before: so a power cut leaves
- * a trailer only where all records are whole. */
+/* Whole pages, but for one in which records end. */
 bool volume_write_footer(volume_t *volume, slot_t *slot, const contents_t *contents)
 {
     uint64_t needed = contents->count * FOOTER_ENTRY_BYTES + SEGMENT_TRAILER_BYTES;
     uint64_t from = (volume->segment_bytes - needed) / PAGE_BYTES * PAGE_BYTES;
     if (from < contents->end)
         from = contents->end;
-    if (!sync_slot(volume, slot))
-        return false;
     size_t length = (size_t)(volume->segment_bytes - from);
     uint8_t *bytes = must_calloc(1, length);
     trailer_t trailer;
@@ -268,15 +305,15 @@ bool volume_write_footer(volume_t *volume, slot_t *slot, const contents_t *conte
     return sync_slot(volume, slot) && slot->sealed;
 }
 
+/* What the trailer says is on the device before: so a power cut leaves one only where all records are whole.
+ */
 static void seal(volume_t *volume)
 {
-    if (!write_out(volume))
+    if (!write_out(volume) || !sync_open(volume))
         return;
     if (!volume_write_footer(volume, volume->open, &volume->contents))
         volume_count_failure(volume);
-    volume->open = NULL;
-    contents_clear(&volume->contents);
-    volume_stop_moving(volume);
+    leave_open(volume);
 }
 
 static bool make_room(volume_t *volume, uint32_t units, size_t entries)
@@ -354,7 +391,12 @@ bool volume_flush(volume_t *volume)
 bool volume_sync(volume_t *volume)
 {
     bool whole = volume_flush(volume);
-    if (volume->open != NULL && !sync_slot(volume, volume->open))
-        volume_count_failure(volume);
+    if (volume->open != NULL && !sync_open(volume))
+        volume_flush(volume); /* what is buried again shall not wait either */
     return whole && !volume->unsynced;
+}
+
+bool volume_is_dirty(const volume_t *volume)
+{
+    return volume->buried_count > 0 || (volume->open != NULL && volume->synced < volume->contents.end);
 }

@@ -1,13 +1,15 @@
 /* The thread that writes, one for each device: finds what is there first, then appends what is admitted and
- * buries what is gone, in the order in which that came. */
-#include <errno.h>
-#include <time.h>
-
+ * buries what is gone, in the order in which that came. What it wrote is on the device a moment later,
+ * whether anything more comes or not. */
 #include "edge/cache/disk/disk_private.h"
 #include "edge/cache/disk/meta.h"
 #include "edge/cache/pieces.h"
 
-enum { LOCK_RETRY_MS = 100 };
+enum {
+    LOCK_RETRY_MS = 100,
+    SYNC_MS = 1000,      /* a power cut takes what was written since then, at most, */
+    SYNC_BURIED_MS = 100 /* and of what was buried, which would come back, no more than that */
+};
 
 bool writer_queue(item_t *item)
 {
@@ -142,8 +144,16 @@ static void append(device_t *device, volume_t *volume, item_t *item)
     object_unref(&object);
 }
 
+static void sync_within(device_t *device, int64_t ms)
+{
+    int64_t at_ms = disk_now_ms(device) + ms;
+    if (at_ms < device->sync_at_ms)
+        device->sync_at_ms = at_ms;
+}
+
 static void write_item(device_t *device, volume_t *volume, item_t *item)
 {
+    sync_within(device, item->kind == ITEM_BURIAL ? SYNC_BURIED_MS : SYNC_MS);
     if (item->kind == ITEM_BURIAL) {
         device->stumbled |= !volume_bury(volume, &item->name);
         item_end(item, ITEM_REVOKED);
@@ -154,21 +164,24 @@ static void write_item(device_t *device, volume_t *volume, item_t *item)
     }
 }
 
-/* What is queued, all of it; NULL: it is time to stop. Waits for some. */
-static item_t *take_items(device_t *device)
+/* *items: what is queued, all of it; NULL: nothing, and it is time to sync. False: it is time to stop. Waits
+ * for either. */
+static bool take_items(device_t *device, item_t **items)
 {
     disk_lock(&device->lock);
-    while (device->first == NULL && !device->stopping) {
+    bool due = false;
+    while (device->first == NULL && !device->stopping && !due) {
         device->writer_rests = true;
-        pthread_cond_wait(&device->written, &device->lock);
+        due = !disk_sleep(&device->written, &device->lock, device->sync_at_ms);
         device->writer_rests = false;
     }
-    item_t *items = device->first;
+    *items = device->first;
     device->first = device->last = NULL;
-    device->writing = items != NULL;
-    device->ended = items == NULL;
+    device->writing = *items != NULL;
+    device->ended = *items == NULL && !due;
+    bool go_on = !device->ended;
     disk_unlock(&device->lock);
-    return items;
+    return go_on;
 }
 
 /* What was taken no longer holds memory. */
@@ -180,6 +193,39 @@ static void note_written(device_t *device, size_t bytes)
     disk_unlock(&device->lock);
 }
 
+static void note_failures(device_t *device, const volume_t *volume)
+{
+    if (!device->stumbled)
+        return;
+    volume_failure_t failure = volume_failure(volume);
+    device->stumbled = false;
+    atomic_store_explicit(&device->write_errors, (unsigned)failure.count, memory_order_relaxed);
+    if (failure.broken)
+        device_fail(device, failure.call, failure.number);
+}
+
+static void flush(device_t *device, volume_t *volume)
+{
+    device->stumbled |= !volume_flush(volume);
+    note_failures(device, volume);
+}
+
+static void sync_now(device_t *device, volume_t *volume)
+{
+    flush(device, volume);
+    device->stumbled |= !volume_sync(volume);
+    note_failures(device, volume);
+    device->sync_at_ms = DISK_NEVER;
+    if (volume_is_dirty(volume)) /* what a sync that failed lost was buried again */
+        sync_within(device, SYNC_BURIED_MS);
+}
+
+static void sync_if_due(device_t *device, volume_t *volume)
+{
+    if (device->sync_at_ms <= disk_now_ms(device))
+        sync_now(device, volume);
+}
+
 static void write_items(device_t *device, volume_t *volume, item_t *items)
 {
     while (items != NULL) {
@@ -188,17 +234,10 @@ static void write_items(device_t *device, volume_t *volume, item_t *items)
         size_t bytes = item->bytes;
         write_item(device, volume, item);
         note_written(device, bytes);
+        sync_if_due(device, volume);
     }
     /* Nothing more waits at the moment: what is half a buffer is not kept from the index. */
-    if (!volume_flush(volume))
-        device->stumbled = true;
-    if (device->stumbled) {
-        volume_failure_t failure = volume_failure(volume);
-        device->stumbled = false;
-        atomic_store_explicit(&device->write_errors, (unsigned)failure.count, memory_order_relaxed);
-        if (failure.broken)
-            device_fail(device, failure.call, failure.number);
-    }
+    flush(device, volume);
 }
 
 static void note_rest(device_t *device)
@@ -235,16 +274,18 @@ static bool is_stopping(device_t *device)
     return stopping;
 }
 
+static bool is_out(const device_t *device)
+{
+    return atomic_load_explicit(&device->failed, memory_order_relaxed);
+}
+
 /* Rests for a moment; false when it is time to stop. */
 static bool rest(device_t *device)
 {
-    int64_t until_ms = device->disk->config.monotonic_ms() + LOCK_RETRY_MS;
-    struct timespec until = {.tv_sec = (time_t)(until_ms / 1000),
-                             .tv_nsec = (long)(until_ms % 1000) * 1000000};
+    int64_t until_ms = disk_now_ms(device) + LOCK_RETRY_MS;
     disk_lock(&device->lock);
-    int error = 0;
-    while (!device->stopping && error != ETIMEDOUT)
-        error = pthread_cond_timedwait(&device->written, &device->lock, &until);
+    while (!device->stopping && disk_sleep(&device->written, &device->lock, until_ms))
+        ;
     bool go_on = !device->stopping;
     disk_unlock(&device->lock);
     return go_on;
@@ -262,7 +303,7 @@ static volume_t *wait_for_volume(device_t *device)
             device_refusal(&opening, why);
             device_take_out(device, why);
         }
-        if (atomic_load_explicit(&device->failed, memory_order_relaxed))
+        if (is_out(device))
             return NULL;
         if (volume == NULL)
             membership_note(device->disk); /* by now it may miss something */
@@ -304,13 +345,20 @@ static void begin_writing(device_t *device)
 static void serve(device_t *device, volume_t *volume)
 {
     item_t *items;
-    while ((items = take_items(device)) != NULL) {
-        if (atomic_load_explicit(&device->failed, memory_order_relaxed))
+    device->sync_at_ms = DISK_NEVER;
+    while (take_items(device, &items)) {
+        if (is_out(device))
             drop_items(items);
-        else
+        else if (items != NULL)
             write_items(device, volume, items);
+        if (is_out(device))
+            device->sync_at_ms = DISK_NEVER;
+        else
+            sync_if_due(device, volume);
         note_rest(device);
     }
+    if (device->sync_at_ms != DISK_NEVER)
+        sync_now(device, volume);
 }
 
 void *writer_run(void *context)
