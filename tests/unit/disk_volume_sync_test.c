@@ -127,6 +127,24 @@ static void a_volume_that_cannot_be_synced_is_broken_in_the_end(void **state)
     end(&life);
 }
 
+/* The file was made, and the header could not be written at first. */
+static void the_name_of_a_segment_is_synced_though_it_began_anew(void **state)
+{
+    (void)state;
+    life_t life;
+    make(&life);
+    life.medium->fail_at = life.medium->calls + 3; /* behind open and set length */
+    life.medium->fail_for = 1;
+    life.medium->fault = PLATTER_ERROR;
+    life.medium->fail_errno = EIO;
+    assert_false(life_put(&life, 1, 1));
+    assert_true(life_put(&life, 1, 1));
+    assert_true(volume_sync(life.volume));
+    cut_power(&life);
+    assert_int_equal(life_read(&life, 1), 1);
+    end(&life);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -134,6 +152,7 @@ int main(void)
         cmocka_unit_test(what_is_on_the_device_is_not_synced_again),
         cmocka_unit_test(what_was_buried_is_buried_again_when_a_sync_fails),
         cmocka_unit_test(a_volume_that_cannot_be_synced_is_broken_in_the_end),
+        cmocka_unit_test(the_name_of_a_segment_is_synced_though_it_began_anew),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -25,6 +25,7 @@ typedef struct {
     /* The writer's. */
     uint64_t length;   /* of its file */
     bool sealed;       /* its trailer is known */
+    bool unnamed;      /* the name of its file may not be on the device yet */
     bool stale;        /* the index may have records of a life that has ended */
     trailer_t trailer; /* if so */
     /* Any thread's to read; the file is set once, before the first serial. */

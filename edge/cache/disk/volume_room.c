@@ -83,18 +83,18 @@ static slot_t *take_slot(volume_t *volume, contents_t *held)
 
 /* Beginning. --------------------------------------------------------------------------------------------- */
 
-static bool open_file(volume_t *volume, slot_t *slot, bool *created)
+static bool open_file(volume_t *volume, slot_t *slot)
 {
     const disk_io_t *io = &volume->config.io;
     char name[SLOT_NAME_BYTES];
-    *created = slot_file(slot) == NO_FILE;
-    if (!*created)
+    if (slot_file(slot) != NO_FILE)
         return true;
     volume_slot_name(name, (size_t)(slot - volume->slots));
     int file = io->open(io->context, name, DISK_OPEN_CREATE);
     if (file < 0)
         return volume_note(volume, "open", file);
     atomic_store_explicit(&slot->file, file, memory_order_relaxed);
+    slot->unnamed = true;
     return true;
 }
 
@@ -114,15 +114,21 @@ static bool write_ends(volume_t *volume, const slot_t *slot, uint64_t serial)
     return result == 0 || volume_note(volume, "sync", result);
 }
 
+static bool sync_name(volume_t *volume, slot_t *slot)
+{
+    if (!slot->unnamed)
+        return true;
+    int result = volume->config.io.sync_directory(volume->config.io.context);
+    slot->unnamed = result != 0;
+    return result == 0 || volume_note(volume, "sync", result);
+}
+
 static bool prepare(volume_t *volume, slot_t *slot, uint64_t serial)
 {
-    bool created;
-    if (!open_file(volume, slot, &created) ||
-        (slot->length != volume->segment_bytes && !volume_set_length(volume, slot, volume->segment_bytes)) ||
-        !write_ends(volume, slot, serial))
-        return false;
-    int result = created ? volume->config.io.sync_directory(volume->config.io.context) : 0;
-    return result == 0 || volume_note(volume, "sync", result);
+    return open_file(volume, slot) &&
+           (slot->length == volume->segment_bytes ||
+            volume_set_length(volume, slot, volume->segment_bytes)) &&
+           write_ends(volume, slot, serial) && sync_name(volume, slot);
 }
 
 /* What holds its place without any use does so no longer. */
