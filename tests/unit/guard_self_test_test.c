@@ -46,6 +46,7 @@ static void leaves_no_descriptor(void **state)
     assert_int_equal(after, before);
 }
 
+/* Of the processor: on a loaded machine all else is others'. */
 static void takes_milliseconds(void **state)
 {
     (void)state;
@@ -53,9 +54,9 @@ static void takes_milliseconds(void **state)
     int64_t best_us = INT64_MAX;
     for (int i = 0; i < 10; i++) {
         struct timespec from, to;
-        clock_gettime(CLOCK_MONOTONIC, &from);
+        clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &from);
         assert_true(guard_self_test(error, sizeof error));
-        clock_gettime(CLOCK_MONOTONIC, &to);
+        clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &to);
         int64_t us = (to.tv_sec - from.tv_sec) * 1000000 + (to.tv_nsec - from.tv_nsec) / 1000;
         best_us = us < best_us ? us : best_us;
     }
