@@ -118,9 +118,8 @@ static const char *refusal_of(volume_outcome_t outcome)
     case VOLUME_FOREIGN:
         return "there are files in it that are not the disk tier's; name an empty directory, or a new one";
     case VOLUME_TOO_SMALL:
-        return "two of its segments do not fit into its size any more; give it more, or set disk_wipe to "
-               "have it "
-               "made anew";
+        return "two of its segments do not fit into its size any more; give it more, or set "
+               "disk_wipe to have it made anew";
     case VOLUME_LOCKED:
     case VOLUME_FAILED:
     case VOLUME_OPENED:
