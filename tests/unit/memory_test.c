@@ -518,13 +518,17 @@ static job_t *next_job(void)
     return job;
 }
 
-/* Offers again what finds no memory while readers hold it. */
+/* Offers again what finds no memory while readers hold it; but those may wait for what this thread is to fill
+ * next, so not for ever. */
 static void give(fill_t *fill, const char *bytes, size_t length)
 {
+    enum { PATIENCE = 1000 };
     size_t taken = 0;
-    while (fill_bytes(fill, bytes, length, &taken) == FILL_PAUSE) {
+    for (unsigned tries = 1; fill_bytes(fill, bytes, length, &taken) == FILL_PAUSE; tries++) {
         bytes += taken;
         length -= taken;
+        if (tries % PATIENCE == 0)
+            fill_stalled(fill);
         sched_yield();
     }
 }
