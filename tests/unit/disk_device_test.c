@@ -1,4 +1,5 @@
 /* What the page cache does not hold is asked of a device, which may be late, fail, or not be waited for. */
+#include "edge/cache/disk/disk_private.h"
 #include "edge/cache/memory_private.h"
 #include "tests/unit/disk_world.h"
 
@@ -46,6 +47,47 @@ static void a_device_that_is_late_is_done_without(void **state)
     sem_post(&go_on);
     client_leave(&client);
     assert_int_equal(disk_status(disk).counts.read_timeouts, 1);
+}
+
+/* All that was asked for has been read, late or not. */
+static void await_readers(void)
+{
+    for (unsigned loads = 1; loads > 0; sched_yield()) {
+        disk_lock(&disk->devices[0].lock);
+        loads = disk->devices[0].loads;
+        disk_unlock(&disk->devices[0].lock);
+    }
+}
+
+/* The clock tells of it, and the thread that reads when it has done so. */
+static void a_late_read_counts_once(void **state)
+{
+    (void)state;
+    enum { LATE = BREAKER_FAILURES - 1 };
+    char target[] = "/a";
+    for (int i = 0; i < LATE; i++, target[1]++)
+        store(target, NULL, LINES(FRESH), "hello");
+    settle_and_evict();
+    atomic_store(&uncached, true);
+    atomic_store(&held, LATE);
+    for (target[1] = 'a'; target[1] < 'a' + LATE; target[1]++) {
+        client_t client;
+        ask(&client, target, NULL);
+        assert_int_equal(client.step.kind, WALK_WAIT);
+        disk_wait_leave(&wait_of_client);
+        client_leave(&client);
+    }
+    while (disk_status(disk).counts.read_timeouts < LATE)
+        sched_yield();
+    for (int i = 0; i < LATE; i++)
+        sem_post(&go_on);
+    await_readers();
+    world_evict_all(&world);
+    client_t client;
+    ask(&client, "/a", NULL);
+    assert_int_equal(client.step.kind, WALK_WAIT); /* it is asked again */
+    sem_wait(&woken);
+    client_leave(&client);
 }
 
 static void a_device_that_fails_is_a_miss(void **state)
@@ -128,6 +170,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(who_asks_a_device_waits_and_is_woken, setup, teardown),
         cmocka_unit_test_setup_teardown(a_device_that_is_late_is_done_without, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_late_read_counts_once, setup, teardown),
         cmocka_unit_test_setup_teardown(a_device_that_fails_is_a_miss, setup, teardown),
         cmocka_unit_test_setup_teardown(a_device_that_only_fails_is_taken_out, setup, teardown),
         cmocka_unit_test_setup_teardown(who_leaves_is_not_woken, setup, teardown),

@@ -71,6 +71,7 @@ struct disk_load {
     cache_variant_t variant;
     bool has_variant;
     int64_t deadline_ms;
+    bool late; /* the breaker has been told so */
     disk_wait_t *waits;
     char bytes[];
 };

@@ -219,7 +219,8 @@ static void read_one(device_t *device, disk_load_t *load)
     memory_view_drop(&view);
     int64_t now = disk_now_ms(device);
     disk_lock(&device->lock);
-    breaker_note(&device->breaker, !late && result != LOAD_FAILED && now < load->deadline_ms, now);
+    if (!load->late)
+        breaker_note(&device->breaker, !late && result != LOAD_FAILED && now < load->deadline_ms, now);
     forget(device, load);
     wake_all(load, result != LOAD_FOUND);
     device->loads--;
@@ -265,6 +266,7 @@ static int64_t let_go_of_late(device_t *device)
         forget(device, load);
         disk_count(device->disk, COUNT_READ_TIMEOUTS);
         breaker_note(&device->breaker, false, now);
+        load->late = true;
         wake_all(load, true);
     }
     return device->known != NULL ? device->known->deadline_ms : DISK_NEVER;
