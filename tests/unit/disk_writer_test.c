@@ -1,5 +1,8 @@
 /* The thread that writes: what it wrote is on the device a moment later, whether anything more comes or not.
  */
+#include <sched.h>
+
+#include "edge/cache/disk/record.h"
 #include "tests/unit/disk_world.h"
 
 /* --- What is on the device --- */
@@ -8,9 +11,18 @@
 static _Atomic unsigned writes, synced, syncs;
 static sem_t sync_ended;
 
+/* Of this tombstone: what was written before it. */
+static uint8_t tombstone[TOMBSTONE_BYTES];
+static _Atomic size_t before_it;
+static _Atomic bool has_come;
+
 static ssize_t write_noted(void *context, int file, const void *bytes, size_t length, uint64_t offset)
 {
     atomic_fetch_add(&writes, 1);
+    if (memmem(bytes, length, tombstone, sizeof tombstone) != NULL)
+        atomic_store(&has_come, true);
+    else if (!atomic_load(&has_come))
+        atomic_fetch_add(&before_it, length);
     return write_device(context, file, bytes, length, offset);
 }
 
@@ -124,6 +136,53 @@ static void a_stop_leaves_nothing_to_be_synced(void **state)
     assert_string_equal(answer("/a", NULL, false), "hello");
 }
 
+/* --- What is buried --- */
+
+/* The device is in the middle of this write, or of the next one that comes. */
+static void hold_next_write(void)
+{
+    atomic_store(&writes_held, 1);
+}
+
+static void await_held_write(void)
+{
+    while (atomic_load(&writes_held) > 0)
+        sched_yield();
+}
+
+/* The device is busy and much waits for it: a process that dies then has forgotten no more of what was
+ * invalidated than it must. */
+static void what_is_buried_is_written_before_what_waits(void **state)
+{
+    (void)state;
+    enum { WAITING = 8 };
+    static char body[900001];
+    char target[] = "/a";
+    memset(body, 'x', sizeof body - 1);
+    cache_key_t key = cache_key(TEXT("www"), TEXT("/first"));
+    ledger_hash_t name = memory_name(&key, NULL);
+    disk_settle(disk);
+    hold_next_write();
+    store(target, NULL, LINES(FRESH), body);
+    await_held_write();
+    for (int i = 0; i < WAITING; i++) {
+        target[1]++;
+        store(target, NULL, LINES(FRESH), body);
+    }
+    hold_next_write();
+    sem_post(&go_on);
+    await_held_write(); /* now the writer has taken all of them */
+    tombstone_put(tombstone, &name);
+    atomic_store(&before_it, 0);
+    atomic_store(&has_come, false);
+    memory_invalidate(world.memory, &key);
+    sem_post(&go_on);
+    disk_settle(disk);
+    assert_true(atomic_load(&has_come));
+    assert_in_range(atomic_load(&before_it), 0, 1 << 20);
+    assert_int_equal(disk_status(disk).counts.dropped_queue, 0);
+}
+
 int main(void)
 {
     sem_init(&woken, 0, 0);
@@ -134,6 +193,8 @@ int main(void)
                                         teardown_noted),
         cmocka_unit_test_setup_teardown(what_is_buried_is_on_the_device_sooner, setup_noted, teardown_noted),
         cmocka_unit_test_setup_teardown(a_stop_leaves_nothing_to_be_synced, setup_noted, teardown_noted),
+        cmocka_unit_test_setup_teardown(what_is_buried_is_written_before_what_waits, setup_noted,
+                                        teardown_noted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -46,7 +46,8 @@ typedef enum {
     ITEM_WHOLE /* and at last its head alone, by which the pieces are found */
 } item_kind_t;
 
-/* Something for the writer, in the order in which it became so. */
+/* Something for the writer. What is to be buried is taken first: of what came before it, all that has its
+ * name is revoked. */
 typedef struct item {
     struct item *next;
     struct device *device;
@@ -60,6 +61,10 @@ typedef struct item {
     bool pending;         /* by its name, until the index has it, or it is dropped */
     struct item *next_pending;
 } item_t;
+
+typedef struct {
+    item_t *first, *last;
+} item_queue_t;
 
 /* A read that somebody waits for. */
 struct disk_load {
@@ -102,7 +107,7 @@ typedef struct device {
     pthread_cond_t settled;                /* for who waits until nothing waits to be written */
     bool stopping, writer_rests, writing, ended,
         begun; /* begun: the writer is past all recovery, or has given up */
-    item_t *first, *last;
+    item_queue_t to_bury, to_write;
     size_t queue_bytes; /* of what waits, or is being taken */
     disk_load_t *queue, *queue_last, *known, *known_last;
     unsigned loads;    /* queued, or being read */

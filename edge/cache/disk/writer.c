@@ -1,5 +1,5 @@
 /* The thread that writes, one for each device: finds what is there first, then appends what is admitted and
- * buries what is gone, in the order in which that came. What it wrote is on the device a moment later,
+ * buries what is gone, each in the order in which that came. What it wrote is on the device a moment later,
  * whether anything more comes or not. */
 #include "edge/cache/disk/disk_private.h"
 #include "edge/cache/disk/meta.h"
@@ -10,6 +10,27 @@ enum {
     SYNC_MS = 1000,      /* a power cut takes what was written since then, at most, */
     SYNC_BURIED_MS = 100 /* and of what was buried, which would come back, no more than that */
 };
+
+static void add(item_queue_t *queue, item_t *item)
+{
+    if (queue->first == NULL)
+        queue->first = item;
+    else
+        queue->last->next = item;
+    queue->last = item;
+}
+
+static item_t *take_all(item_queue_t *queue)
+{
+    item_t *items = queue->first;
+    *queue = (item_queue_t){0};
+    return items;
+}
+
+static bool is_queued(const device_t *device)
+{
+    return device->to_bury.first != NULL || device->to_write.first != NULL;
+}
 
 bool writer_queue(item_t *item)
 {
@@ -29,11 +50,7 @@ bool writer_queue(item_t *item)
         pthread_cond_signal(&device->ticked);
     }
     if (possible) {
-        if (device->first == NULL)
-            device->first = item;
-        else
-            device->last->next = item;
-        device->last = item;
+        add(burial ? &device->to_bury : &device->to_write, item);
         device->queue_bytes += item->bytes;
         if (device->writer_rests)
             pthread_cond_signal(&device->written);
@@ -153,44 +170,41 @@ static void sync_within(device_t *device, int64_t ms)
 
 static void write_item(device_t *device, volume_t *volume, item_t *item)
 {
-    sync_within(device, item->kind == ITEM_BURIAL ? SYNC_BURIED_MS : SYNC_MS);
-    if (item->kind == ITEM_BURIAL) {
-        device->stumbled |= !volume_bury(volume, &item->name);
+    sync_within(device, SYNC_MS);
+    if (atomic_load(&item->revoked))
         item_end(item, ITEM_REVOKED);
-    } else if (atomic_load(&item->revoked)) {
-        item_end(item, ITEM_REVOKED);
-    } else {
+    else
         append(device, volume, item);
-    }
 }
 
-/* *items: what is queued, all of it; NULL: nothing, and it is time to sync. False: it is time to stop. Waits
- * for either. */
-static bool take_items(device_t *device, item_t **items)
+/* All that is queued. False: it is time to stop; or nothing, when it is time to sync. Waits for either. */
+static bool take_items(device_t *device, item_t **to_bury, item_t **to_write)
 {
     disk_lock(&device->lock);
     bool due = false;
-    while (device->first == NULL && !device->stopping && !due) {
+    while (!is_queued(device) && !device->stopping && !due) {
         device->writer_rests = true;
         due = !disk_sleep(&device->written, &device->lock, device->sync_at_ms);
         device->writer_rests = false;
     }
-    *items = device->first;
-    device->first = device->last = NULL;
-    device->writing = *items != NULL;
-    device->ended = *items == NULL && !due;
+    device->writing = is_queued(device);
+    device->ended = !device->writing && !due;
+    *to_bury = take_all(&device->to_bury);
+    *to_write = take_all(&device->to_write);
     bool go_on = !device->ended;
     disk_unlock(&device->lock);
     return go_on;
 }
 
-/* What was taken no longer holds memory. */
-static void note_written(device_t *device, size_t bytes)
+/* What was taken no longer holds memory. What is to be buried by now. */
+static item_t *note_written(device_t *device, size_t bytes)
 {
     disk_lock(&device->lock);
     device->queue_bytes -= bytes;
     reader_note_room(device);
+    item_t *to_bury = take_all(&device->to_bury);
     disk_unlock(&device->lock);
+    return to_bury;
 }
 
 static void note_failures(device_t *device, const volume_t *volume)
@@ -226,14 +240,31 @@ static void sync_if_due(device_t *device, volume_t *volume)
         sync_now(device, volume);
 }
 
+/* At once: else it would come back when the process dies now. */
+static void bury_items(device_t *device, volume_t *volume, item_t *items)
+{
+    if (items == NULL)
+        return;
+    sync_within(device, SYNC_BURIED_MS);
+    while (items != NULL) {
+        item_t *item = items;
+        items = item->next;
+        device->stumbled |= !volume_bury(volume, &item->name);
+        item_end(item, ITEM_REVOKED);
+    }
+    flush(device, volume);
+}
+
 static void write_items(device_t *device, volume_t *volume, item_t *items)
 {
+    if (items == NULL)
+        return;
     while (items != NULL) {
         item_t *item = items;
         items = item->next;
         size_t bytes = item->bytes;
         write_item(device, volume, item);
-        note_written(device, bytes);
+        bury_items(device, volume, note_written(device, bytes));
         sync_if_due(device, volume);
     }
     /* Nothing more waits at the moment: what is half a buffer is not kept from the index. */
@@ -252,7 +283,7 @@ static void note_rest(device_t *device)
 void writer_settle(device_t *device)
 {
     disk_lock(&device->lock);
-    while (!device->begun || device->writing || device->first != NULL)
+    while (!device->begun || device->writing || is_queued(device))
         pthread_cond_wait(&device->settled, &device->lock);
     disk_unlock(&device->lock);
 }
@@ -344,13 +375,16 @@ static void begin_writing(device_t *device)
 
 static void serve(device_t *device, volume_t *volume)
 {
-    item_t *items;
+    item_t *to_bury, *to_write;
     device->sync_at_ms = DISK_NEVER;
-    while (take_items(device, &items)) {
-        if (is_out(device))
-            drop_items(items);
-        else if (items != NULL)
-            write_items(device, volume, items);
+    while (take_items(device, &to_bury, &to_write)) {
+        if (is_out(device)) {
+            drop_items(to_bury);
+            drop_items(to_write);
+        } else {
+            bury_items(device, volume, to_bury);
+            write_items(device, volume, to_write);
+        }
         if (is_out(device))
             device->sync_at_ms = DISK_NEVER;
         else
@@ -373,14 +407,14 @@ void *writer_run(void *context)
     if (recovered)
         serve(device, volume);
     disk_lock(&device->lock);
-    item_t *items = device->first;
-    device->first = device->last = NULL;
+    item_t *to_bury = take_all(&device->to_bury), *to_write = take_all(&device->to_write);
     device->ended = true; /* who has found the device before it failed may come only now */
     disk_unlock(&device->lock);
     /* What waited to be buried while it was not known yet what is there is said nowhere. */
     if (!recovered && atomic_load_explicit(&device->burials, memory_order_relaxed) > 0)
         device_take_out(device, "the node ends before it is known what there is");
-    drop_items(items);
+    drop_items(to_bury);
+    drop_items(to_write);
     note_rest(device);
     memory_detach_thread();
     return NULL;
