@@ -19,6 +19,7 @@ static _Atomic bool hold;
 static uint8_t notes[MEMBERS_BYTES];
 static size_t notes_length;
 static bool notes_fail;
+static uint64_t size;
 
 static int64_t monotonic(void)
 {
@@ -69,7 +70,7 @@ static bool start(void)
     assert_int_equal(disk_io_posix(&real_io, directory), 0);
     io = real_io;
     io.sync = sync_file;
-    disk_config_t config = {.devices = {{directory, 64 << 20, &io}},
+    disk_config_t config = {.devices = {{directory, size, &io}},
                             .device_count = 1,
                             .memory = world.memory,
                             .ledger = world.ledger,
@@ -120,6 +121,7 @@ static int setup(void **state)
     sem_init(&held_up, 0, 0);
     notes_length = 0;
     notes_fail = false;
+    size = 64 << 20;
     assert_true(start());
     disk_settle(disk);
     memset(&client, 0, sizeof client);
@@ -219,6 +221,33 @@ static void a_device_for_which_too_much_waits_is_taken_out(void **state)
     assert_false(is_known("/a"));
 }
 
+static size_t noted_sets(void)
+{
+    members_t members;
+    assert_true(members_parse(notes, notes_length, &members));
+    return members.set_count;
+}
+
+/* While another process has it nothing can be buried there that is another's now. */
+static void what_was_not_opened_is_not_settled(void **state)
+{
+    (void)state;
+    disk_io_t other;
+    assert_int_equal(disk_io_posix(&other, directory), 0);
+    int lock = other.open(other.context, "lock", DISK_OPEN_CREATE);
+    assert_int_equal(other.lock(other.context, lock), 0);
+    size *= 2;
+    assert_true(start());
+    stop();
+    assert_int_equal(noted_sets(), 2);
+    other.close(other.context, lock);
+    disk_io_posix_close(&other);
+    assert_true(start());
+    disk_settle(disk);
+    assert_int_equal(noted_sets(), 1);
+    assert_true(is_known("/a"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -227,6 +256,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(without_a_note_it_does_not_start, setup, teardown),
         cmocka_unit_test_setup_teardown(what_is_buried_meanwhile_does_not_come_back, setup, teardown),
         cmocka_unit_test_setup_teardown(a_device_for_which_too_much_waits_is_taken_out, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_was_not_opened_is_not_settled, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

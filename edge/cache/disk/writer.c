@@ -402,7 +402,8 @@ void *writer_run(void *context)
     memory_attach_thread();
     volume_t *volume = wait_for_volume(device);
     bool recovered = volume != NULL && recover(device, volume);
-    if (recovered || volume == NULL)
+    /* One that another process still has at the end holds names that others have now, and are not buried. */
+    if (recovered || atomic_load_explicit(&device->failed, memory_order_relaxed))
         begin_writing(device);
     if (recovered)
         serve(device, volume);
