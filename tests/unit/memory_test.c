@@ -315,7 +315,7 @@ static void what_is_buried_is_nowhere(void **state)
     (void)state;
     unsigned gone = 0;
     cache_key_t key = key_of("/a");
-    memory_set_below(world.memory, &(memory_below_t){&gone, count_gone, NULL});
+    memory_set_below(world.memory, &(memory_below_t){.context = &gone, .gone = count_gone});
     memory_bury(world.memory, &key, NULL, (text_t){NULL, 0});
     assert_int_equal(gone, 1);
     object_t *object = new_object(&key);
