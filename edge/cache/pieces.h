@@ -18,7 +18,7 @@
 /* In which rows of blocks they are asked for, evicted and kept. */
 enum { PIECE_BYTES = 2 * BLOCK_BYTES };
 
-/* So many that are missing in a row are asked of upstream by one request, at most. */
+/* So many that are missing in a row are asked of upstream by one request, at most (origin_pull/README.md). */
 enum { PIECES_RUN_MAX = 8 };
 
 typedef struct {
