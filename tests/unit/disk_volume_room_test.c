@@ -8,26 +8,6 @@
 
 enum { SEGMENTS = 5, FIRST_SEGMENT = 100 };
 
-static void begin(life_t *life, platter_t *medium, unsigned segments)
-{
-    volume_config_t config = life_config(medium, segments);
-    assert_true(life_begin(life, medium, &config));
-}
-
-static void crash(life_t *life)
-{
-    platter_t *medium = life->medium;
-    life_crash(life, false);
-    begin(life, medium, SEGMENTS);
-}
-
-static void end(life_t *life)
-{
-    platter_t *medium = life->medium;
-    life_end(life);
-    platter_free(&medium);
-}
-
 static bool find(life_t *life, uint64_t number, disk_place_t *place)
 {
     ledger_hash_t name = life_name(number);
@@ -54,7 +34,7 @@ static void the_size_is_a_bound_at_every_call(void **state)
 {
     (void)state;
     life_t life;
-    begin(&life, platter_new(7), SEGMENTS);
+    life_start(&life, platter_new(7), SEGMENTS);
     for (uint64_t number = 1; number <= 1000; number++) {
         assert_true(life_put(&life, number, 1));
         assert_in_range(platter_bytes(life.medium), 0, life.config.size);
@@ -65,14 +45,14 @@ static void the_size_is_a_bound_at_every_call(void **state)
     assert_int_equal(life_read(&life, 1000), 1);
     assert_int_equal(life_read(&life, 1), 0);
     assert_in_range(disk_index_records(life.index), 20, 300);
-    end(&life);
+    life_finish(&life);
 }
 
 static void the_newest_stay(void **state)
 {
     (void)state;
     life_t life;
-    begin(&life, platter_new(7), SEGMENTS);
+    life_start(&life, platter_new(7), SEGMENTS);
     uint64_t next = 1;
     fill(&life, &next, 12);
     for (int i = 0; i < 2; i++) {
@@ -86,9 +66,9 @@ static void the_newest_stay(void **state)
             found = found || there;
         }
         assert_in_range(next - oldest, 60, 300);
-        crash(&life);
+        life_die(&life, false, SEGMENTS);
     }
-    end(&life);
+    life_finish(&life);
 }
 
 /* A serial names one life of one slot. */
@@ -96,7 +76,7 @@ static void serials_are_never_used_again(void **state)
 {
     (void)state;
     life_t life;
-    begin(&life, platter_new(7), SEGMENTS);
+    life_start(&life, platter_new(7), SEGMENTS);
     uint64_t next = 1, before = 0;
     for (int i = 0; i < 12; i++) {
         disk_place_t place;
@@ -109,9 +89,9 @@ static void serials_are_never_used_again(void **state)
         assert_true(address.serial > before);
         before = address.serial;
         if (i % 3 == 2)
-            crash(&life);
+            life_die(&life, false, SEGMENTS);
     }
-    end(&life);
+    life_finish(&life);
 }
 
 /* Before the first byte. --------------------------------------------------------------------------------- */
@@ -159,7 +139,7 @@ static void what_is_overwritten_can_no_longer_be_found(void **state)
         assert_true(find(&life, number, &places_seen[number]));
     }
     assert_in_range(headers_seen, SEGMENTS + 3, 100);
-    end(&life);
+    life_finish(&life);
 }
 
 /* Who found it before, reads what does not verify. */
@@ -167,7 +147,7 @@ static void a_place_of_before_leads_to_nothing(void **state)
 {
     (void)state;
     life_t life;
-    begin(&life, platter_new(7), SEGMENTS);
+    life_start(&life, platter_new(7), SEGMENTS);
     uint64_t next = 1;
     fill(&life, &next, 1);
     disk_place_t place;
@@ -182,7 +162,7 @@ static void a_place_of_before_leads_to_nothing(void **state)
     assert_true(life_read_bytes(&life, file, header, sizeof header, offset));
     bool parsed = record_header_parse(header, sizeof header, &address, &record);
     assert_true(!parsed || record.name.low != life_name(1).low);
-    end(&life);
+    life_finish(&life);
 }
 
 /* What is asked for most. -------------------------------------------------------------------------------- */
@@ -208,7 +188,7 @@ static void what_is_asked_for_is_written_again(void **state)
 {
     (void)state;
     life_t life;
-    begin(&life, platter_new(7), SEGMENTS);
+    life_start(&life, platter_new(7), SEGMENTS);
     uint64_t next = 1;
     fill(&life, &next, SEGMENTS - 2); /* one slot is left */
     ask(&life, 2, 1);
@@ -218,9 +198,9 @@ static void what_is_asked_for_is_written_again(void **state)
         assert_int_equal(life_read(&life, 1), 0);
         assert_int_equal(life_read(&life, 2), 1); /* stamp and version, too */
         assert_int_equal(life_read(&life, 3), 0);
-        crash(&life);
+        life_die(&life, false, SEGMENTS);
     }
-    end(&life);
+    life_finish(&life);
 }
 
 /* All of a segment is hot: a quarter of it is moved, and those that are asked for most. */
@@ -228,7 +208,7 @@ static void at_most_a_quarter_is_written_again_the_hottest_first(void **state)
 {
     (void)state;
     life_t life;
-    begin(&life, platter_new(7), SEGMENTS);
+    life_start(&life, platter_new(7), SEGMENTS);
     uint64_t next = 1;
     fill(&life, &next, SEGMENTS - 2);
     uint64_t last = last_beside_first(&life);
@@ -251,7 +231,7 @@ static void at_most_a_quarter_is_written_again_the_hottest_first(void **state)
     for (uint64_t number = 4; number <= last; number += 4) /* only what did not fit is left out */
         assert_true(find(&life, number, &places[0]) ||
                     bytes + (uint64_t)places[number].units * DISK_UNIT > LIFE_SEGMENT / 4);
-    end(&life);
+    life_finish(&life);
 }
 
 /* The later edition is in the buffer, and the index does not know of it yet. */
@@ -259,7 +239,7 @@ static void what_is_about_to_be_replaced_is_not_written_again(void **state)
 {
     (void)state;
     life_t life;
-    begin(&life, platter_new(7), SEGMENTS);
+    life_start(&life, platter_new(7), SEGMENTS);
     uint64_t next = 1, last;
     fill(&life, &next, SEGMENTS - 2);
     last = last_beside_first(&life);
@@ -273,16 +253,16 @@ static void what_is_about_to_be_replaced_is_not_written_again(void **state)
     assert_int_equal(volume_moved(life.volume), 2);
     for (int i = 0; i < 2; i++) {
         assert_int_equal(life_read(&life, 2), 100);
-        crash(&life);
+        life_die(&life, false, SEGMENTS);
     }
-    end(&life);
+    life_finish(&life);
 }
 
 static void what_is_buried_is_not_written_again(void **state)
 {
     (void)state;
     life_t life;
-    begin(&life, platter_new(7), SEGMENTS);
+    life_start(&life, platter_new(7), SEGMENTS);
     uint64_t next = 1;
     fill(&life, &next, SEGMENTS - 2);
     ask(&life, 2, 3);
@@ -291,16 +271,16 @@ static void what_is_buried_is_not_written_again(void **state)
     fill(&life, &next, 3 * SEGMENTS);
     for (int i = 0; i < 2; i++) {
         assert_int_equal(life_read(&life, 2), 0);
-        crash(&life);
+        life_die(&life, false, SEGMENTS);
     }
-    end(&life);
+    life_finish(&life);
 }
 
 static void what_is_damaged_is_not_written_again(void **state)
 {
     (void)state;
     life_t life;
-    begin(&life, platter_new(7), SEGMENTS);
+    life_start(&life, platter_new(7), SEGMENTS);
     uint64_t next = 1;
     disk_place_t place;
     fill(&life, &next, SEGMENTS - 2);
@@ -312,7 +292,7 @@ static void what_is_damaged_is_not_written_again(void **state)
     assert_int_equal(volume_moved(life.volume), 1);
     assert_int_equal(life_read(&life, 2), 0);
     assert_int_equal(life_read(&life, 3), 1);
-    end(&life);
+    life_finish(&life);
 }
 
 /* A segment whose footer cannot be read any more is used again all the same. */
@@ -320,7 +300,7 @@ static void a_footer_that_is_gone_leaves_no_entry_behind(void **state)
 {
     (void)state;
     life_t life;
-    begin(&life, platter_new(7), SEGMENTS);
+    life_start(&life, platter_new(7), SEGMENTS);
     uint64_t next = 1;
     fill(&life, &next, SEGMENTS - 1);
     uint64_t last = last_beside_first(&life);
@@ -329,7 +309,7 @@ static void a_footer_that_is_gone_leaves_no_entry_behind(void **state)
     disk_place_t place;
     for (uint64_t number = 1; number <= last; number++)
         assert_false(find(&life, number, &place));
-    end(&life);
+    life_finish(&life);
 }
 
 /* Other sizes. ------------------------------------------------------------------------------------------- */
@@ -338,7 +318,7 @@ static void a_volume_that_is_made_smaller_keeps_the_newest(void **state)
 {
     (void)state;
     life_t life;
-    begin(&life, platter_new(7), SEGMENTS);
+    life_start(&life, platter_new(7), SEGMENTS);
     uint64_t next = 1;
     assert_true(life_put(&life, next++, 1));
     assert_true(life_bury(&life, 1));
@@ -346,7 +326,7 @@ static void a_volume_that_is_made_smaller_keeps_the_newest(void **state)
     platter_t *medium = life.medium;
     life_end(&life);
     for (int i = 0; i < 2; i++) {
-        begin(&life, medium, 3);
+        life_start(&life, medium, 3);
         assert_in_range(volume_segments(life.volume), 2, 3);
         assert_in_range(platter_bytes(medium), 0, life.config.size);
         assert_int_equal(life_read(&life, 1), 0);
@@ -354,11 +334,11 @@ static void a_volume_that_is_made_smaller_keeps_the_newest(void **state)
             assert_int_equal(life_read(&life, number), 1);
         life_end(&life);
     }
-    begin(&life, medium, 3);
+    life_start(&life, medium, 3);
     uint64_t more = next;
     fill(&life, &more, 4);
     assert_in_range(platter_bytes(medium), 0, life.config.size);
-    end(&life);
+    life_finish(&life);
 }
 
 /* Its oldest segments stand in the last slots, so that none need be renamed. */
@@ -369,18 +349,18 @@ static void what_a_smaller_volume_let_go_of_does_not_come_back_with_the_power(vo
     for (uint64_t i = 0; i < TRIES; i++) {
         life_t life;
         disk_place_t place;
-        begin(&life, platter_new(i), SEGMENTS);
+        life_start(&life, platter_new(i), SEGMENTS);
         uint64_t next = 1, old = 1;
         fill(&life, &next, SEGMENTS + SMALLER - 1);
         while (!find(&life, old, &place) || place.segment < FIRST_SEGMENT + SMALLER)
             old++;
         platter_t *medium = life.medium;
         life_end(&life);
-        begin(&life, medium, SMALLER);
+        life_start(&life, medium, SMALLER);
         life_crash(&life, true);
-        begin(&life, medium, SEGMENTS);
+        life_start(&life, medium, SEGMENTS);
         assert_int_equal(life_read(&life, old), 0);
-        end(&life);
+        life_finish(&life);
     }
 }
 
@@ -388,18 +368,18 @@ static void a_volume_that_is_made_larger_keeps_all(void **state)
 {
     (void)state;
     life_t life;
-    begin(&life, platter_new(7), 3);
+    life_start(&life, platter_new(7), 3);
     uint64_t next = 1;
     fill(&life, &next, 5);
     platter_t *medium = life.medium;
     uint64_t records = disk_index_records(life.index);
     life_end(&life);
-    begin(&life, medium, SEGMENTS);
+    life_start(&life, medium, SEGMENTS);
     assert_int_equal(disk_index_records(life.index), records);
     fill(&life, &next, 2);
     assert_int_equal(volume_segments(life.volume), SEGMENTS);
     assert_true(disk_index_records(life.index) > records);
-    end(&life);
+    life_finish(&life);
 }
 
 /* The file system is full before the volume is: it goes on with the slots that it has. */
@@ -425,7 +405,7 @@ static void on_a_full_file_system_it_goes_on_with_what_it_has(void **state)
     for (uint64_t number = next - 30; number < next; number++)
         assert_int_equal(life_read(&life, number), 1);
     assert_in_range(volume_segments(life.volume), 3, 6);
-    end(&life);
+    life_finish(&life);
 }
 
 int main(void)

@@ -8,28 +8,6 @@
 
 enum { SEGMENTS = 6 };
 
-static void make(life_t *life)
-{
-    platter_t *medium = platter_new(7);
-    volume_config_t config = life_config(medium, SEGMENTS);
-    assert_true(life_begin(life, medium, &config));
-}
-
-static void cut_power(life_t *life)
-{
-    platter_t *medium = life->medium;
-    volume_config_t config = life_config(medium, SEGMENTS);
-    life_crash(life, true);
-    assert_true(life_begin(life, medium, &config));
-}
-
-static void end(life_t *life)
-{
-    platter_t *medium = life->medium;
-    life_end(life);
-    platter_free(&medium);
-}
-
 static void fail_next_call(platter_t *medium)
 {
     medium->fail_at = medium->calls + 1;
@@ -49,7 +27,7 @@ static void it_knows_what_is_not_on_the_device(void **state)
 {
     (void)state;
     life_t life;
-    make(&life);
+    life_start(&life, platter_new(7), SEGMENTS);
     assert_false(volume_is_dirty(life.volume));
     assert_true(life_put(&life, 1, 1));
     assert_true(volume_is_dirty(life.volume));
@@ -61,21 +39,21 @@ static void it_knows_what_is_not_on_the_device(void **state)
     assert_true(volume_is_dirty(life.volume));
     assert_true(volume_sync(life.volume));
     assert_false(volume_is_dirty(life.volume));
-    cut_power(&life);
+    life_die(&life, true, SEGMENTS);
     assert_int_equal(life_read(&life, 1), 0);
-    end(&life);
+    life_finish(&life);
 }
 
 static void what_is_on_the_device_is_not_synced_again(void **state)
 {
     (void)state;
     life_t life;
-    make(&life);
+    life_start(&life, platter_new(7), SEGMENTS);
     assert_true(life_put(&life, 1, 1));
     assert_true(volume_flush(life.volume));
     assert_int_equal(calls_of_sync(&life), 1);
     assert_int_equal(calls_of_sync(&life), 0);
-    end(&life);
+    life_finish(&life);
 }
 
 /* A sync that fails loses what it should have kept, though later ones succeed. */
@@ -83,7 +61,7 @@ static void what_was_buried_is_buried_again_when_a_sync_fails(void **state)
 {
     (void)state;
     life_t life;
-    make(&life);
+    life_start(&life, platter_new(7), SEGMENTS);
     for (uint64_t number = 1; number <= 8; number++)
         assert_true(life_put(&life, number, 1));
     assert_true(volume_sync(life.volume));
@@ -100,10 +78,10 @@ static void what_was_buried_is_buried_again_when_a_sync_fails(void **state)
     assert_true(volume_is_dirty(life.volume));
     volume_sync(life.volume);
     assert_false(volume_is_dirty(life.volume));
-    cut_power(&life);
+    life_die(&life, true, SEGMENTS);
     for (uint64_t number = 1; number <= 8; number++)
         assert_int_equal(life_read(&life, number), number <= 4 ? 0 : 1);
-    end(&life);
+    life_finish(&life);
 }
 
 /* Though what is appended in between can be written. */
@@ -111,7 +89,7 @@ static void a_volume_that_cannot_be_synced_is_broken_in_the_end(void **state)
 {
     (void)state;
     life_t life;
-    make(&life);
+    life_start(&life, platter_new(7), SEGMENTS);
     for (uint64_t number = 1; number <= 3; number++) {
         assert_true(life_put(&life, number, 1));
         assert_true(volume_flush(life.volume));
@@ -124,7 +102,7 @@ static void a_volume_that_cannot_be_synced_is_broken_in_the_end(void **state)
     fail_next_call(life.medium);
     assert_false(volume_sync(life.volume));
     assert_true(volume_failure(life.volume).broken);
-    end(&life);
+    life_finish(&life);
 }
 
 /* The file was made, and the header could not be written at first. */
@@ -132,7 +110,7 @@ static void the_name_of_a_segment_is_synced_though_it_began_anew(void **state)
 {
     (void)state;
     life_t life;
-    make(&life);
+    life_start(&life, platter_new(7), SEGMENTS);
     life.medium->fail_at = life.medium->calls + 3; /* behind open and set length */
     life.medium->fail_for = 1;
     life.medium->fault = PLATTER_ERROR;
@@ -140,9 +118,9 @@ static void the_name_of_a_segment_is_synced_though_it_began_anew(void **state)
     assert_false(life_put(&life, 1, 1));
     assert_true(life_put(&life, 1, 1));
     assert_true(volume_sync(life.volume));
-    cut_power(&life);
+    life_die(&life, true, SEGMENTS);
     assert_int_equal(life_read(&life, 1), 1);
-    end(&life);
+    life_finish(&life);
 }
 
 int main(void)

@@ -230,6 +230,13 @@ static inline bool life_begin(life_t *life, platter_t *medium, const volume_conf
     return life->volume != NULL;
 }
 
+/* The same for who expects no less. */
+static inline void life_start(life_t *life, platter_t *medium, unsigned segments)
+{
+    volume_config_t config = life_config(medium, segments);
+    MUST(life_begin(life, medium, &config));
+}
+
 static inline void life_end(life_t *life)
 {
     if (life->volume != NULL)
@@ -249,6 +256,31 @@ static inline void life_crash(life_t *life, bool power)
         platter_power_cut(medium);
     else
         platter_kill(medium);
+}
+
+/* The process ends as it should, and another begins. */
+static inline void life_restart(life_t *life, unsigned segments)
+{
+    platter_t *medium = life->medium;
+    life_end(life);
+    platter_kill(medium);
+    life_start(life, medium, segments);
+}
+
+/* It is killed, or the power is cut; and another begins. */
+static inline void life_die(life_t *life, bool power, unsigned segments)
+{
+    platter_t *medium = life->medium;
+    life_crash(life, power);
+    life_start(life, medium, segments);
+}
+
+/* With its medium. */
+static inline void life_finish(life_t *life)
+{
+    platter_t *medium = life->medium;
+    life_end(life);
+    platter_free(&medium);
 }
 
 #endif
