@@ -1,10 +1,12 @@
 /* A device that misses what is forgotten is noted as one that does, before and after it has told what it
  * holds. */
+#include <errno.h>
 #include <semaphore.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "edge/cache/disk/members.h"
+#include "edge/cache/disk/record.h"
 #include "tests/unit/cache_world.h"
 
 #define FRESH "cache-control: max-age=60"
@@ -15,7 +17,7 @@ static char directory[64], said[DISK_ERROR_MAX];
 static disk_t *disk;
 static disk_io_t real_io, io;
 static sem_t told, go_on, held_up;
-static _Atomic bool hold;
+static _Atomic bool hold, sick;
 static uint8_t notes[MEMBERS_BYTES];
 static size_t notes_length;
 static bool notes_fail;
@@ -44,6 +46,23 @@ static int sync_file(void *context, int file)
     return real_io.sync(context, file);
 }
 
+/* A segment's records cannot be read for a while, and nothing can be taken away. */
+static ssize_t read_file(void *context, int file, const struct iovec *to, int count, uint64_t offset)
+{
+    bool fails = offset == SEGMENT_HEADER_BYTES && atomic_load(&sick);
+    return fails ? -EIO : real_io.read(context, file, to, count, offset);
+}
+
+static int set_length(void *context, int file, uint64_t length)
+{
+    return atomic_load(&sick) ? -EIO : real_io.set_length(context, file, length);
+}
+
+static int unlink_file(void *context, const char *name)
+{
+    return atomic_load(&sick) ? -EIO : real_io.unlink(context, name);
+}
+
 static bool read_notes(void *context, uint8_t *data, size_t room, size_t *length)
 {
     (void)context;
@@ -70,6 +89,9 @@ static bool start(void)
     assert_int_equal(disk_io_posix(&real_io, directory), 0);
     io = real_io;
     io.sync = sync_file;
+    io.read = read_file;
+    io.set_length = set_length;
+    io.unlink = unlink_file;
     disk_config_t config = {.devices = {{directory, size, &io}},
                             .device_count = 1,
                             .memory = world.memory,
@@ -221,6 +243,23 @@ static void a_device_for_which_too_much_waits_is_taken_out(void **state)
     assert_false(is_known("/a"));
 }
 
+/* What it holds is not known, so that nothing of what goes is to be buried. */
+static void what_breaks_as_it_is_found_is_not_believed_again(void **state)
+{
+    (void)state;
+    atomic_store(&sick, true);
+    assert_true(start());
+    disk_settle(disk);
+    assert_int_equal(disk_status(disk).failed_devices, 1);
+    assert_false(is_known("/a"));
+    bury("/a");
+    stop();
+    atomic_store(&sick, false);
+    assert_true(start());
+    disk_settle(disk);
+    assert_false(is_known("/a"));
+}
+
 static size_t noted_sets(void)
 {
     members_t members;
@@ -256,6 +295,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(without_a_note_it_does_not_start, setup, teardown),
         cmocka_unit_test_setup_teardown(what_is_buried_meanwhile_does_not_come_back, setup, teardown),
         cmocka_unit_test_setup_teardown(a_device_for_which_too_much_waits_is_taken_out, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_breaks_as_it_is_found_is_not_believed_again, setup, teardown),
         cmocka_unit_test_setup_teardown(what_was_not_opened_is_not_settled, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

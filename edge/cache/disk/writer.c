@@ -351,10 +351,10 @@ static bool recover(device_t *device, volume_t *volume)
             return false;
     if (!forgotten)
         device_say_forgotten(device, volume);
-    if (device->disk->bury_others && !volume_sync(volume)) {
-        volume_failure_t failure = volume_failure(volume);
+    bool buried = !device->disk->bury_others || volume_sync(volume);
+    volume_failure_t failure = volume_failure(volume);
+    if (!buried || failure.broken) /* what is not known leaves no tombstone */
         device_fail(device, failure.call, failure.number);
-    }
     return true;
 }
 
