@@ -17,7 +17,6 @@ struct drive {
     bool gaps[FILES_MAX];
     bool spoilt, lied;
     bool disowning, failed_writing, broken; /* in this life of the node */
-    bool wrote_short;                       /* the last one took a part only */
     int lock;                               /* another process's handle; -1: none has it */
 };
 
@@ -114,15 +113,12 @@ static ssize_t tear(drive_t *drive, int file, const void *bytes, size_t length, 
 static ssize_t io_write(void *context, int file, const void *bytes, size_t length, uint64_t offset)
 {
     drive_t *drive = context;
-    if (!enter()) { /* of a record that takes several writes a part is there */
-        drive->spoilt |= drive->wrote_short || world.in_pieces;
+    if (!enter())
         return -EIO;
-    }
     schedule_preempt();
     if (is_dead())
         return tear(drive, file, bytes, length, offset);
     ssize_t done = platter_write(drive->medium, file, bytes, length, offset);
-    drive->wrote_short = done < (ssize_t)length;
     drive->last_written = inode_of(drive, file);
     drive->gaps[drive->last_written] &= offset != 0;
     if (done < 0)
