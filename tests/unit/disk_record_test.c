@@ -1,16 +1,8 @@
 /* The bytes of the disk tier's files: what is put is what is parsed, and nothing else is, whatever is changed
  * of it or wherever else it stands. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
+#include "tests/unit/disk_bytes.h"
 
-#include <cmocka.h>
-#include <xxhash.h>
-
-#include "edge/cache/disk/little_endian.h"
-#include "edge/cache/disk/record.h"
-
-enum { CASES = 2000, CHECKSUM = 8 };
+enum { CASES = 2000 };
 
 static const record_address_t here = {.directory_id = 0x1122334455667788, .serial = 9, .unit = 4711};
 
@@ -266,17 +258,6 @@ static void bytes_of_both_blocks_count(void **state)
 }
 
 /* --- A right checksum does not make right what is out of range --- */
-
-static void reseal(uint8_t *data, size_t size, uint64_t seed)
-{
-    le_put(data + size - CHECKSUM, XXH3_64bits_withSeed(data, size - CHECKSUM, seed), CHECKSUM);
-}
-
-typedef struct {
-    size_t at, size;
-    uint64_t value;
-    bool right;
-} change_t;
 
 static void headers_out_of_range(void **state)
 {

@@ -1,28 +1,6 @@
 /* What the disk tier's files say of themselves beside records: directories, the headers of segments, footers.
  * Nothing that is changed passes, nor what is out of range under a right checksum. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-
-#include <cmocka.h>
-#include <xxhash.h>
-
-#include "edge/cache/disk/little_endian.h"
-#include "edge/cache/disk/record.h"
-
-enum { CHECKSUM = 8 };
-
-static void reseal(uint8_t *data, size_t size, uint64_t seed)
-{
-    le_put(data + size - CHECKSUM, XXH3_64bits_withSeed(data, size - CHECKSUM, seed), CHECKSUM);
-}
-
-/* A field that is given another value. */
-typedef struct {
-    size_t at, size;
-    uint64_t value;
-    bool right;
-} change_t;
+#include "tests/unit/disk_bytes.h"
 
 static const directory_t directory = {.id = 0x0102030405060708,
                                       .node = {0x1112131415161718, 0x2122232425262728},
