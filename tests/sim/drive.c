@@ -4,7 +4,7 @@
 #include "tests/sim/world.h"
 #include "tests/unit/simulated_volume.h"
 
-enum { FILES_MAX = 4096 };
+enum { FILES_MAX = 4096, SERIALS_MAX = 8192 };
 
 struct drive {
     unsigned number;
@@ -16,6 +16,10 @@ struct drive {
      * anew. */
     bool gaps[FILES_MAX];
     bool spoilt, lied;
+    bool failed; /* but for the loss of its power, and of what that left unsynced */
+    /* Of segments, by their serials: some of its records may never have reached the device whole, as it was
+     * found without a trailer. */
+    bool scanned[SERIALS_MAX];
     bool disowning, failed_writing, broken; /* in this life of the node */
     int lock;                               /* another process's handle; -1: none has it */
 };
@@ -32,7 +36,18 @@ static bool is_dead(void)
     return world.node.unplugged;
 }
 
+/* A device's threads may wait for it, and who starts or stops the node. */
 static bool enter(void)
+{
+    const char *thread = schedule_thread_name();
+    if (strncmp(thread, "disk", 4) != 0 && strcmp(thread, "-") != 0)
+        note_violation("%s waits for a drive", thread);
+    schedule_preempt();
+    return !is_dead();
+}
+
+/* The page cache answers anybody. */
+static bool enter_cache(void)
 {
     schedule_preempt();
     return !is_dead();
@@ -92,7 +107,7 @@ static ssize_t io_read(void *context, int file, const struct iovec *to, int coun
 
 static ssize_t io_read_cached(void *context, int file, const struct iovec *to, int count, uint64_t offset)
 {
-    if (!enter())
+    if (!enter_cache())
         return -EIO;
     ssize_t done = platter_read_cached(medium_of(context), file, to, count, offset);
     schedule_preempt();
@@ -123,6 +138,7 @@ static ssize_t io_write(void *context, int file, const void *bytes, size_t lengt
     drive->gaps[drive->last_written] &= offset != 0;
     if (done < 0)
         drive->spoilt = drive->failed_writing = true;
+    drive->failed |= done < 0 && !drive->medium->dead;
     schedule_preempt();
     return done;
 }
@@ -142,6 +158,7 @@ static int io_sync(void *context, int file)
     MUST(number < FILES_MAX);
     if (result < 0)
         drive->spoilt = drive->gaps[number] = true;
+    drive->failed |= result < 0 && !drive->medium->dead;
     referee_synced(drive->number, number, !drive->gaps[number]);
     return leave(result);
 }
@@ -303,7 +320,7 @@ bool drive_flip(drive_t *drive)
             continue;
         inode->data[at] ^= (uint8_t)(1u << random_below(chance(), 8));
         inode->durable[at] = inode->data[at];
-        drive->spoilt = drive->lied = true;
+        drive->spoilt = drive->lied = drive->failed = true;
         note_count(NOTE_FLIPS);
         note_event("a bit flips", drive->number, at, 0);
         return true;
@@ -349,6 +366,28 @@ void drive_end(drive_t *drive, bool killed, bool cut)
 bool drive_is_spoilt(const drive_t *drive)
 {
     return drive->spoilt;
+}
+
+bool drive_has_failed(const drive_t *drive)
+{
+    return drive->failed;
+}
+
+void drive_note_scanned(drive_t *drive, uint64_t serial)
+{
+    MUST(serial < SERIALS_MAX);
+    drive->scanned[serial] = true;
+}
+
+bool drive_was_scanned(const drive_t *drive, uint64_t serial)
+{
+    MUST(serial < SERIALS_MAX);
+    return drive->scanned[serial];
+}
+
+uint64_t drive_bytes(const drive_t *drive)
+{
+    return platter_bytes(drive->medium);
 }
 
 bool drive_has_lied(const drive_t *drive)

@@ -43,6 +43,14 @@ void drive_end(drive_t *drive, bool killed, bool cut);
 /* Has anything befallen it, ever, by which a record may not verify? */
 bool drive_is_spoilt(const drive_t *drive);
 bool drive_has_lied(const drive_t *drive);
+/* Has it, ever, but for its power? Else what was synced before something was written is there when that is.
+ */
+bool drive_has_failed(const drive_t *drive);
+/* A segment was found there without a trailer; since then, or before under another directory. */
+void drive_note_scanned(drive_t *drive, uint64_t serial);
+bool drive_was_scanned(const drive_t *drive, uint64_t serial);
+/* What its files hold. */
+uint64_t drive_bytes(const drive_t *drive);
 /* In this life of the node, did a write fail? */
 bool drive_failed_writing(const drive_t *drive);
 /* In this life of the node, was any call to fail? */

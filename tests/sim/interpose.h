@@ -13,7 +13,7 @@
 
 #include <pthread.h>
 
-#include "edge/base.h"
+#include "purge/ledger.h"
 
 /* The linker's names for what is replaced and what replaces it. */
 #define REAL(name) __real_##name
@@ -30,6 +30,10 @@ void interpose_forget_published(void);
 /* It is noted by now which directories miss nothing; disk NULL: while it starts. */
 struct disk;
 void interpose_noted(const struct disk *disk, const uint8_t *data, size_t length);
+/* Is it one that the node uses now? */
+bool interpose_is_open(unsigned drive);
+/* Whose of the drives this name is. */
+unsigned interpose_owner(const ledger_hash_t *name);
 
 /* Is all of what is on disk in the index? */
 bool interpose_has_found_all(const struct disk *disk);

@@ -34,6 +34,49 @@ bool interpose_has_found_all(const disk_t *disk)
     return disk_index_is_complete(disk->index);
 }
 
+bool interpose_is_open(unsigned drive)
+{
+    return atomic_load_explicit(&world.node.disk->devices[drive].volume, memory_order_relaxed) != NULL;
+}
+
+unsigned interpose_owner(const ledger_hash_t *name)
+{
+    return (unsigned)(disk_favourite(world.node.disk, name) - world.node.disk->devices);
+}
+
+/* --- Segments --- */
+
+typedef struct {
+    drive_t *drive;
+    const slot_t *slot;
+} segment_t;
+
+static segment_t segment_at(const disk_place_t *place)
+{
+    const device_t *device = disk_device_at(world.node.disk, place);
+    if (device == NULL)
+        return (segment_t){NULL, NULL};
+    const volume_t *volume = atomic_load_explicit(&device->volume, memory_order_relaxed);
+    return (segment_t){volume->config.io.context, &volume->slots[place->segment - device->first_segment]};
+}
+
+static void note_found(const disk_place_t *place)
+{
+    segment_t segment = segment_at(place);
+    if (segment.drive != NULL && !segment.slot->sealed)
+        drive_note_scanned(segment.drive, slot_serial(segment.slot));
+}
+
+/* A reader has found that what stands there does not verify. Records are on the device before the trailer. */
+static void check_refused(const disk_place_t *place)
+{
+    segment_t segment = segment_at(place);
+    if (segment.drive != NULL && segment.slot->sealed && !drive_has_failed(segment.drive) &&
+        !drive_was_scanned(segment.drive, slot_serial(segment.slot)))
+        note_violation("a record of the sealed segment %llu does not verify, and the drive never failed",
+                       (unsigned long long)slot_serial(segment.slot));
+}
+
 /* --- Names that the index takes for one another --- */
 
 /* In some stories it knows very few. */
@@ -71,6 +114,7 @@ bool WRAP(disk_index_found)(disk_index_t *index, const ledger_hash_t *name, cons
 {
     ledger_hash_t known = known_as(name);
     bool found = REAL(disk_index_found)(index, &known, place);
+    note_found(place);
     note_count(found ? NOTE_FOUND : NOTE_FOUND_OLDER);
     return found;
 }
@@ -112,7 +156,10 @@ bool WRAP(disk_index_remove_at)(disk_index_t *index, const ledger_hash_t *name, 
 bool WRAP(disk_index_remove_at)(disk_index_t *index, const ledger_hash_t *name, const disk_place_t *place)
 {
     ledger_hash_t known = known_as(name);
-    return REAL(disk_index_remove_at)(index, &known, place);
+    bool removed = REAL(disk_index_remove_at)(index, &known, place);
+    if (removed && strcmp(schedule_thread_name(), "disk-write") != 0)
+        check_refused(place);
+    return removed;
 }
 
 int REAL(disk_index_uses)(disk_index_t *index, const ledger_hash_t *name, const disk_place_t *place);
@@ -256,6 +303,7 @@ typedef struct {
     memory_note_t still;
     void *context;
     record_id_t id;
+    uint64_t stamp;
     ledger_hash_t whole; /* under which a sparse object may be kept */
     bool is_variant;
     record_id_t node; /* of which, if it is one */
@@ -265,12 +313,14 @@ static bool note_loaded(void *context, const ledger_hash_t *name)
 {
     const loading_t *loading = context;
     bool still = loading->still(loading->context, name);
-    if (!still)
+    if (!still) {
         note_count(NOTE_LOADED_TOO_LATE);
-    else
-        referee_loaded(referee_is_kept(name, loading->id) ? name : &loading->whole, loading->id,
-                       loading->is_variant ? &loading->node : NULL);
-    return still;
+        return false;
+    }
+    const ledger_hash_t *kept_as = referee_is_kept(name, loading->id) ? name : &loading->whole;
+    referee_stamped(kept_as, loading->id, loading->stamp);
+    referee_loaded(kept_as, loading->id, loading->is_variant ? &loading->node : NULL);
+    return true;
 }
 
 object_t *REAL(memory_put_loaded)(memory_t *memory, const cache_key_t *key, const cache_variant_t *variant,
@@ -280,7 +330,8 @@ object_t *WRAP(memory_put_loaded)(memory_t *memory, const cache_key_t *key, cons
 object_t *WRAP(memory_put_loaded)(memory_t *memory, const cache_key_t *key, const cache_variant_t *variant,
                                   object_t *object, memory_note_t still, void *context)
 {
-    loading_t loading = {.still = still, .context = context, .id = object_record(object)};
+    loading_t loading = {
+        .still = still, .context = context, .id = object_record(object), .stamp = object_stamp(object)};
     loading.whole = memory_name(key, NULL);
     loading.is_variant = variant != NULL && variant->variants != NULL;
     if (loading.is_variant)
@@ -298,7 +349,7 @@ bool WRAP(memory_put_node)(memory_t *memory, const cache_key_t *key, variants_t 
 bool WRAP(memory_put_node)(memory_t *memory, const cache_key_t *key, variants_t *node, uint64_t stamp,
                            memory_note_t still, void *context)
 {
-    loading_t loading = {.still = still, .context = context, .id = node_record(node)};
+    loading_t loading = {.still = still, .context = context, .id = node_record(node), .stamp = stamp};
     loading.whole = memory_name(key, NULL);
     schedule_preempt();
     bool put = REAL(memory_put_node)(memory, key, node, stamp, note_loaded, &loading);

@@ -103,7 +103,9 @@ static journal_t *open_journal(void)
     journal_t *journal = journal_open(&config, &opening, &error);
     if (journal == NULL)
         return NULL;
-    if (opening.outcome == JOURNAL_FORGOTTEN)
+    if (opening.outcome == JOURNAL_FORGOTTEN && world.is_damaged)
+        note_count(NOTE_JOURNALS_FORGOTTEN);
+    else if (opening.outcome == JOURNAL_FORGOTTEN)
         note_violation("the journal was forgotten, though only power cuts and failing calls befell it: %s",
                        opening.damage);
     if (opening.outcome == JOURNAL_TAIL_CUT)
@@ -133,6 +135,9 @@ static void start_ledger(void)
         note_violation("after the restart the ledger is at sequence %llu, it was at %llu before",
                        (unsigned long long)ledger_sequence(world.node.ledger),
                        (unsigned long long)world.highest_sequence);
+    if (world.fate == FATE_RESTORED)
+        referee_journal_is_older(ledger_sequence(world.node.ledger));
+    world.is_damaged = false;
     interpose_forget_published();
     world.node.publisher = publisher_start(&journal, world.node.ledger, schedule_now_ms);
 }
@@ -227,18 +232,6 @@ void node_end(node_end_t how)
     }
     end_disk(how);
     schedule_node_ended();
-}
-
-/* Nothing is known of what was purged before; what that was to keep away is told by the identity. */
-void node_lose_state(void)
-{
-    note_count(NOTE_STATES_LOST);
-    medium_free(&world.disk);
-    world.disk = medium_new(random_next(chance()));
-    world.highest_sequence = world.highest_handed_out = 0;
-    world.notes_length = 0;
-    for (size_t i = 0; i < world.purges.count; i++)
-        ((purge_t *)world.purges.at[i])->lost = true;
 }
 
 /* --- Housekeeping --- */

@@ -30,6 +30,8 @@ static bool replace_notes(void *context, const uint8_t *data, size_t length)
 {
     (void)context;
     MUST(length <= sizeof world.notes);
+    if (strncmp(schedule_thread_name(), "disk", 4) != 0 && strcmp(schedule_thread_name(), "-") != 0)
+        note_violation("%s waits for the state directory", schedule_thread_name());
     bool fails = random_chance(chance(), world.disk_fault_rate / 2);
     if (world.node.unplugged || (fails && random_chance(chance(), 500))) {
         world.node.notes_failed = true;
@@ -45,7 +47,7 @@ static bool replace_notes(void *context, const uint8_t *data, size_t length)
 
 static disk_config_t config_of_node(void)
 {
-    disk_config_t config = {.device_count = world.drive_count,
+    disk_config_t config = {.device_count = world.drives_used,
                             .memory = world.node.memory,
                             .ledger = world.node.ledger,
                             .admission = world.admits_always ? DISK_ALWAYS : DISK_SECOND_HIT,
@@ -54,9 +56,9 @@ static disk_config_t config_of_node(void)
                             .random = random_next(chance()),
                             .monotonic_ms = schedule_now_ms,
                             .say = say};
-    for (unsigned i = 0; i < world.drive_count; i++)
+    for (unsigned i = 0; i < world.drives_used; i++)
         config.devices[i] = (disk_device_config_t){.path = i == 0 ? "first" : "second",
-                                                   .size = world.drive_bytes,
+                                                   .size = world.drive_sizes[i],
                                                    .io = drive_io(world.drives[i]),
                                                    .segment_bytes = world.segment_bytes};
     return config;
@@ -99,16 +101,35 @@ static disk_t *try_start(bool *wipe)
     return NULL;
 }
 
+/* Names belong to drives by their sizes; what another has of them, or finds itself with, does not count. */
+static void vary_drives(void)
+{
+    if (!world.drives_vary)
+        return;
+    world.drives_used = 1 + random_below(&world.apart, world.drive_count);
+    notes.counts[NOTE_DRIVES_APART] += world.drive_count - world.drives_used;
+    for (unsigned i = 0; i < world.drive_count; i++) {
+        if (random_chance(&world.apart, 600))
+            continue;
+        world.drive_sizes[i] = world.segment_bytes * (2 + random_below(&world.apart, 5)) + (16 << 10);
+        note_count(NOTE_DRIVES_RESIZED);
+    }
+    note_event("drives", world.drives_used, world.drive_sizes[0], world.drive_sizes[1]);
+}
+
 void node_start_disk(void)
 {
     bool wipe = false;
     if (world.drive_count == 0)
         return;
+    vary_drives();
     for (unsigned i = 0; i < world.drive_count; i++)
         if (random_chance(chance(), world.lock_rate))
             drive_lock(world.drives[i]);
     while (world.node.disk == NULL)
         world.node.disk = try_start(&wipe);
+    if (world.drives_vary)
+        referee_drives_vary(interpose_owner);
     for (unsigned i = 0; i < world.drive_count; i++)
         if (random_chance(chance(), 500))
             drive_mend(world.drives[i]);
@@ -134,8 +155,9 @@ static void check_status(const disk_status_t *status)
     if (!spoilt && status->counts.checksum_failures > 0)
         note_violation("%llu records did not verify, and nothing had befallen the drives",
                        (unsigned long long)status->counts.checksum_failures);
-    if (status->bytes > world.drive_count * world.drive_bytes)
-        note_violation("the drives hold %llu bytes", (unsigned long long)status->bytes);
+    for (unsigned i = 0; i < world.drives_used; i++)
+        if (interpose_is_open(i) && drive_bytes(world.drives[i]) > world.drive_sizes[i])
+            note_violation("drive %u holds %llu bytes", i, (unsigned long long)drive_bytes(world.drives[i]));
 }
 
 void node_stop_disk(node_end_t how)
@@ -145,12 +167,16 @@ void node_stop_disk(node_end_t how)
     disk_status_t status = disk_status(world.node.disk);
     note_status(&status);
     check_status(&status);
+    referee_all_is_found(interpose_all_is_found());
     disk_stop(&world.node.disk);
     end_drives(how);
 }
 
 void node_make_drives(void)
 {
+    world.drives_used = world.drive_count;
+    for (unsigned i = 0; i < world.drive_count; i++)
+        world.drive_sizes[i] = world.drive_bytes;
     for (unsigned i = 0; i < world.drive_count; i++)
         world.drives[i] = drive_new(i, &world.drive_kind, random_next(chance()));
     referee_disk_begin();

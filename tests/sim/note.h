@@ -118,6 +118,12 @@
     X(POWER_CUTS, "restarts after a power cut")                                                              \
     X(KILLS, "restarts after a kill")                                                                        \
     X(STATES_LOST, "state directories lost")                                                                 \
+    X(STATES_RESTORED, "state directories restored from an older copy")                                      \
+    X(STATES_DAMAGED, "state directories damaged")                                                           \
+    X(JOURNALS_FORGOTTEN, "damaged journals forgotten")                                                      \
+    X(DRIVES_RESIZED, "drives of another size than before")                                                  \
+    X(DRIVES_APART, "drives left out of a life")                                                             \
+    X(NAMES_MOVED, "names that another drive has from now on")                                               \
     X(STOPS, "restarts after a stop")                                                                        \
     X(TAILS_CUT, "journals with a torn tail")                                                                \
     X(UNACKNOWLEDGED, "purges that a crash left without an answer")                                          \

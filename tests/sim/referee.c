@@ -42,7 +42,8 @@ static const purge_t *purged_since(const exchange_t *exchange, uint64_t moment, 
     uint64_t chosen = exchange->looked != 0 ? exchange->looked : exchange->arrived;
     for (size_t i = world.purges.count; i-- > 0;) {
         const purge_t *purge = world.purges.at[i];
-        if (purge->acknowledged == 0 || purge->acknowledged > chosen || purge->published < moment)
+        if (purge->acknowledged == 0 || purge->acknowledged > chosen || purge->published < moment ||
+            purge->lost)
             continue;
         for (size_t j = 0; j < purge->super.rule_count; j++)
             if ((!hard_only || !purge->rules[j].soft) &&
@@ -75,9 +76,8 @@ void referee_base(const transfer_t *transfer)
     uint64_t stamp = object_stamp(fill_object(transfer->fill));
     for (size_t i = world.purges.count; i-- > 0;) {
         const purge_t *purge = world.purges.at[i];
-        bool before =
-            purge->acknowledged < transfer->walk_began || (purge->sequence <= stamp && !purge->lost);
-        if (purge->acknowledged == 0 || !before || purge->published < transfer->base->sent)
+        bool before = purge->acknowledged < transfer->walk_began || purge->sequence <= stamp;
+        if (purge->acknowledged == 0 || !before || purge->lost || purge->published < transfer->base->sent)
             continue;
         for (size_t j = 0; j < purge->super.rule_count; j++)
             if (!purge->rules[j].soft &&
@@ -194,7 +194,7 @@ static int64_t since_purge_ms(const exchange_t *exchange, const answer_t *answer
     for (size_t i = 0; i < world.purges.count; i++) {
         const purge_t *purge = world.purges.at[i];
         if (purge->acknowledged == 0 || purge->acknowledged > exchange->arrived ||
-            purge->published < answer->sent)
+            purge->published < answer->sent || purge->lost)
             continue;
         for (size_t j = 0; j < purge->super.rule_count; j++) {
             const ledger_rule_t *rule = &purge->rules[j];

@@ -34,11 +34,18 @@ typedef struct {
     ledger_hash_t hash;
     unsigned drive;
     list_t gone, kept;  /* in their order */
+    uint64_t moved;     /* moment: it came to this drive from another, which is to bury it; 0: it did not */
     record_id_t stored; /* what memory stored last, in this life of the node */
     unsigned stored_life;
 } name_t;
 
-enum { CHAINS = 256, CAME_BACK_MAX = 4096, NO_DRIVE = DRIVES_MAX, UNSYNCED_MAX_US = 100000 };
+enum {
+    CHAINS = 256,
+    CAME_BACK_MAX = 4096,
+    RESTORES_MAX = 256,
+    NO_DRIVE = DRIVES_MAX,
+    UNSYNCED_MAX_US = 100000
+};
 
 static struct {
     list_t chains[CHAINS];
@@ -49,7 +56,11 @@ static struct {
     } came_back[CAME_BACK_MAX];
     size_t came_back_count;
     bool unlisted[DRIVES_MAX];
-    state_t disowned[DRIVES_MAX]; /* what becomes of what goes from a device that is out of use */
+    struct {
+        uint64_t moment, sequence;
+    } restored[RESTORES_MAX];             /* from an older copy of the journal, which ended there */
+    size_t restored_count, settled_count; /* settled: before this life of the node */
+    state_t disowned[DRIVES_MAX];         /* what becomes of what goes from a device that is out of use */
 } all;
 
 void referee_disk_begin(void)
@@ -59,7 +70,7 @@ void referee_disk_begin(void)
         all.disowned[i] = STATE_QUEUED;
         all.unlisted[i] = false;
     }
-    all.came_back_count = 0;
+    all.came_back_count = all.restored_count = all.settled_count = 0;
 }
 
 void referee_disk_end(void)
@@ -275,10 +286,14 @@ void referee_drive_ends(unsigned number, int how)
         ending = (ending_t){STATE_LOST, true};
     else if (world.node.notes_failed && ending.least < STATE_WRITTEN)
         ending.least = STATE_WRITTEN;
-    if (all.unlisted[number])
+    /* An older note may say of a drive that has been taken out since that it misses nothing. */
+    bool is_listed_again = all.unlisted[number] && world.fate == FATE_RESTORED;
+    if (is_listed_again && ending.least < STATE_WRITTEN)
+        ending.least = STATE_WRITTEN;
+    if (all.unlisted[number] && !is_listed_again)
         each_gone(number, disown, &(bool){true});
     /* What could not be written may be there all the same, and is buried when something else is written. */
-    ending.unsaid |= how != END_STOP && drive_failed_writing(drive);
+    ending.unsaid |= is_listed_again || (how != END_STOP && drive_failed_writing(drive));
     each_gone(number, end_one, &ending);
     all.disowned[number] = STATE_QUEUED;
     all.unlisted[number] = false;
@@ -287,6 +302,35 @@ void referee_drive_ends(unsigned number, int how)
 void referee_drives_are_foreign(void)
 {
     all.foreign = schedule_moment();
+}
+
+/* A life that ends before all was found leaves it to the next one, which may know of more rules by then. */
+void referee_all_is_found(bool found)
+{
+    while (!found && all.restored_count > all.settled_count)
+        all.restored_count--;
+    all.settled_count = all.restored_count;
+}
+
+void referee_journal_is_older(uint64_t sequence)
+{
+    MUST(all.restored_count < RESTORES_MAX);
+    all.restored[all.restored_count].moment = schedule_moment();
+    all.restored[all.restored_count++].sequence = sequence;
+}
+
+void referee_drives_vary(unsigned (*owner)(const ledger_hash_t *name))
+{
+    for (size_t i = 0; i < CHAINS; i++)
+        for (size_t j = 0; j < all.chains[i].count; j++) {
+            name_t *name = all.chains[i].at[j];
+            unsigned drive = owner(&name->hash);
+            if (name->drive == NO_DRIVE || name->drive == drive)
+                continue;
+            name->drive = drive;
+            name->moved = schedule_moment();
+            note_count(NOTE_NAMES_MOVED);
+        }
 }
 
 /* --- What is read --- */
@@ -352,6 +396,16 @@ bool referee_is_kept(const ledger_hash_t *name, record_id_t id)
     return find_kept(find(name), id) != NULL;
 }
 
+void referee_stamped(const ledger_hash_t *hash, record_id_t id, uint64_t stamp)
+{
+    const kept_t *kept = find_kept(find(hash), id);
+    for (size_t i = 0; kept != NULL && i < all.restored_count; i++)
+        if (kept->moment < all.restored[i].moment && stamp > all.restored[i].sequence)
+            note_violation(
+                "answer %llu came from disk, stamped %llu, and the journal was restored up to %llu",
+                (number_t)id.answer, (number_t)stamp, (number_t)all.restored[i].sequence);
+}
+
 /* It has the bytes of its version whenever that is: whether they may be used is for the head of the whole to
  * say, and for its own stamp. */
 static void check_piece(record_id_t id)
@@ -379,6 +433,9 @@ void referee_loaded(const ledger_hash_t *hash, record_id_t id, const record_id_t
     if (kept->moment < all.foreign)
         note_violation("answer %llu came from the disk of a node whose purges are not known",
                        (number_t)id.answer);
+    if (kept->moment < name->moved && !drive_has_lied(world.drives[name->drive]))
+        note_violation("answer %llu came from drive %u, which had it before another drive did",
+                       (number_t)id.answer, name->drive);
     bool is_node = id.answer == RECORD_OF_NODE;
     if (!is_node && name->stored_life == world.lives && name->stored.answer != id.answer)
         note_violation("answer %llu came from disk, though answer %llu was stored since", (number_t)id.answer,

@@ -25,6 +25,8 @@ void referee_kept(const ledger_hash_t *name, unsigned drive, record_id_t id);
 void referee_gone(const ledger_hash_t *name, gone_kind_t kind);
 void referee_loaded(const ledger_hash_t *name, record_id_t id, const record_id_t *node);
 bool referee_is_kept(const ledger_hash_t *name, record_id_t id);
+/* One that is about to enter memory, and its stamp. */
+void referee_stamped(const ledger_hash_t *name, record_id_t id, uint64_t stamp);
 /* The writer has taken the oldest tombstone of this name; all that it has taken is in the drive's files. */
 void referee_buried(unsigned drive, const ledger_hash_t *name);
 void referee_flushed(unsigned drive);
@@ -44,6 +46,12 @@ void referee_listed(unsigned drive, bool listed);
 void referee_drive_ends(unsigned drive, int how);
 /* Whatever was there before is another node's. */
 void referee_drives_are_foreign(void);
+/* The journal is an older copy, which ends at this sequence: what has a later stamp is from after it. */
+void referee_journal_is_older(uint64_t sequence);
+/* A life ends: had all been found in it that drives have? */
+void referee_all_is_found(bool found);
+/* A life begins, with other drives or sizes: by owner() of the name, whose it is from now on. */
+void referee_drives_vary(unsigned (*owner)(const ledger_hash_t *name));
 
 /* In this life, has something been read of what an end of before had left no time to bury? */
 bool referee_came_back(unsigned answer);

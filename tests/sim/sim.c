@@ -96,6 +96,12 @@ static void choose_drives(void)
     world.memory_limit = RANDOM_PICK(chance(), limits);
     world.max_object = world.memory_limit / 8;
     world.actions_left *= 2;
+    if (world.drives_vary)
+        world.drive_count = DRIVES_MAX;
+    if (world.state_suffers)
+        world.loss_rate = world.lock_rate = 0;
+    if (world.drives_vary || world.state_suffers)
+        world.crash_rate = 30;
 }
 
 static void act(void *context);
@@ -106,9 +112,11 @@ static void restart(void)
     node_end_t end = RANDOM_PICK(chance(), ends);
     if (world.drive_count > 0 && end == END_POWER_CUT)
         end = (node_end_t)random_below(chance(), 3);
+    world.fate = node_choose_fate();
     node_end(end);
     if (random_chance(chance(), world.loss_rate))
-        node_lose_state();
+        world.fate = FATE_LOST;
+    node_change_state();
     node_start();
 }
 
@@ -171,9 +179,13 @@ static void check_ended(void)
 /* The story's hash. */
 static uint64_t tell(const char *program, uint64_t seed, bool trace)
 {
-    enum { PIECES_EVERY = 8 };
+    enum { PIECES_EVERY = 8, KINDS = 16, STATE_SUFFERS = 13, DRIVES_VARY = 10 };
     bool has_disk = seed % 4 == 1 || seed % 4 == 2 || seed % (2 * PIECES_EVERY) == 0;
-    world = (world_t){.random = {seed * 2 + 1}, .in_pieces = seed % PIECES_EVERY == 0};
+    world = (world_t){.random = {seed * 2 + 1},
+                      .apart = {random_mix(seed)},
+                      .in_pieces = seed % PIECES_EVERY == 0,
+                      .state_suffers = seed % KINDS == STATE_SUFFERS,
+                      .drives_vary = seed % KINDS == DRIVES_VARY};
     note_begin(program, seed, trace);
     schedule_begin(chance(), choose_kind());
     if (has_disk)
@@ -187,6 +199,7 @@ static uint64_t tell(const char *program, uint64_t seed, bool trace)
     check_ended();
     node_end(END_STOP);
     medium_free(&world.disk);
+    node_free_state();
     node_free_drives();
     list_free(&world.answers);
     list_free(&world.exchanges);

@@ -172,18 +172,25 @@ typedef struct {
     size_t count, capacity;
 } list_t;
 
+/* What becomes of the state directory between two lives. */
+typedef enum { FATE_KEPT, FATE_LOST, FATE_COPIED, FATE_RESTORED, FATE_DAMAGED } fate_t;
+
 typedef struct {
     random_t random;
+    random_t apart; /* for what only some seeds know of, so that the others tell what they told before */
     url_t urls[URLS_MAX];
     unsigned url_count;
     list_t answers, exchanges, transfers, purges;
     node_t node;
     struct medium *disk; /* the journal's */
     drive_t *drives[DRIVES_MAX];
-    unsigned drive_count;
+    unsigned drive_count, drives_used; /* used: in this life, the first ones */
+    uint64_t drive_sizes[DRIVES_MAX];
     uint64_t identity[2]; /* of the journal */
     uint8_t notes[256];   /* beside it */
     size_t notes_length;
+    fate_t fate;     /* of the state directory, when this life has ended, or since the one before */
+    bool is_damaged; /* the journal, for all to see */
     unsigned lives;
     unsigned actions_left;
     uint64_t highest_sequence, highest_handed_out; /* ever acknowledged; ever given to a rule or in a stamp */
@@ -198,6 +205,8 @@ typedef struct {
     unsigned drive_fault_rate, lock_rate, flip_rate, loss_rate, evict_rate;
     bool admits_always;
     bool names_collide;           /* in the index */
+    bool state_suffers;           /* its directory is restored from older copies, and damaged */
+    bool drives_vary;             /* in number and size, from life to life */
     bool large_bodies, in_pieces; /* in_pieces: the origin takes ranges, and clients ask for them */
     int64_t gap_us;
 } world_t;
@@ -280,13 +289,16 @@ void transfer_forget_steps(void);
 void node_start(void);
 typedef enum { END_STOP, END_KILL, END_POWER_CUT } node_end_t;
 void node_end(node_end_t how);
-/* Between two lives: the state directory is gone. */
-void node_lose_state(void);
 void node_purge(void);
 /* Housekeeping frees what was purged. */
 void node_sweep(void);
 /* Memory is needed for something else. */
 void node_evict(void);
+
+/* node_state.c: between two lives; chosen before the first one ends. */
+fate_t node_choose_fate(void);
+void node_change_state(void);
+void node_free_state(void);
 
 /* node_disk.c */
 void node_make_drives(void);

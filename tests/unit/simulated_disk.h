@@ -230,6 +230,18 @@ static inline void medium_put(medium_t *disk, const char *name, const void *data
     medium_set_name(disk, name, inode);
 }
 
+/* All that is there, for another to begin with. */
+static inline medium_t *medium_copy(medium_t *from, uint64_t seed)
+{
+    medium_t *disk = medium_new(seed);
+    const medium_directory_t *directory = medium_directory(from);
+    for (size_t i = 0; i < directory->count; i++) {
+        const medium_inode_t *inode = &from->inodes[directory->names[i].inode];
+        medium_put(disk, directory->names[i].name, inode->data, inode->length);
+    }
+    return disk;
+}
+
 /* The calls. ------------------------------------------------------------------------------------------------
  */
 
