@@ -305,6 +305,26 @@ bool drive_is_cut(const drive_t *drive)
     return drive->medium->dead;
 }
 
+/* Its header and its trailer tell the same. */
+void drive_flip_end(drive_t *drive, random_t *random)
+{
+    enum { HEADER_BYTES = 32, TRAILER_BYTES = 128 };
+    platter_t *medium = drive->medium;
+    char name[32];
+    snprintf(name, sizeof name, "segment-%05u", random_below(random, 4));
+    platter_inode_t *inode = platter_file(medium, name);
+    if (inode == NULL || inode->length <= TRAILER_BYTES)
+        return;
+    uint64_t at = random_chance(random, 700)
+                      ? random_below(random, HEADER_BYTES)
+                      : inode->length - TRAILER_BYTES + random_below(random, TRAILER_BYTES);
+    inode->data[at] ^= (uint8_t)(1u << random_below(random, 8));
+    inode->durable[at] = inode->data[at];
+    drive->spoilt = drive->failed = true;
+    note_count(NOTE_ENDS_FLIPPED);
+    note_event("an end of a segment flips", drive->number, at, 0);
+}
+
 /* Somewhere in a segment, best where something is. */
 bool drive_flip(drive_t *drive)
 {

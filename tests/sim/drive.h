@@ -34,6 +34,9 @@ bool drive_is_cut(const drive_t *drive);
 /* A bit of what was synced is another one from now on. False: there is nothing. */
 bool drive_flip(drive_t *drive);
 
+/* One of the header or the trailer of a segment is, which costs nothing that others do not tell. */
+void drive_flip_end(drive_t *drive, random_t *random);
+
 /* Another process has the directory for a while, beginning now. */
 void drive_lock(drive_t *drive);
 

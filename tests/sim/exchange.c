@@ -31,10 +31,15 @@ static void wake_for_piece(object_reader_t *reader)
     wake_up(CONTAINER_OF(reader, exchange_t, piece));
 }
 
-/* A thread of a device, under its lock. */
+/* A thread of a device, under its lock. It may have been held up. */
 static void wake_from_disk(disk_wait_t *wait)
 {
-    wake_up(CONTAINER_OF(wait, exchange_t, disk));
+    enum { HELD_UP_MS = 500 };
+    exchange_t *exchange = CONTAINER_OF(wait, exchange_t, disk);
+    int64_t waited_ms = (schedule_now_us() - exchange->disk_awaited_us) / 1000;
+    if (exchange->awaits_disk && waited_ms > DISK_DEADLINE_MS + HELD_UP_MS)
+        note_violation("request %d waited for a drive for %lld ms", exchange->id, (long long)waited_ms);
+    wake_up(exchange);
 }
 
 static walk_t walk_of(exchange_t *exchange, void (*waker)(object_reader_t *reader))
@@ -169,6 +174,7 @@ static void ask_ahead(exchange_t *exchange, const walk_t *walk, piece_t piece)
 static void await_disk(exchange_t *exchange)
 {
     exchange->awaits_disk = true;
+    exchange->disk_awaited_us = schedule_now_us();
     note_count(NOTE_DISK_WAITS);
 }
 

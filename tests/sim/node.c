@@ -122,6 +122,7 @@ static void start_ledger(void)
 {
     journal_t *journal = NULL;
     bool broken = random_chance(chance(), world.disk_fault_rate);
+    broken |= world.state_suffers && world.fate == FATE_LOST && random_chance(&world.apart, 500);
     world.disk->fail_at = broken ? world.disk->calls + 1 + random_below(chance(), 20) : 0;
     while (journal == NULL) {
         world.node.ledger = ledger_new(LEDGER_SLOTS, LEDGER_SLOTS);

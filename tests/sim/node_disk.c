@@ -109,6 +109,8 @@ static void vary_drives(void)
     world.drives_used = 1 + random_below(&world.apart, world.drive_count);
     notes.counts[NOTE_DRIVES_APART] += world.drive_count - world.drives_used;
     for (unsigned i = 0; i < world.drive_count; i++) {
+        if (random_chance(&world.apart, 100))
+            drive_flip_end(world.drives[i], &world.apart);
         if (random_chance(&world.apart, 600))
             continue;
         world.drive_sizes[i] = world.segment_bytes * (2 + random_below(&world.apart, 5)) + (16 << 10);
@@ -167,7 +169,6 @@ void node_stop_disk(node_end_t how)
     disk_status_t status = disk_status(world.node.disk);
     note_status(&status);
     check_status(&status);
-    referee_all_is_found(interpose_all_is_found());
     disk_stop(&world.node.disk);
     end_drives(how);
 }

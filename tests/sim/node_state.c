@@ -1,6 +1,7 @@
 /* What befalls the state directory between two lives of the node: it is lost, copied, restored from an older
  * copy, or damaged. */
 #include "purge/journal_format.h"
+#include "tests/sim/referee_disk.h"
 #include "tests/sim/world.h"
 #include "tests/unit/simulated_disk.h"
 
@@ -15,6 +16,7 @@ static struct {
     size_t notes_length;
 } copy;
 static unsigned damages;
+static bool bound_is_gone; /* it was before */
 
 static random_t *chance(void)
 {
@@ -26,7 +28,9 @@ fate_t node_choose_fate(void)
     unsigned kind = random_below(chance(), 100);
     if (!world.state_suffers || kind >= 75)
         return FATE_KEPT;
-    if (kind < 30)
+    if (kind < 10)
+        return FATE_LOST;
+    if (kind < 35)
         return FATE_COPIED;
     if (kind < 55)
         return copy.disk != NULL ? FATE_RESTORED : FATE_COPIED;
@@ -42,14 +46,27 @@ static void lose_rules_since(uint64_t moment)
     }
 }
 
-/* Nothing is known of what was purged before; what that was to keep away is told by the identity. */
+static void remove_file(const char *name)
+{
+    if (medium_find(world.disk, name) != NULL)
+        medium_remove_name(world.disk, name);
+}
+
+/* Nothing is known of what was purged before; what that was to keep away is told by the identity, which is a
+ * new one also where the old one is left. A call may fail as the journal begins anew. */
 static void lose(void)
 {
     note_count(NOTE_STATES_LOST);
-    medium_free(&world.disk);
-    world.disk = medium_new(random_next(&world.random));
+    if (world.state_suffers) {
+        remove_file("journal");
+        remove_file("sequence");
+    } else {
+        medium_free(&world.disk);
+        world.disk = medium_new(random_next(&world.random));
+        world.notes_length = 0;
+    }
+    referee_drives_are_foreign();
     world.highest_sequence = world.highest_handed_out = 0;
-    world.notes_length = 0;
     lose_rules_since(0);
 }
 
@@ -115,10 +132,12 @@ static void damage_journal(void)
         flip("journal", journal_base());
 }
 
-/* What was handed out for rules that failed is not known any more. */
+/* Once they go on far above all that was seen; the second time nobody may have seen those. */
 static void damage_sequence(void)
 {
-    world.highest_handed_out = world.highest_sequence;
+    if (bound_is_gone)
+        world.highest_handed_out = world.highest_sequence;
+    bound_is_gone = true;
     if (random_chance(chance(), 500))
         medium_remove_name(world.disk, "sequence");
     else
@@ -127,12 +146,9 @@ static void damage_sequence(void)
 
 static void damage(void)
 {
-    medium_t *before = world.disk;
     unsigned kind = random_below(chance(), 10);
     note_count(NOTE_STATES_DAMAGED);
     damages++;
-    world.disk = medium_copy(before, random_next(chance())); /* all of it synced */
-    medium_free(&before);
     /* Not both, of which one tells what the other has lost. */
     bool both_good = journal_base() > 0 && is_sequence_good();
     if (kind < 5 && both_good)
@@ -150,6 +166,11 @@ void node_change_state(void)
     if (world.fate == FATE_KEPT)
         return;
     note_event("state directory", world.fate, 0, 0);
+    if (world.state_suffers) { /* all that was written is on stable storage by now */
+        medium_t *before = world.disk;
+        world.disk = medium_copy(before, random_next(chance()));
+        medium_free(&before);
+    }
     change[world.fate]();
 }
 
@@ -158,4 +179,5 @@ void node_free_state(void)
     if (copy.disk != NULL)
         medium_free(&copy.disk);
     damages = 0;
+    bound_is_gone = false;
 }

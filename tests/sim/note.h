@@ -109,6 +109,7 @@
     X(DEVICES_FAILED, "drives taken out")                                                                    \
     X(TORN_WRITES, "writes to drives torn by a crash")                                                       \
     X(FLIPS, "bits that flipped on drives")                                                                  \
+    X(ENDS_FLIPPED, "headers and trailers that flipped")                                                     \
     X(LOCKED, "drives that another process had")                                                             \
     X(DRIVES_CUT, "drives that lost their power")                                                            \
     X(START_FAILED, "starts of the disk tier that failed")                                                   \

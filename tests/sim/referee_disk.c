@@ -58,9 +58,9 @@ static struct {
     bool unlisted[DRIVES_MAX];
     struct {
         uint64_t moment, sequence;
-    } restored[RESTORES_MAX];             /* from an older copy of the journal, which ended there */
-    size_t restored_count, settled_count; /* settled: before this life of the node */
-    state_t disowned[DRIVES_MAX];         /* what becomes of what goes from a device that is out of use */
+    } restored[RESTORES_MAX]; /* from an older copy of the journal, which ended there */
+    size_t restored_count;
+    state_t disowned[DRIVES_MAX]; /* what becomes of what goes from a device that is out of use */
 } all;
 
 void referee_disk_begin(void)
@@ -70,7 +70,7 @@ void referee_disk_begin(void)
         all.disowned[i] = STATE_QUEUED;
         all.unlisted[i] = false;
     }
-    all.came_back_count = all.restored_count = all.settled_count = 0;
+    all.came_back_count = all.restored_count = 0;
 }
 
 void referee_disk_end(void)
@@ -302,14 +302,6 @@ void referee_drive_ends(unsigned number, int how)
 void referee_drives_are_foreign(void)
 {
     all.foreign = schedule_moment();
-}
-
-/* A life that ends before all was found leaves it to the next one, which may know of more rules by then. */
-void referee_all_is_found(bool found)
-{
-    while (!found && all.restored_count > all.settled_count)
-        all.restored_count--;
-    all.settled_count = all.restored_count;
 }
 
 void referee_journal_is_older(uint64_t sequence)

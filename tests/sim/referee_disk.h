@@ -48,8 +48,6 @@ void referee_drive_ends(unsigned drive, int how);
 void referee_drives_are_foreign(void);
 /* The journal is an older copy, which ends at this sequence: what has a later stamp is from after it. */
 void referee_journal_is_older(uint64_t sequence);
-/* A life ends: had all been found in it that drives have? */
-void referee_all_is_found(bool found);
 /* A life begins, with other drives or sizes: by owner() of the name, whose it is from now on. */
 void referee_drives_vary(unsigned (*owner)(const ledger_hash_t *name));
 

@@ -106,6 +106,13 @@ static void choose_drives(void)
 
 static void act(void *context);
 
+/* What is stamped above the end of a journal that was restored is told by what is found first: until then it
+ * goes on. */
+static bool may_end(void)
+{
+    return world.fate != FATE_RESTORED || world.node.disk == NULL || interpose_has_found_all(world.node.disk);
+}
+
 static void restart(void)
 {
     static const node_end_t ends[] = {END_STOP, END_KILL, END_POWER_CUT, END_POWER_CUT};
@@ -127,8 +134,10 @@ static void act_once(void)
     if (random_chance(chance(), world.flip_rate))
         node_flip();
     unsigned kind = random_below(chance(), 1000);
-    if (kind < world.crash_rate)
+    if (kind < world.crash_rate && may_end())
         restart();
+    else if (kind < world.crash_rate)
+        return;
     else if ((kind -= world.crash_rate) < world.purge_rate)
         node_purge();
     else if ((kind -= world.purge_rate) < world.sweep_rate)

@@ -82,7 +82,8 @@ typedef struct {
     object_reader_t reader;
     disk_wait_t disk;
     bool awaits_disk, shuns_disk, from_disk;
-    object_reader_t piece; /* of a sparse object, whose pieces are read one after the other */
+    int64_t disk_awaited_us; /* since then */
+    object_reader_t piece;   /* of a sparse object, whose pieces are read one after the other */
     bool in_pieces, from_start, shuns_pieces;
     enum { STREAM_NOT, STREAM_ASKED, STREAM_READ } stream; /* what `piece` reads is all of it once more */
     uint64_t at,
