@@ -11,16 +11,17 @@
 static _Atomic unsigned writes, synced, syncs;
 static sem_t sync_ended;
 
-/* Of this tombstone: what was written before it. */
+/* Of this tombstone: what was written before it, and with it. */
 static uint8_t tombstone[TOMBSTONE_BYTES];
-static _Atomic size_t before_it;
+static _Atomic size_t before_it, behind_it;
 static _Atomic bool has_come;
 
 static ssize_t write_noted(void *context, int file, const void *bytes, size_t length, uint64_t offset)
 {
     atomic_fetch_add(&writes, 1);
-    if (memmem(bytes, length, tombstone, sizeof tombstone) != NULL)
-        atomic_store(&has_come, true);
+    const char *found = memmem(bytes, length, tombstone, sizeof tombstone);
+    if (found != NULL && !atomic_exchange(&has_come, true))
+        atomic_store(&behind_it, (size_t)((const char *)bytes + length - found));
     else if (!atomic_load(&has_come))
         atomic_fetch_add(&before_it, length);
     return write_device(context, file, bytes, length, offset);
@@ -180,6 +181,7 @@ static void what_is_buried_is_written_before_what_waits(void **state)
     disk_settle(disk);
     assert_true(atomic_load(&has_come));
     assert_in_range(atomic_load(&before_it), 0, 1 << 20);
+    assert_in_range(atomic_load(&behind_it), 0, 8 << 10); /* the rest of a page: it waited for no more */
     assert_int_equal(disk_status(disk).counts.dropped_queue, 0);
 }
 
