@@ -331,6 +331,44 @@ static void what_is_buried_is_nowhere(void **state)
     object_unref(&object);
 }
 
+/* Between the look for a home and the lock of its shard (ld --wrap): once, if there is something to do. */
+static void (*meanwhile)(void);
+home_t *__real_memory_home(memory_t *memory, const cache_key_t *key, const cache_variant_t *variant);
+home_t *__wrap_memory_home(memory_t *memory, const cache_key_t *key, const cache_variant_t *variant);
+home_t *__wrap_memory_home(memory_t *memory, const cache_key_t *key, const cache_variant_t *variant)
+{
+    home_t *home = __real_memory_home(memory, key, variant);
+    void (*now)(void) = meanwhile;
+    meanwhile = NULL;
+    if (now != NULL)
+        now();
+    return home;
+}
+
+static object_t *to_be_read_again;
+
+static void evict_and_read_again(void)
+{
+    cache_key_t key = key_of("/a");
+    memory_evict_all(world.memory);
+    load(&key, to_be_read_again, NOW_MS);
+}
+
+static void what_is_invalidated_was_read_from_below_again(void **state)
+{
+    (void)state;
+    cache_key_t key = key_of("/a");
+    to_be_read_again = new_object(&key);
+    assert_true(begin_growing(&key, to_be_read_again, NULL));
+    fill_up(to_be_read_again, 1);
+    assert_true(memory_store(world.memory, to_be_read_again));
+    meanwhile = evict_and_read_again;
+    memory_invalidate(world.memory, &key);
+    assert_null(meanwhile);
+    assert_int_equal(memory_objects(world.memory), 0);
+    object_unref(&to_be_read_again);
+}
+
 static void invalidation_forgets_all_and_stops_what_grows(void **state)
 {
     (void)state;
@@ -746,6 +784,7 @@ int main(void)
         STORY(what_is_forgotten_was_read_from_below_again),
         STORY(what_is_buried_is_nowhere),
         STORY(invalidation_forgets_all_and_stops_what_grows),
+        STORY(what_is_invalidated_was_read_from_below_again),
         STORY(the_variants_place_may_be_taken),
         STORY(a_replaced_object_does_not_become_a_variant),
         STORY(more_names_make_a_new_node),
