@@ -145,7 +145,8 @@ static inline void medium_grow(medium_inode_t *inode, size_t capacity)
 static inline void medium_write_at(medium_inode_t *inode, size_t position, const uint8_t *data, size_t length)
 {
     medium_grow(inode, position + length + 1);
-    memcpy(inode->data + position, data, length);
+    if (length > 0) /* of an empty file there are no bytes */
+        memcpy(inode->data + position, data, length);
     memset(inode->dirty + position, 1, length);
     if (position + length > inode->length)
         inode->length = position + length;
