@@ -5,19 +5,28 @@
 
 #include "origin_pull/fill.h"
 
+/* Where many do the same, all of it is in memory at once: a row is a small part of that. */
+static unsigned longest_run(const exchange_t *exchange)
+{
+    enum { RUN_PART = 256 };
+    uint64_t most = memory_limit(worker_node(exchange->worker)->memory) / RUN_PART / PIECE_BYTES;
+    return most < 1 ? 1 : most < PIECES_RUN_MAX ? (unsigned)most : PIECES_RUN_MAX;
+}
+
 /* What is wanted in few pieces is asked for at once. Of what is larger so much as the client takes in a
  * second: for who is slow, no more is fetched ahead than a piece. */
 static unsigned next_run(exchange_t *exchange, piece_t piece)
 {
     const uint64_t second_us = 1000000;
     uint64_t now_us = (uint64_t)exchange_now_us(), from = exchange->run_from, run = 0;
+    unsigned most = longest_run(exchange);
     if (from < exchange->at && exchange->run_us < now_us)
         run = (exchange->at - from) * second_us / (now_us - exchange->run_us) / PIECE_BYTES;
     exchange->run_from = exchange->at;
     exchange->run_us = now_us;
-    if ((uint64_t)exchange->end - piece.first <= (uint64_t)PIECES_RUN_MAX * PIECE_BYTES)
-        return PIECES_RUN_MAX;
-    return run < 1 ? 1 : run < PIECES_RUN_MAX ? (unsigned)run : PIECES_RUN_MAX;
+    if ((uint64_t)exchange->end - piece.first <= (uint64_t)most * PIECE_BYTES)
+        return most;
+    return run < 1 ? 1 : run < most ? (unsigned)run : most;
 }
 
 /* Of the piece, and of those missing behind it. */

@@ -431,6 +431,10 @@ bool fill_is_starved(const fill_t *fill)
 
 unsigned fill_stalled(fill_t *fill)
 {
+    if (!fill->ended && fill->run_at < fill->run_count && fill->starved) {
+        fill->leaves_rest = true; /* what the tier below does not take is not waited for any longer */
+        fill_drop_run(fill);
+    }
     if (fill->ended || !fill->windowed)
         return 0;
     unsigned cut = object_cut_laggards(fill->object);

@@ -55,22 +55,28 @@ static bool is_wanted(const fill_t *fill, object_t *next)
     return fill->ahead || !fill->abandoned || !object_unread(fill->object) || !object_unread(next);
 }
 
-/* There is one behind this, and room for it. What is too much is asked for later. */
-static bool make_next_ready(fill_t *fill)
+typedef enum { NEXT_NONE, NEXT_LATER, NEXT_READY } next_t;
+
+/* Is there one behind this, and room for it? What is too much is asked for later. To break off costs what is
+ * on its way by then: so the tier below is waited for, where that can be, until fill_stalled(). */
+static next_t make_next_ready(fill_t *fill)
 {
     if (fill->run_at == fill->run_count)
-        return false;
+        return NEXT_NONE;
     object_t *next = fill->run[fill->run_at];
     piece_t piece = piece_at(fill->base, fill->piece.end);
     size_t bytes = body_cost((int64_t)(piece.end - piece.first), true);
-    if (fill->indexed && is_wanted(fill, next) && memory_below_takes(fill->memory, next) &&
-        memory_reserve(fill->memory, bytes)) {
+    bool goes_on = fill->indexed && is_wanted(fill, next);
+    fill->starved = goes_on && fill->can_pause && !memory_below_takes(fill->memory, next);
+    if (fill->starved)
+        return NEXT_LATER;
+    if (goes_on && memory_reserve(fill->memory, bytes)) {
         fill->next_reserved = bytes;
-        return true;
+        return NEXT_READY;
     }
     fill->leaves_rest = true;
     fill_drop_run(fill);
-    return false;
+    return NEXT_NONE;
 }
 
 /* What it was at is complete. */
@@ -100,14 +106,16 @@ fill_action_t fill_take_pieces(fill_t *fill, const char *bytes, size_t length, s
     while (*taken < length) {
         uint64_t left = (uint64_t)fill->content_length - fill->received;
         size_t part = length - *taken, come;
-        bool goes_on = part >= left && make_next_ready(fill);
-        if (part > left && (goes_on || fill->leaves_rest))
+        next_t next = part >= left ? make_next_ready(fill) : NEXT_NONE;
+        if (next == NEXT_LATER)
+            return FILL_PAUSE;
+        if (part > left && (next == NEXT_READY || fill->leaves_rest))
             part = (size_t)left;
         fill_action_t action = fill_take_bytes(fill, bytes + *taken, part, &come);
         *taken += come;
         if (fill->ended || action != FILL_GO_ON)
             return action;
-        if (goes_on)
+        if (next == NEXT_READY)
             go_on_with_next(fill);
         else if (fill->leaves_rest && fill->received == (uint64_t)fill->content_length) {
             *taken = length;

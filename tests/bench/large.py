@@ -138,7 +138,7 @@ class Client(threading.Thread):
                 return None
             due = started + (at - self.first) / (self.speed * MIB) if self.speed else 0
             if due > time.monotonic():
-                time.sleep(due - time.monotonic())  # the client's pace
+                time.sleep(max(0, due - time.monotonic()))  # the client's pace
             got = connection.recv(int(max(self.speed * MIB * PACE_S, 4096)) if self.speed else MIB)
             if not got:
                 return f"{at - self.first} of {self.end - self.first} bytes came"

@@ -236,30 +236,54 @@ static bool takes_nothing(void *context, const ledger_hash_t *name)
     return false;
 }
 
-/* The tier below cannot keep what would come now, or there is no memory for it. */
-static void it_ends_where_there_is_no_room(void **state)
+/* A row has begun, and a second one waits for its next piece. */
+static void begin_row(client_t *client, client_t *second, client_t sparse[2])
+{
+    keep_sparse();
+    ask(client, &sparse[0], 0, WHOLE);
+    ask(second, &sparse[1], PIECE_BYTES, 0);
+    assert_int_equal(client_head(&world, client, 206, LINES(FRESH, TAG, ALL)), FILL_GO_ON);
+}
+
+static void it_ends_where_there_is_no_memory(void **state)
+{
+    (void)state;
+    client_t client, second, sparse[2];
+    begin_row(&client, &second, sparse);
+    size_t left = (size_t)(memory_limit(world.memory) - memory_bytes(world.memory)) - PIECE_BYTES / 2;
+    assert_true(memory_reserve(world.memory, left));
+    assert_int_equal(send(&client, 0, PIECE_BYTES + 1), FILL_STOP);
+    assert_int_equal(object_end(client.reader.object), OBJECT_COMPLETE);
+    assert_left_out(&second);
+    memory_unpromise(memory_account(world.memory), left);
+    leave(&client, &sparse[0]);
+    leave(&second, &sparse[1]);
+}
+
+/* Until it takes more, or has not for as long as anything may be held up. */
+static void it_waits_for_the_tier_below(void **state)
 {
     (void)state;
     for (int i = 0; i < 2; i++) {
-        bool is_below = i == 0;
+        bool is_stalled = i == 0;
         memory_below_t below = {.takes = takes_nothing};
-        keep_sparse();
         client_t client, second, sparse[2];
-        ask(&client, &sparse[0], 0, WHOLE);
-        ask(&second, &sparse[1], PIECE_BYTES, 0);
-        assert_int_equal(client_head(&world, &client, 206, LINES(FRESH, TAG, ALL)), FILL_GO_ON);
-        size_t left = (size_t)(memory_limit(world.memory) - memory_bytes(world.memory));
-        if (is_below)
-            memory_set_below(world.memory, &below);
-        else
-            assert_true(memory_reserve(world.memory, left - PIECE_BYTES / 2));
-        assert_int_equal(send(&client, 0, PIECE_BYTES + 1), FILL_STOP);
+        size_t taken;
+        begin_row(&client, &second, sparse);
+        assert_int_equal(send(&client, 0, PIECE_BYTES - 1), FILL_GO_ON);
+        memory_set_below(world.memory, &below);
+        assert_int_equal(fill_bytes(client.fill, "ab", 2, &taken), FILL_PAUSE);
+        assert_int_equal(taken, 0);
+        assert_true(fill_is_starved(client.fill));
+        if (is_stalled)
+            assert_int_equal(fill_stalled(client.fill), 0);
+        memory_set_below(world.memory, NULL);
+        assert_int_equal(fill_bytes(client.fill, "ab", 2, &taken), is_stalled ? FILL_STOP : FILL_GO_ON);
         assert_int_equal(object_end(client.reader.object), OBJECT_COMPLETE);
-        assert_left_out(&second);
-        if (is_below)
-            memory_set_below(world.memory, NULL);
+        if (is_stalled)
+            assert_left_out(&second);
         else
-            memory_unpromise(memory_account(world.memory), left - PIECE_BYTES / 2);
+            fill_fail(client.fill, (object_failure_t){502, "test"});
         leave(&client, &sparse[0]);
         leave(&second, &sparse[1]);
         world_evict_all(&world);
@@ -338,7 +362,8 @@ int main(void)
         STORY(a_row_ends_before_what_is_there),
         STORY(it_ends_when_nobody_reads),
         STORY(a_failure_is_that_of_one),
-        STORY(it_ends_where_there_is_no_room),
+        STORY(it_ends_where_there_is_no_memory),
+        STORY(it_waits_for_the_tier_below),
         STORY(it_breaks_off),
         STORY(a_rest_that_forbids_it_ends_it),
         STORY(the_first_answer_brings_all_of_it),
