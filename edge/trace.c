@@ -1,6 +1,6 @@
 #include "edge/trace.h"
 
-#include "edge/cache/pieces.h"
+#include "edge/cache/walk.h"
 #include "edge/http/tags.h"
 #include "edge/http/url.h"
 #include "edge/sites/policy.h"
@@ -171,13 +171,15 @@ static json_t *pieces_json(const trace_t *trace)
     if (sparse == NULL)
         return json_null();
     const node_t *node = trace->node;
+    const walk_t walk = {
+        .memory = node->memory, .ledger = node->ledger, .key = trace->key, .disk = node->disk};
     uint64_t length = (uint64_t)object_head(sparse)->content_length;
     ledger_judgement_t judgement = judge(trace, sparse);
     int64_t ttl_ms = judgement.verdict == LEDGER_HARD ? 0 : ttl_of(trace, sparse, judgement);
     return json_pack("{s:I,s:I,s:I,s:I,s:s}", "length", (json_int_t)length, "of",
                      (json_int_t)((length + PIECE_BYTES - 1) / PIECE_BYTES), "stored",
-                     (json_int_t)pieces_count(node->memory, &trace->key, sparse, node->ledger, COUNTED_MAX),
-                     "fresh_for_s", (json_int_t)(ttl_ms / 1000), "purged", verdicts[judgement.verdict]);
+                     (json_int_t)walk_count_pieces(&walk, sparse, COUNTED_MAX), "fresh_for_s",
+                     (json_int_t)(ttl_ms / 1000), "purged", verdicts[judgement.verdict]);
 }
 
 static json_t *rule_json(const trace_t *trace)

@@ -13,9 +13,14 @@ piece_t piece_at(const object_t *sparse, uint64_t offset)
     return (piece_t){first, end < length ? end : length};
 }
 
+bool pieces_keepable(const memory_t *memory, const head_t *head)
+{
+    return !head->storing.no_cache && memory_max_object(memory) >= PIECE_BYTES;
+}
+
 bool pieces_possible(const memory_t *memory, const head_t *head)
 {
-    return head_takes_ranges(head) && !head->storing.no_cache && memory_max_object(memory) >= PIECE_BYTES;
+    return head_takes_ranges(head) && pieces_keepable(memory, head);
 }
 
 /* By the version of the whole, and where in it it begins. */
@@ -49,36 +54,6 @@ void pieces_touch_sparse(memory_t *memory, const cache_key_t *key)
 memory_view_t pieces_peek_sparse(memory_t *memory, const cache_key_t *key)
 {
     return memory_peek(memory, key, &pieces_sparse, NULL);
-}
-
-static bool is_stored(memory_t *memory, const cache_key_t *key, const object_t *sparse, piece_t piece,
-                      const ledger_t *ledger)
-{
-    uint64_t numbers[PIECE_NUMBERS];
-    cache_variant_t name = piece_variant(sparse, piece, numbers);
-    memory_view_t view = memory_peek(memory, key, &name, NULL);
-    bool stored = view.stored != NULL && object_judge_now(view.stored, ledger).verdict != LEDGER_HARD;
-    memory_view_drop(&view);
-    return stored;
-}
-
-size_t pieces_count(memory_t *memory, const cache_key_t *key, const object_t *sparse, const ledger_t *ledger,
-                    size_t most)
-{
-    uint64_t length = (uint64_t)object_head(sparse)->content_length;
-    size_t stored = 0;
-    for (uint64_t at = 0; at < length && at / PIECE_BYTES < most; at += PIECE_BYTES)
-        stored += is_stored(memory, key, sparse, piece_at(sparse, at), ledger);
-    return stored;
-}
-
-bool pieces_all(memory_t *memory, const cache_key_t *key, const object_t *sparse, const ledger_t *ledger)
-{
-    uint64_t length = (uint64_t)object_head(sparse)->content_length;
-    for (uint64_t at = 0; at < length; at += PIECE_BYTES)
-        if (!is_stored(memory, key, sparse, piece_at(sparse, at), ledger))
-            return false;
-    return true;
 }
 
 home_t *pieces_home(memory_t *memory, const cache_key_t *key, const object_t *sparse, piece_t piece)

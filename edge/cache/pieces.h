@@ -30,6 +30,8 @@ piece_t piece_at(const object_t *sparse, uint64_t offset);
 
 /* May a 200 with this head be kept so, where it is too large to be stored whole? */
 bool pieces_possible(const memory_t *memory, const head_t *head);
+/* The same where its upstream need not take ranges: all of its pieces come at once, or never. */
+bool pieces_keepable(const memory_t *memory, const head_t *head);
 
 /* How they are named: the sparse object of a key, and a piece of it, for which `numbers` is room. */
 extern const cache_variant_t pieces_sparse;
@@ -45,11 +47,6 @@ void pieces_touch_sparse(memory_t *memory, const cache_key_t *key);
 memory_view_t pieces_peek_sparse(memory_t *memory, const cache_key_t *key);
 /* Is the version of this head known to be of an upstream that takes no ranges, though it says so? */
 bool pieces_known_whole_only(memory_t *memory, const cache_key_t *key, const head_t *head);
-/* Are all pieces stored, and not hard-purged? */
-bool pieces_all(memory_t *memory, const cache_key_t *key, const object_t *sparse, const ledger_t *ledger);
-/* How many of its first `most` pieces are stored and not hard-purged; without a trace. */
-size_t pieces_count(memory_t *memory, const cache_key_t *key, const object_t *sparse, const ledger_t *ledger,
-                    size_t most);
 /* The home of a piece, made when there is none; a reference. */
 home_t *pieces_home(memory_t *memory, const cache_key_t *key, const object_t *sparse, piece_t piece);
 

@@ -1,11 +1,8 @@
-#include "edge/cache/walk.h"
+#include "edge/cache/walk_private.h"
 
 /* So many times a request may find that what it was about to join has just been replaced; then it goes alone.
  */
 enum { STEPS_MAX = 8 };
-/* Nothing is asked for ahead once more than so much of memory is in use by others: from a half on, those are
- * cut off who hold most. */
-enum { AHEAD_PART = 4 };
 
 const char *forward_name(forward_t forward)
 {
@@ -16,25 +13,13 @@ const char *forward_name(forward_t forward)
     return names[forward];
 }
 
-/* What is known of the request's key: of its variant when there are variants. */
-typedef struct {
-    memory_view_t view;
-    variants_t *node; /* a reference */
-    char *selector;   /* free() */
-    cache_variant_t variant;
-    bool is_variant;
-    object_t *sparse; /* from which the request can be answered once it is fresh; a reference or NULL */
-    bool waits;       /* a device is asked for what is to be looked at next */
-    bool from_disk;   /* what is stored in the view was not in memory */
-} place_t;
-
-static const cache_variant_t *variant_of(const place_t *place)
+static const cache_variant_t *variant_of(const walk_place_t *place)
 {
     return place->is_variant ? &place->variant : NULL;
 }
 
 /* On disk, where memory knows nothing. */
-static void look_below(const walk_t *walk, const cache_variant_t *variant, place_t *place)
+static void look_below(const walk_t *walk, const cache_variant_t *variant, walk_place_t *place)
 {
     memory_view_t *view = &place->view;
     if (view->stored != NULL || view->growing != NULL || view->variants != NULL)
@@ -47,7 +32,7 @@ static void look_below(const walk_t *walk, const cache_variant_t *variant, place
     view->variants = found.variants;
 }
 
-static void look_at(const walk_t *walk, const cache_variant_t *variant, place_t *place)
+void walk_look_at(const walk_t *walk, const cache_variant_t *variant, walk_place_t *place)
 {
     place->view = walk->again ? memory_peek(walk->memory, &walk->key, variant, NULL)
                               : memory_look(walk->memory, &walk->key, variant);
@@ -55,10 +40,10 @@ static void look_at(const walk_t *walk, const cache_variant_t *variant, place_t 
         look_below(walk, variant, place);
 }
 
-static void look(const walk_t *walk, place_t *place)
+static void look(const walk_t *walk, walk_place_t *place)
 {
-    *place = (place_t){.sparse = NULL};
-    look_at(walk, NULL, place);
+    *place = (walk_place_t){.sparse = NULL};
+    walk_look_at(walk, NULL, place);
     if (place->view.variants == NULL)
         return;
     place->node = place->view.variants;
@@ -68,10 +53,10 @@ static void look(const walk_t *walk, place_t *place)
     place->selector = variants_select(place->node, walk->fields, &length);
     place->variant = (cache_variant_t){place->node, {place->selector, length}};
     place->is_variant = true;
-    look_at(walk, &place->variant, place);
+    walk_look_at(walk, &place->variant, place);
 }
 
-static void leave(place_t *place)
+static void leave(walk_place_t *place)
 {
     memory_view_drop(&place->view);
     if (place->node != NULL)
@@ -111,8 +96,7 @@ static http_use_t use_stored(const walk_t *walk, object_t **object, int64_t *ttl
     return use;
 }
 
-/* Rules that came after the fill started make its answer one of before. */
-static bool is_asked_for(const walk_t *walk, object_t *growing)
+bool walk_is_asked_for(const walk_t *walk, object_t *growing)
 {
     return growing != NULL && object_judge(growing, walk->ledger, walk->sequence).verdict == LEDGER_VALID;
 }
@@ -120,7 +104,7 @@ static bool is_asked_for(const walk_t *walk, object_t *growing)
 /* May this request read along? */
 static bool is_joinable(const walk_t *walk, object_t *growing)
 {
-    if (!is_asked_for(walk, growing))
+    if (!walk_is_asked_for(walk, growing))
         return false;
     const head_t *head = object_head(growing);
     if (head == NULL)
@@ -138,7 +122,7 @@ static bool is_bypassed(const walk_t *walk, const memory_view_t *view)
 
 /* What a fill with this stamp may ask about by conditional request: never anything that a rule up to the
  * stamp purged. */
-static object_t *base_for(const walk_t *walk, const place_t *place, uint64_t stamp)
+static object_t *base_for(const walk_t *walk, const walk_place_t *place, uint64_t stamp)
 {
     object_t *stored = place->view.stored != NULL ? place->view.stored : place->sparse;
     if (stored == NULL || !head_has_validator(object_head(stored)))
@@ -149,7 +133,7 @@ static object_t *base_for(const walk_t *walk, const place_t *place, uint64_t sta
     return stored;
 }
 
-static forward_t reason_of(const place_t *place, int64_t ttl_ms, bool alone)
+static forward_t reason_of(const walk_place_t *place, int64_t ttl_ms, bool alone)
 {
     const object_t *stored = place->view.stored;
     if (stored != NULL)
@@ -161,7 +145,7 @@ static forward_t reason_of(const place_t *place, int64_t ttl_ms, bool alone)
     return place->is_variant ? FORWARD_VARY_MISS : FORWARD_URI_MISS;
 }
 
-static void own(const walk_t *walk, object_t *object, object_reader_t *reader)
+void walk_own(const walk_t *walk, object_t *object, object_reader_t *reader)
 {
     MUST(object_join(object, reader, walk->sequence, true, walk->wake));
 }
@@ -181,7 +165,7 @@ static bool goes_alone(const walk_t *walk, const memory_view_t *view)
 }
 
 /* Puts an object into the index, where the place was looked at. False: somebody was faster. */
-static bool put(const walk_t *walk, place_t *place, object_t *object)
+static bool put(const walk_t *walk, walk_place_t *place, object_t *object)
 {
     home_t *home = memory_home(walk->memory, &walk->key, variant_of(place));
     bool put = memory_begin(walk->memory, home, object, &place->view);
@@ -190,7 +174,7 @@ static bool put(const walk_t *walk, place_t *place, object_t *object)
 }
 
 /* What the fill has to know of the stored object. */
-static void hand_over_stale(const place_t *place, int64_t ttl_ms, int64_t now_ms, walk_step_t *step)
+static void hand_over_stale(const walk_place_t *place, int64_t ttl_ms, int64_t now_ms, walk_step_t *step)
 {
     if (place->view.stored == NULL)
         return;
@@ -207,33 +191,26 @@ static bool shuns_pieces(const walk_t *walk)
     return walk->control != NULL && (walk->control->only_if_cached || walk->control->no_store);
 }
 
-/* What is not there of it cannot be fetched. */
-static bool lacks_pieces(const walk_t *walk, const object_t *sparse)
-{
-    return !head_takes_ranges(object_head(sparse)) &&
-           !pieces_all(walk->memory, &walk->key, sparse, walk->ledger);
-}
-
 /* A sparse object is looked for only where nothing whole answers. */
-static bool is_sparse_hit(const walk_t *walk, place_t *place, int64_t *ttl_ms)
+static bool is_sparse_hit(const walk_t *walk, walk_place_t *place, int64_t *ttl_ms)
 {
     if (place->is_variant || shuns_pieces(walk))
         return false;
-    place_t beside = {.sparse = NULL};
-    look_at(walk, &pieces_sparse, &beside);
+    walk_place_t beside = {.sparse = NULL};
+    walk_look_at(walk, &pieces_sparse, &beside);
     place->waits = beside.waits;
     place->from_disk = beside.from_disk;
     place->sparse = beside.view.stored;
     beside.view.stored = NULL;
     memory_view_drop(&beside.view);
-    if (place->sparse != NULL && lacks_pieces(walk, place->sparse))
+    if (place->sparse != NULL && walk_lacks_pieces(walk, place->sparse))
         object_unref(&place->sparse);
     bool ask = false; /* only what is fresh is used of it */
     return use_stored(walk, &place->sparse, ttl_ms, &ask) == HTTP_FRESH;
 }
 
 /* Puts a new growing object where the place was looked at. False: somebody was faster. */
-static bool start(const walk_t *walk, place_t *place, int64_t ttl_ms, object_reader_t *reader,
+static bool start(const walk_t *walk, walk_place_t *place, int64_t ttl_ms, object_reader_t *reader,
                   walk_step_t *step)
 {
     /* In this order: the stamp, then what it may be based on, then the object is visible. */
@@ -241,7 +218,7 @@ static bool start(const walk_t *walk, place_t *place, int64_t ttl_ms, object_rea
     object_t *base = base_for(walk, place, stamp);
     bool alone = goes_alone(walk, &place->view);
     object_t *object = memory_new_object(walk->memory, &walk->key.subject, stamp);
-    own(walk, object, reader);
+    walk_own(walk, object, reader);
     bool started = alone || put(walk, place, object);
     if (started) {
         *step = (walk_step_t){
@@ -257,7 +234,7 @@ static bool start(const walk_t *walk, place_t *place, int64_t ttl_ms, object_rea
 }
 
 /* The same for nobody: the origin is asked in the background. Who was faster does it as well. */
-static void start_background(const walk_t *walk, place_t *place, int64_t ttl_ms, walk_step_t *step)
+static void start_background(const walk_t *walk, walk_place_t *place, int64_t ttl_ms, walk_step_t *step)
 {
     uint64_t stamp = ledger_sequence(walk->ledger);
     step->base = base_for(walk, place, stamp);
@@ -273,7 +250,7 @@ static void start_background(const walk_t *walk, place_t *place, int64_t ttl_ms,
 
 /* Selected by the request's credentials, without which the origin would have to be asked in the background:
  * that would bring something else. */
-static bool is_of_credentials(const walk_t *walk, const place_t *place)
+static bool is_of_credentials(const walk_t *walk, const walk_place_t *place)
 {
     const text_t name = TEXT("authorization");
     const http_vary_t by_them = {HTTP_VARY_NAMES, 1, &name};
@@ -282,13 +259,13 @@ static bool is_of_credentials(const walk_t *walk, const place_t *place)
 }
 
 /* What is asked for again is worth keeping. */
-static void note_hit(const walk_t *walk, const place_t *place, object_t *stored)
+static void note_hit(const walk_t *walk, const walk_place_t *place, object_t *stored)
 {
     if (walk->disk != NULL && !place->from_disk)
         disk_note_hit(walk->disk, stored);
 }
 
-static bool try_step(const walk_t *walk, place_t *place, object_reader_t *reader, walk_step_t *step)
+static bool try_step(const walk_t *walk, walk_place_t *place, object_reader_t *reader, walk_step_t *step)
 {
     int64_t ttl_ms = 0;
     bool ask = false;
@@ -298,7 +275,7 @@ static bool try_step(const walk_t *walk, place_t *place, object_reader_t *reader
     }
     http_use_t use = use_stored(walk, &place->view.stored, &ttl_ms, &ask);
     object_t *growing = place->view.growing;
-    ask = ask && !is_asked_for(walk, growing);
+    ask = ask && !walk_is_asked_for(walk, growing);
     if (ask && is_of_credentials(walk, place))
         use = HTTP_VALIDATE;
     if (use != HTTP_VALIDATE) {
@@ -340,7 +317,7 @@ walk_step_t walk_begin(const walk_t *walk, object_reader_t *reader)
 {
     walk_step_t step;
     for (int i = 0; i < STEPS_MAX; i++) {
-        place_t place;
+        walk_place_t place;
         look(walk, &place);
         bool done = try_step(walk, &place, reader, &step);
         leave(&place);
@@ -361,7 +338,7 @@ static bool use_on_error(const walk_t *walk, const head_t *head, int64_t ttl_ms)
 
 /* What is stored that may be used when the origin fails, if anything is. What was purged while the origin was
  * asked is not come back to. */
-static bool find_on_error(const walk_t *walk, place_t *place, http_use_t *use, int64_t *ttl_ms)
+static bool find_on_error(const walk_t *walk, walk_place_t *place, http_use_t *use, int64_t *ttl_ms)
 {
     walk_t now = *walk;
     now.sequence = ledger_sequence(now.ledger);
@@ -377,7 +354,7 @@ static bool find_on_error(const walk_t *walk, place_t *place, http_use_t *use, i
 
 bool walk_may_on_error(const walk_t *walk)
 {
-    place_t place;
+    walk_place_t place;
     http_use_t use;
     int64_t ttl_ms = 0;
     bool may = find_on_error(walk, &place, &use, &ttl_ms);
@@ -387,7 +364,7 @@ bool walk_may_on_error(const walk_t *walk)
 
 bool walk_on_error(const walk_t *walk, object_reader_t *reader, walk_step_t *step)
 {
-    place_t place;
+    walk_place_t place;
     http_use_t use;
     int64_t ttl_ms = 0;
     bool usable = find_on_error(walk, &place, &use, &ttl_ms);
@@ -403,7 +380,7 @@ bool walk_on_error(const walk_t *walk, object_reader_t *reader, walk_step_t *ste
 walk_step_t walk_private(const walk_t *walk, object_reader_t *reader, forward_t forward)
 {
     object_t *object = memory_new_object(walk->memory, &walk->key.subject, ledger_sequence(walk->ledger));
-    own(walk, object, reader);
+    walk_own(walk, object, reader);
     object_unref(&object);
     return (walk_step_t){.kind = WALK_PASS, .forward = forward};
 }
@@ -413,163 +390,6 @@ walk_step_t walk_again(walk_t *walk, object_reader_t *reader, bool alone)
     object_leave(reader);
     walk->sequence = ledger_sequence(walk->ledger);
     return alone ? walk_private(walk, reader, FORWARD_BYPASS) : walk_begin(walk, reader);
-}
-
-/* A piece by the tags of the whole: where the request knows of a rule that came after it. */
-static ledger_verdict_t judge_as(const walk_t *walk, const object_t *sparse, const object_t *piece)
-{
-    ledger_tags_t tags = object_head(sparse)->tags;
-    if (walk->sequence <= object_stamp(piece))
-        return LEDGER_VALID;
-    return ledger_judge_tagged(walk->ledger, &walk->key.subject, tags, object_stamp(piece)).verdict;
-}
-
-/* By the tags that it came with, and by those that the whole has now. */
-static bool is_piece_purged(const walk_t *walk, const object_t *sparse, object_t *piece)
-{
-    return object_judge(piece, walk->ledger, walk->sequence).verdict == LEDGER_HARD ||
-           judge_as(walk, sparse, piece) == LEDGER_HARD;
-}
-
-static bool is_piece_asked_for(const walk_t *walk, const object_t *sparse, object_t *growing)
-{
-    return is_asked_for(walk, growing) && judge_as(walk, sparse, growing) == LEDGER_VALID;
-}
-
-/* Is there one that a rule known to the request did not purge? A soft purge is the sparse object's matter:
- * what upstream confirms of that is as good as new, and so are its pieces. */
-static bool is_piece_hit(const walk_t *walk, const object_t *sparse, memory_view_t *view)
-{
-    if (view->stored == NULL)
-        return false;
-    if (!is_piece_purged(walk, sparse, view->stored))
-        return true;
-    memory_forget(walk->memory, view->stored);
-    object_unref(&view->stored);
-    return false;
-}
-
-typedef enum { PIECE_FOUND, PIECE_AGAIN, PIECE_PURGED, PIECE_GONE } piece_step_t;
-
-/* Nothing is asked about what a rule up to the stamp hard-purged, here as in base_for(). PIECE_AGAIN:
- * somebody was faster. */
-static piece_step_t start_piece(const walk_t *walk, object_t *sparse, piece_t piece,
-                                const memory_view_t *view, object_reader_t *reader)
-{
-    uint64_t stamp = ledger_sequence(walk->ledger);
-    if (!head_takes_ranges(object_head(sparse)))
-        return PIECE_GONE;
-    if (object_judge(sparse, walk->ledger, stamp).verdict == LEDGER_HARD)
-        return PIECE_PURGED;
-    object_t *object = memory_new_object(walk->memory, &walk->key.subject, stamp);
-    own(walk, object, reader);
-    home_t *home = pieces_home(walk->memory, &walk->key, sparse, piece);
-    bool started = memory_begin(walk->memory, home, object, view);
-    home_unref(&home);
-    if (!started)
-        object_leave(reader);
-    object_unref(&object);
-    return started ? PIECE_FOUND : PIECE_AGAIN;
-}
-
-static piece_step_t try_piece(const walk_t *walk, object_t *sparse, piece_t piece, memory_view_t *view,
-                              object_reader_t *reader, walk_kind_t *kind)
-{
-    if (is_piece_hit(walk, sparse, view)) {
-        object_open(&view->stored, reader);
-        *kind = WALK_HIT;
-        return PIECE_FOUND;
-    }
-    *kind = WALK_JOIN;
-    if (view->growing != NULL && is_piece_asked_for(walk, sparse, view->growing) &&
-        object_join(view->growing, reader, walk->sequence, false, walk->wake))
-        return PIECE_FOUND;
-    *kind = WALK_FILL;
-    return start_piece(walk, sparse, piece, view, reader);
-}
-
-/* What is fetched faster than a device takes it would have to be dropped, and fetched again. A device that
- * does not catch up at all is not waited for twice. */
-static bool waits_for_room(const walk_t *walk, const cache_variant_t *variant, const memory_view_t *view)
-{
-    return walk->disk != NULL && walk->wait != NULL && !(walk->again && walk->wait->in_vain) &&
-           view->stored == NULL && view->growing == NULL &&
-           disk_await_room(walk->disk, &walk->key, variant, walk->wait);
-}
-
-bool walk_piece(const walk_t *walk, object_t *sparse, piece_t piece, object_reader_t *reader,
-                walk_step_t *step)
-{
-    *step = (walk_step_t){.forward = FORWARD_PARTIAL};
-    pieces_touch_sparse(walk->memory, &walk->key);
-    piece_step_t found = PIECE_AGAIN;
-    while (found == PIECE_AGAIN) { /* each time somebody else got on */
-        uint64_t numbers[PIECE_NUMBERS];
-        cache_variant_t variant = piece_variant(sparse, piece, numbers);
-        place_t place = {.sparse = NULL};
-        look_at(walk, &variant, &place);
-        if (place.waits) {
-            step->kind = WALK_WAIT;
-            return true;
-        }
-        if (waits_for_room(walk, &variant, &place.view)) {
-            step->kind = WALK_WAIT;
-            return true;
-        }
-        found = try_piece(walk, sparse, piece, &place.view, reader, &step->kind);
-        memory_view_drop(&place.view);
-        step->from_disk = place.from_disk;
-    }
-    if (found == PIECE_PURGED)
-        pieces_forget_sparse(walk->memory, &walk->key, object_head(sparse)->etag);
-    if (found != PIECE_FOUND)
-        return false;
-    if (step->kind == WALK_FILL) {
-        object_ref(sparse);
-        step->base = sparse;
-    }
-    return true;
-}
-
-bool walk_finds_piece(const walk_t *walk, const object_t *sparse, piece_t piece)
-{
-    uint64_t numbers[PIECE_NUMBERS];
-    cache_variant_t variant = piece_variant(sparse, piece, numbers);
-    memory_view_t view = memory_peek(walk->memory, &walk->key, &variant, NULL);
-    bool found = view.stored != NULL;
-    memory_view_drop(&view);
-    return found || (walk->disk != NULL && disk_knows(walk->disk, &walk->key, &variant));
-}
-
-/* Nothing is stored of it, nor on its way to be. */
-static bool is_missing(const walk_t *walk, const object_t *sparse, piece_t piece)
-{
-    uint64_t numbers[PIECE_NUMBERS];
-    cache_variant_t variant = piece_variant(sparse, piece, numbers);
-    memory_view_t view = memory_peek(walk->memory, &walk->key, &variant, NULL);
-    bool missing = view.growing == NULL && view.stored == NULL &&
-                   (walk->disk == NULL || !disk_knows(walk->disk, &walk->key, &variant));
-    memory_view_drop(&view);
-    return missing;
-}
-
-uint64_t walk_run_end(const walk_t *walk, const object_t *sparse, piece_t piece, uint64_t end, unsigned most)
-{
-    for (unsigned i = 1; i < most && piece.end < end; i++) {
-        piece_t next = piece_at(sparse, piece.end);
-        if (!is_missing(walk, sparse, next))
-            break;
-        piece = next;
-    }
-    return piece.end;
-}
-
-bool walk_has_room(const walk_t *walk, const object_t *sparse, piece_t piece)
-{
-    uint64_t numbers[PIECE_NUMBERS];
-    cache_variant_t variant = piece_variant(sparse, piece, numbers);
-    return memory_pinned_bytes(walk->memory) <= memory_limit(walk->memory) / AHEAD_PART &&
-           (walk->disk == NULL || !disk_await_room(walk->disk, &walk->key, &variant, NULL));
 }
 
 /* Does this request select the variant that the object turned out to be? */
@@ -606,7 +426,7 @@ walk_head_t walk_at_head(const walk_t *walk, const object_reader_t *reader)
         MUST(object_end(object) == OBJECT_FAILED);
         return HEAD_FAILED;
     }
-    if (object_sparse(object) && lacks_pieces(walk, object))
+    if (object_sparse(object) && walk_lacks_pieces(walk, object))
         return HEAD_AGAIN;
     if (reader->owner)
         return HEAD_SERVE;

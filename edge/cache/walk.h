@@ -93,6 +93,9 @@ bool walk_piece(const walk_t *walk, object_t *sparse, piece_t piece, object_read
                 walk_step_t *step);
 /* Up to where the pieces behind that one, and before `end`, are missing in a row: `most` with it at most. */
 uint64_t walk_run_end(const walk_t *walk, const object_t *sparse, piece_t piece, uint64_t end, unsigned most);
+/* How many of its first `most` pieces are stored, here or on disk, and not known to be hard-purged; without a
+ * trace. */
+size_t walk_count_pieces(const walk_t *walk, const object_t *sparse, size_t most);
 /* Is it on disk, or in memory? Without a trace, and without judging it. */
 bool walk_finds_piece(const walk_t *walk, const object_t *sparse, piece_t piece);
 /* Would it be kept, if it came now, without pushing others out? What nobody waits for yet is not fetched

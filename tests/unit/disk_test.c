@@ -286,6 +286,25 @@ static void what_is_large_is_kept_in_pieces(void **state)
     client_leave(&client);
 }
 
+/* It answers as long as all of it is there: what is missing of it could not be fetched. */
+static void what_is_large_and_takes_no_ranges_is_kept_in_pieces_too(void **state)
+{
+    (void)state;
+    client_t client;
+    uint64_t numbers[PIECE_NUMBERS];
+    store("/large", NULL, LINES(FRESH, "content-length: 2109497"), large_body());
+    restart(DISK_ALWAYS);
+    assert_int_equal(disk_status(disk).records, 4);
+    ask(&client, "/large", NULL);
+    assert_int_equal(client.step.kind, WALK_HIT);
+    assert_int_equal(read_pieces(&client.walk, client.reader.object), LARGE_BYTES);
+    cache_variant_t piece =
+        piece_variant(client.reader.object, piece_at(client.reader.object, PIECE_BYTES), numbers);
+    memory_bury(world.memory, &client.walk.key, &piece, (text_t){NULL, 0});
+    client_leave(&client);
+    assert_null(answer("/large", NULL, true));
+}
+
 /* Its head is kept in one record, like any other. */
 static void what_is_large_and_has_too_large_a_head_stays_off(void **state)
 {
@@ -350,6 +369,8 @@ int main(void)
                                         teardown),
         cmocka_unit_test_setup_teardown(what_lasts_is_written_with_its_new_time, setup, teardown),
         cmocka_unit_test_setup_teardown(what_is_large_is_kept_in_pieces, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_is_large_and_takes_no_ranges_is_kept_in_pieces_too, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(what_is_large_and_has_too_large_a_head_stays_off, setup, teardown),
         cmocka_unit_test_setup_teardown(what_is_large_and_says_something_new, setup, teardown),
         cmocka_unit_test_setup_teardown(each_variant_is_found, setup, teardown),

@@ -56,6 +56,29 @@ void item_end(item_t *item, item_end_t how)
     free(item);
 }
 
+static bool is_of(const object_t *object, const cache_key_t *key, const cache_variant_t *variant)
+{
+    cache_key_t is;
+    cache_variant_t under;
+    ledger_hash_t name;
+    return memory_place_of(object, &is, &under, &name) && text_equal(is.site, key->site) &&
+           text_equal(is.target, key->target) && text_equal(under.selector, variant->selector);
+}
+
+object_t *admit_find_part(disk_t *disk, const cache_key_t *key, const cache_variant_t *variant,
+                          const ledger_hash_t *name)
+{
+    object_t *object = NULL;
+    disk_lock(&disk->pending_lock);
+    const item_t *item = find_pending(disk, name);
+    if (item != NULL && item->is_part && !atomic_load(&item->revoked) && is_of(item->object, key, variant)) {
+        object = item->object;
+        object_ref(object);
+    }
+    disk_unlock(&disk->pending_lock);
+    return object;
+}
+
 /* --- What no longer counts --- */
 
 void disk_gone(void *context, const ledger_hash_t *name)
@@ -140,10 +163,10 @@ static bool admit_node(disk_t *disk, object_t *object, const cache_key_t *key, c
 }
 
 /* What is too large for a record is kept as what is too large for memory is: a head, and pieces that are
- * found by its version. What is missing of them one day has to be asked for by itself. */
+ * found by its version. Where upstream takes no ranges it answers as long as all of them are there. */
 static bool can_be_in_pieces(const disk_t *disk, const object_t *object, const cache_variant_t *variant)
 {
-    return variant->selector.data == NULL && pieces_possible(disk->config.memory, object_head(object));
+    return variant->selector.data == NULL && pieces_keepable(disk->config.memory, object_head(object));
 }
 
 /* The head comes last, and under the name that the whole has in memory. */

@@ -374,12 +374,24 @@ static bool is_in_pieces(disk_t *disk, const cache_key_t *key)
     return is;
 }
 
+static bool may_be_part(const cache_variant_t *variant)
+{
+    return variant != NULL && variant->variants == NULL;
+}
+
 disk_look_t disk_look(disk_t *disk, const cache_key_t *key, const cache_variant_t *variant, disk_wait_t *wait,
                       memory_view_t *view)
 {
     ledger_hash_t name = memory_name(key, variant);
     disk_place_t place;
-    if (!disk_index_find(disk->index, &name, true, &place))
+    bool known = disk_index_find(disk->index, &name, true, &place);
+    if (!known && may_be_part(variant)) {
+        view->stored = admit_find_part(disk, key, variant, &name);
+        if (view->stored != NULL)
+            return DISK_FOUND;
+        known = disk_index_find(disk->index, &name, false, &place); /* it may have got there meanwhile */
+    }
+    if (!known)
         return DISK_ABSENT;
     if (variant == NULL && is_in_pieces(disk, key))
         return DISK_FOUND;
@@ -403,7 +415,13 @@ bool disk_knows(disk_t *disk, const cache_key_t *key, const cache_variant_t *var
 {
     ledger_hash_t name = memory_name(key, variant);
     disk_place_t place;
-    return disk_index_find(disk->index, &name, false, &place);
+    if (disk_index_find(disk->index, &name, false, &place))
+        return true;
+    object_t *part = may_be_part(variant) ? admit_find_part(disk, key, variant, &name) : NULL;
+    if (part == NULL)
+        return may_be_part(variant) && disk_index_find(disk->index, &name, false, &place);
+    object_unref(&part);
+    return true;
 }
 
 bool disk_takes(void *context, const ledger_hash_t *name)

@@ -91,8 +91,8 @@ struct disk_wait {
 
 typedef enum {
     DISK_ABSENT, /* nothing of it is known, or can be had */
-    DISK_FOUND,  /* memory has it now, and so has the view; a whole that is kept in pieces memory alone: it is
-                    looked for among what is sparse */
+    DISK_FOUND,  /* memory has it now, and so has the view; a part that is on its way the view alone; a whole
+                    that is kept in pieces memory alone: it is  looked for among what is sparse */
     DISK_WAIT    /* the wait will be woken; then memory is to be looked into again */
 } disk_look_t;
 
@@ -100,7 +100,8 @@ typedef enum {
  * empty; references as of memory_look(). */
 disk_look_t disk_look(disk_t *disk, const cache_key_t *key, const cache_variant_t *variant, disk_wait_t *wait,
                       memory_view_t *view);
-/* Is its record known, and not of before an object that memory has? Without reading it, nor a trace. */
+/* Is its record known, or a part on its way, and not of before an object that memory has? Without reading it,
+ * nor a trace. */
 bool disk_knows(disk_t *disk, const cache_key_t *key, const cache_variant_t *variant);
 /* Is more on its way to its device than that takes at the moment? Then what is about to be fetched for it
  * would have to be dropped. wait: is woken when there is room, and by the deadline; NULL: only asks. */

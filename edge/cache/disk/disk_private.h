@@ -54,9 +54,9 @@ typedef struct item {
     item_kind_t kind;
     bool is_part; /* a piece of what is fetched in pieces */
     ledger_hash_t name;
-    object_t *object;     /* a reference, until its bytes have been taken; NULL: a burial */
-    uint64_t first;       /* ITEM_PIECE: where it begins */
-    size_t bytes;         /* of what is to be written, about */
+    object_t *object; /* a reference, of what is no part until its bytes have been taken; NULL: a burial */
+    uint64_t first;   /* ITEM_PIECE: where it begins */
+    size_t bytes;     /* of what is to be written, about */
     _Atomic bool revoked; /* it is no longer the newest */
     bool pending;         /* by its name, until the index has it, or it is dropped */
     struct item *next_pending;
@@ -211,6 +211,10 @@ void membership_settled(disk_t *disk);
 void disk_gone(void *context, const ledger_hash_t *name);
 bool disk_takes(void *context, const ledger_hash_t *name);
 void disk_stored(void *context, object_t *object);
+/* What is fetched in pieces is found while it is on its way: memory may let go of it before the index has it,
+ * and where upstream takes no ranges it could not be fetched again. A reference, or NULL. */
+object_t *admit_find_part(disk_t *disk, const cache_key_t *key, const cache_variant_t *variant,
+                          const ledger_hash_t *name);
 /* It is in the index, or will never be. */
 typedef enum { ITEM_WRITTEN, ITEM_REVOKED, ITEM_NOT_QUEUED, ITEM_BROKEN } item_end_t;
 void item_end(item_t *item, item_end_t how);

@@ -153,7 +153,10 @@ static void append(device_t *device, volume_t *volume, item_t *item)
                            .done = on_done,
                            .context = item};
     describe(item, meta, &out);
-    item->object = NULL;
+    if (item->is_part) /* it can be found so until the index has it */
+        object_ref(object);
+    else
+        item->object = NULL;
     bool appended = volume_append(volume, &out);
     device->stumbled |= !appended;
     if (next > 0 && (!appended || !admit_part(device->disk, object, next)))
