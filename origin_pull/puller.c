@@ -28,13 +28,14 @@ static void wake(puller_t *puller)
     MUST(curl_multi_wakeup(puller->multi) == CURLM_OK);
 }
 
-/* False: the puller is stopping, and takes no more messages. */
-static bool post(transfer_t *transfer)
+/* anew: for the first time, until which it is taken for queued. False: the puller is stopping, and takes no
+ * more messages. */
+static bool post(transfer_t *transfer, bool anew)
 {
     puller_t *puller = transfer->puller;
     pthread_mutex_lock(&puller->lock);
     bool stopping = puller->stopping, first = puller->inbox == NULL;
-    if (!stopping && !transfer->queued) {
+    if (!stopping && (anew || !transfer->queued)) {
         transfer->queued = true;
         transfer->inbox_next = NULL;
         *puller->inbox_end = transfer;
@@ -50,7 +51,7 @@ static void on_notify(object_filler_t *filler, unsigned events)
 {
     transfer_t *transfer = CONTAINER_OF(filler, transfer_t, filler);
     atomic_fetch_or_explicit(&transfer->events, events, memory_order_relaxed);
-    post(transfer);
+    post(transfer, false);
 }
 
 static void finish(puller_t *puller, transfer_t *transfer);
@@ -72,11 +73,13 @@ void puller_submit(puller_t *puller, fill_t **fill, configuration_t *configurati
     transfer->site = site;
     gauge_add(GAUGE_FILLS, 1);
     transfer->filler.notify = on_notify;
-    /* Its first stay in the inbox is what starts it; a reader may already have left by then. */
+    /* Its first stay in the inbox is what starts it; a reader may already have left by then. One who leaves
+     * from here on must not put it there first: it could be over before this is done with it. */
+    transfer->queued = true;
     object_set_filler(fill_object(transfer->fill), &transfer->filler);
     if (object_unread(fill_object(transfer->fill)))
         atomic_fetch_or_explicit(&transfer->events, FILLER_ABANDONED, memory_order_relaxed);
-    if (post(transfer))
+    if (post(transfer, true))
         return;
     fill_fail(transfer->fill, shutting_down);
     finish(puller, transfer);

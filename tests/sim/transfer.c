@@ -46,10 +46,8 @@ static uint64_t end_of(const transfer_t *transfer)
 
 static void handle_events(void *context);
 
-static void post(transfer_t *transfer)
+static void put_into_inbox(transfer_t *transfer)
 {
-    if (transfer->queued)
-        return;
     transfer->queued = true;
     schedule_for_node(world.node.puller, random_between(chance(), 0, 2000), handle_events, transfer);
 }
@@ -58,7 +56,8 @@ static void on_notify(object_filler_t *filler, unsigned events)
 {
     transfer_t *transfer = CONTAINER_OF(filler, transfer_t, filler);
     transfer->events |= events;
-    post(transfer);
+    if (!transfer->queued)
+        put_into_inbox(transfer);
 }
 
 /* The pieces that come behind the one that it was asked for: whose fault it is if they do not. */
@@ -99,10 +98,11 @@ void transfer_submit(exchange_t *exchange, const fill_request_t *request, uint64
     referee_begun(transfer);
     note_event("fill", (uint64_t)transfer->id, exchange->url, transfer->base ? transfer->base->id : 0);
     transfer->filler.notify = on_notify;
+    transfer->queued = true; /* nobody else puts it there first */
     object_set_filler(fill_object(transfer->fill), &transfer->filler);
     if (object_unread(fill_object(transfer->fill)))
         transfer->events |= FILLER_ABANDONED;
-    post(transfer);
+    put_into_inbox(transfer);
 }
 
 static void finish(transfer_t *transfer)

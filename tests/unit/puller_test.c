@@ -2,6 +2,7 @@
 #include "tests/unit/cache_world.h"
 
 #include <pthread.h>
+#include <sched.h>
 
 #include "edge/observe/counters.h"
 #include "origin_pull/puller.h"
@@ -63,6 +64,43 @@ static void what_is_submitted_to_a_stopped_one_fails_at_once(void **state)
     end(&puller);
 }
 
+/* --- A reader that leaves at once --- */
+
+void __real_object_set_filler(object_t *object, object_filler_t *filler);
+void __wrap_object_set_filler(object_t *object, object_filler_t *filler);
+
+static puller_t *puller_of_leaver;
+static client_t *leaver;
+
+/* It leaves as soon as that can be told, and all that the puller was told by then is done. */
+void __wrap_object_set_filler(object_t *object, object_filler_t *filler)
+{
+    client_t *leaves = leaver, other;
+    __real_object_set_filler(object, filler);
+    if (leaves == NULL || filler == NULL)
+        return;
+    leaver = NULL;
+    object_leave(&leaves->reader);
+    ask(puller_of_leaver, &other, "/other");
+    while (object_end(other.reader.object) == OBJECT_OPEN)
+        sched_yield();
+    client_leave(&other);
+}
+
+static void who_leaves_as_it_is_submitted_does_not_end_it_first(void **state)
+{
+    (void)state;
+    puller_t *puller = puller_of_leaver = start();
+    client_t client;
+    client_ask(&world, &client, "/left", NULL);
+    leaver = &client;
+    puller_submit(puller, &client.fill, &configuration, &site);
+    puller_stop(puller);
+    end(&puller);
+}
+
+/* --- The end --- */
+
 typedef struct {
     puller_t *puller;
     unsigned number;
@@ -122,6 +160,7 @@ static void what_is_submitted_while_it_stops_ends(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(who_leaves_as_it_is_submitted_does_not_end_it_first),
         cmocka_unit_test(what_is_submitted_to_a_stopped_one_fails_at_once),
         cmocka_unit_test(what_is_submitted_while_it_stops_ends),
     };
