@@ -425,13 +425,15 @@ void referee_loaded(const ledger_hash_t *hash, record_id_t id, const record_id_t
     if (kept->moment < all.foreign)
         note_violation("answer %llu came from the disk of a node whose purges are not known",
                        (number_t)id.answer);
-    if (kept->moment < name->moved && !drive_has_lied(world.drives[name->drive]))
+    /* That it was buried there, as another drive had its name, is what a drive lied about. */
+    bool is_of_before = kept->moment < name->moved;
+    if (is_of_before && !drive_has_lied(world.drives[name->drive]))
         note_violation("answer %llu came from drive %u, which had it before another drive did",
                        (number_t)id.answer, name->drive);
     bool is_node = id.answer == RECORD_OF_NODE;
     if (!is_node && name->stored_life == world.lives && name->stored.answer != id.answer)
         note_violation("answer %llu came from disk, though answer %llu was stored since", (number_t)id.answer,
                        (number_t)name->stored.answer);
-    if (check_gone(name, kept) || (node != NULL && came_back(node, false)))
+    if (is_of_before || check_gone(name, kept) || (node != NULL && came_back(node, false)))
         note_came_back(&id);
 }
