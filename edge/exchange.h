@@ -136,6 +136,8 @@ static inline bool request_may_store(const exchange_t *exchange)
 /* --- request_head.c --- */
 /* Goes on when the reader's object has its head, or has ended without one: now, or by a wake. */
 void request_await_head(exchange_t *exchange);
+/* The reader has a sparse object: it is answered from that, or what it wants of it is asked for apart. */
+void request_take_sparse(exchange_t *exchange, http_fields_t fields);
 void request_answer_failure(exchange_t *exchange, const object_t *object);
 /* The fill of the reader's object failed before anything of its answer was sent. False: nothing is stored
  * that may be used instead. */

@@ -250,7 +250,7 @@ void request_take_step(exchange_t *exchange, walk_step_t *step, http_fields_t fi
     if (step->kind == WALK_HIT && object_sparse(exchange->reader->object)) {
         exchange->use = step->use;
         exchange->outcome = OUTCOME_HIT;
-        pieces_answer(exchange, fields);
+        request_take_sparse(exchange, fields);
         return;
     }
     if (step->kind == WALK_HIT) {

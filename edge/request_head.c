@@ -33,6 +33,20 @@ static bool is_far_range(exchange_t *exchange, http_fields_t fields)
            (selection == HTTP_PARTS && exchange->end > RANGE_SKIP_BYTES);
 }
 
+/* Of what comes as one row, and of which upstream may take ranges all the same: nothing says that it does
+ * not, but the version has no validator by which parts of it could be kept. */
+static bool comes_much_later(exchange_t *exchange, const walk_t *walk)
+{
+    object_t *sparse = exchange->reader->object;
+    http_ranges_t ranges;
+    const head_t *head = object_head(sparse);
+    if (exchange->is_ranged || head_takes_ranges(head) || head_denies_ranges(head))
+        return false;
+    http_selection_t selection = respond_select(exchange, walk->fields, &ranges);
+    return (selection == HTTP_PART || selection == HTTP_PARTS) &&
+           walk_is_far(walk, sparse, ranges.at[0].first, RANGE_SKIP_BYTES);
+}
+
 /* The origin is asked for what the request's Range says, for this request alone. */
 static void ask_for_range(exchange_t *exchange, const walk_t *walk)
 {
@@ -55,6 +69,19 @@ static bool has_pieces(const exchange_t *exchange, const walk_t *walk)
     return has;
 }
 
+void request_take_sparse(exchange_t *exchange, http_fields_t fields)
+{
+    walk_t walk = request_walk(exchange, fields, exchange_now_us());
+    if (comes_much_later(exchange, &walk)) {
+        exchange->forward = exchange->forward == FORWARD_NOT ? FORWARD_PARTIAL : exchange->forward;
+        ask_for_range(exchange, &walk);
+        return;
+    }
+    if (exchange->kind != WALK_HIT)
+        note_origin(exchange);
+    pieces_answer(exchange, fields);
+}
+
 static void serve(exchange_t *exchange, const walk_t *walk)
 {
     if (is_far_range(exchange, walk->fields)) {
@@ -64,11 +91,12 @@ static void serve(exchange_t *exchange, const walk_t *walk)
             ask_for_range(exchange, walk);
         return;
     }
+    if (object_sparse(exchange->reader->object)) {
+        request_take_sparse(exchange, walk->fields);
+        return;
+    }
     note_origin(exchange);
-    if (object_sparse(exchange->reader->object))
-        pieces_answer(exchange, walk->fields);
-    else
-        respond_object(exchange, walk->fields);
+    respond_object(exchange, walk->fields);
 }
 
 /* The one who started the fill was refused for what it did before. */

@@ -188,11 +188,13 @@ static bool is_no_ranges(const exchange_t *exchange)
 }
 
 /* Upstream turned out to take no ranges in the middle of an answer: all of it is asked for, for this answer
- * alone, and what has been sent is dropped. Not where that would be much. */
+ * alone, and what has been sent is dropped. Not where that would be much, nor where nothing could tell
+ * whether it is of the same bytes. */
 static bool may_stream(const exchange_t *exchange)
 {
     enum { SKIP_MAX = 8 << 20 };
-    return exchange->stream == STREAM_NOT && exchange->at <= SKIP_MAX;
+    return exchange->stream == STREAM_NOT && exchange->at <= SKIP_MAX &&
+           http_is_strong_etag(object_head(exchange->reader->object)->etag);
 }
 
 static void open_stream(exchange_t *exchange, http_fields_t fields)

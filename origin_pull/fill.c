@@ -98,6 +98,8 @@ static void drop_stored(fill_t *fill)
     fill_drop_base(fill);
     if (fill->stale != NULL)
         object_unref(&fill->stale);
+    if (fill->whole != NULL)
+        object_unref(&fill->whole);
 }
 
 void fill_free(fill_t **pointer)
@@ -108,6 +110,7 @@ void fill_free(fill_t **pointer)
     MUST(fill->ended);
     drop_stored(fill);
     object_unref(&fill->object);
+    free(fill->run);
     fill->magic = 0;
     free(fill);
 }
@@ -228,7 +231,8 @@ void fill_end(fill_t *fill)
 }
 
 /* An unsafe method invalidated its key after it began. An object that was not to be found then (private, or
- * in the home of a variant not yet known) must not come into the index by a later step. */
+ * in the home of a variant not yet known) must not come into the index by a later step. The pieces of a split
+ * body are found by nobody but those who read it already: its head was forgotten. */
 bool fill_is_overtaken(const fill_t *fill)
 {
     return memory_invalidated_since(fill->memory, &fill->key, fill->invalidations);
@@ -237,7 +241,7 @@ bool fill_is_overtaken(const fill_t *fill)
 /* It is complete. */
 void fill_keep(fill_t *fill)
 {
-    if (fill_is_overtaken(fill))
+    if (!fill->split && fill_is_overtaken(fill))
         fill_withdraw(fill, 0);
     if (fill->indexed)
         fill->kept = memory_store(fill->memory, fill->object);
@@ -432,8 +436,11 @@ bool fill_is_starved(const fill_t *fill)
 unsigned fill_stalled(fill_t *fill)
 {
     if (!fill->ended && fill->run_at < fill->run_count && fill->starved) {
-        fill->leaves_rest = true; /* what the tier below does not take is not waited for any longer */
-        fill_drop_run(fill);
+        /* What the tier below does not take is not waited for any longer; nor is memory. */
+        fill->forgoes_below = fill->split && fill->waits_below;
+        fill->leaves_rest |= !fill->forgoes_below;
+        if (!fill->forgoes_below)
+            fill_drop_run(fill);
     }
     if (fill->ended || !fill->windowed)
         return 0;

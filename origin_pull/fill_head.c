@@ -285,6 +285,12 @@ static fill_action_t begin(fill_t *fill, const fill_answer_t *answer, int64_t no
     http_storing_t storing = judge(fill, answer, &vary, now_ms);
     judge_error(fill, &storing, answer->status);
     object_t *sparse = NULL;
+    fill->split = fill->large && fill->indexed && fill_may_split(fill, answer, &storing, &vary, now_ms);
+    if (fill->split && !fill->can_pause) { /* a tier that is slower than upstream is waited for */
+        fill->split = false;
+        fill->needs_pauses = true;
+        return FILL_AGAIN;
+    }
     if (fill->large && fill->indexed)
         sparse = fill_keep_sparse(fill, answer, &storing, &vary, now_ms);
     if (sparse != NULL) {

@@ -4,14 +4,36 @@
 #include "edge/http/vary.h"
 #include "origin_pull/fill_private.h"
 
-static head_t *sparse_head(const fill_t *fill, const fill_answer_t *answer, const http_storing_t *storing,
-                           int64_t now_ms)
+/* Those fields, but with the word that it takes no ranges. */
+static http_field_t *without_ranges(http_fields_t fields, http_fields_t *out)
+{
+    const text_t name = TEXT("accept-ranges");
+    http_field_t *list = must_calloc(fields.count + 1, sizeof *list);
+    size_t count = 0;
+    for (size_t i = 0; i < fields.count; i++)
+        if (!text_equal(fields.at[i].name, name))
+            list[count++] = fields.at[i];
+    list[count++] = (http_field_t){name, TEXT("none")};
+    *out = (http_fields_t){list, count};
+    return list;
+}
+
+head_t *fill_sparse_head(const fill_t *fill, const fill_answer_t *answer, const http_storing_t *storing,
+                         int64_t now_ms)
 {
     http_storing_t kept = *storing;
     kept.storable = true;
     kept.why = NULL;
     head_t *head = head_new(memory_account(fill->memory), answer->status, answer->fields,
                             fill->content_length, &kept, now_ms, &fill->policy);
+    if (fill->split && head_takes_ranges(head)) { /* it is known not to */
+        http_fields_t fields;
+        http_field_t *list = without_ranges(answer->fields, &fields);
+        head_free(&head);
+        head = head_new(memory_account(fill->memory), answer->status, fields, fill->content_length, &kept,
+                        now_ms, &fill->policy);
+        free(list);
+    }
     fill_tag(fill, head, NULL);
     return head;
 }
@@ -19,13 +41,15 @@ static head_t *sparse_head(const fill_t *fill, const fill_answer_t *answer, cons
 object_t *fill_keep_sparse(fill_t *fill, const fill_answer_t *answer, const http_storing_t *storing,
                            const http_vary_t *vary, int64_t now_ms)
 {
-    head_t *head = sparse_head(fill, answer, storing, now_ms);
-    bool possible = vary->kind == HTTP_VARY_NONE && !memory_has_variants(fill->memory, &fill->key) &&
+    head_t *head = fill_sparse_head(fill, answer, storing, now_ms);
+    bool in_parts = vary->kind == HTTP_VARY_NONE && !memory_has_variants(fill->memory, &fill->key) &&
                     pieces_possible(fill->memory, head);
-    bool in_vain = possible && pieces_known_whole_only(fill->memory, &fill->key, head);
+    bool possible = in_parts || fill->split;
+    bool in_vain = in_parts && pieces_known_whole_only(fill->memory, &fill->key, head);
     object_t *sparse = NULL;
     if (possible && !in_vain && !fill_is_overtaken(fill))
-        sparse = pieces_store_sparse(fill->memory, &fill->key, object_stamp(fill->object), &head);
+        sparse =
+            pieces_store_sparse(fill->memory, &fill->key, object_stamp(fill->object), &head, fill->split);
     else if (!possible)
         pieces_forget_sparse(fill->memory, &fill->key, (text_t){NULL, 0});
     head_free(&head);
@@ -59,7 +83,7 @@ static bool turn_to_first_pieces(fill_t *fill, object_t *sparse, const fill_answ
 {
     piece_t piece = piece_at(sparse, 0);
     size_t reserved = body_cost((int64_t)piece.end, true);
-    uint64_t end = wanted_of_start(fill, sparse);
+    uint64_t end = fill->split ? (uint64_t)fill->content_length : wanted_of_start(fill, sparse);
     if (end == 0 || !memory_reserve(fill->memory, reserved))
         return false;
     object_t *object = fill_claim_piece(fill, sparse, piece);
@@ -90,16 +114,18 @@ fill_action_t fill_turn_to_pieces(fill_t *fill, object_t **sparse, const fill_an
 {
     object_t *whole = fill->object;
     version_id_t version = object_body_version(*sparse);
-    head_t *head = sparse_head(fill, answer, storing, now_ms);
+    head_t *head = fill_sparse_head(fill, answer, storing, now_ms);
     bool goes_on = turn_to_first_pieces(fill, *sparse, answer, now_ms);
     object_unref(sparse);
     if (!goes_on)
         fill_tell_end(fill);
     object_complete_sparse(whole, &head, OBJECT_SHAREABLE | OBJECT_ADMITTED | OBJECT_SPARSE, &version);
-    if (goes_on) {
+    if (goes_on && fill->split)
+        fill->whole = whole;
+    else if (goes_on)
         object_unref(&whole);
+    if (goes_on)
         return FILL_GO_ON;
-    }
     fill->left_rest = true;
     fill_end(fill);
     return FILL_STOP;
@@ -120,7 +146,7 @@ static bool renew(fill_t *fill, const fill_answer_t *answer, int64_t now_ms)
     head_t *head = freshened_head(fill, answer, now_ms);
     http_vary_names_t names;
     http_vary_t vary = http_vary(head->fields, &names);
-    bool may = head->storing.storable && vary.kind == HTTP_VARY_NONE && pieces_possible(fill->memory, head) &&
+    bool may = head->storing.storable && vary.kind == HTTP_VARY_NONE && pieces_keepable(fill->memory, head) &&
                !fill_is_overtaken(fill);
     if (may)
         pieces_renew_sparse(fill->memory, &fill->key, fill->base, object_stamp(fill->object), &head);
@@ -190,15 +216,8 @@ static bool is_whole(const fill_answer_t *answer, const head_t *version)
 /* That is remembered by a head that does not say so. */
 static void note_no_ranges(fill_t *fill, const fill_answer_t *answer, int64_t now_ms)
 {
-    const text_t name = TEXT("accept-ranges");
-    http_field_t *list = must_calloc(answer->fields.count + 1, sizeof *list);
-    size_t count = 0;
-    for (size_t i = 0; i < answer->fields.count; i++)
-        if (!text_equal(answer->fields.at[i].name, name))
-            list[count++] = answer->fields.at[i];
-    list[count++] = (http_field_t){name, TEXT("none")};
     fill_answer_t said = *answer;
-    said.fields = (http_fields_t){list, count};
+    http_field_t *list = without_ranges(answer->fields, &said.fields);
     head_t *head = freshened_head(fill, &said, now_ms);
     if (head->storing.storable && !head->storing.no_cache && !fill_is_overtaken(fill))
         pieces_renew_sparse(fill->memory, &fill->key, fill->base, object_stamp(fill->object), &head);

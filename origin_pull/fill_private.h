@@ -1,6 +1,7 @@
 /* The insides of a fill, shared by its files: fill.c, fill_head.c (what a head means), fill_pieces.c (what
- * becomes of large responses), fill_run.c (pieces that come one behind the other), and fill_resume.c (what
- * becomes of bodies that break off). Nobody else includes this. */
+ * becomes of large responses), fill_run.c (pieces that come one behind the other), fill_split.c (all of a
+ * body that cannot be asked for in parts as such a row), and fill_resume.c (what becomes of bodies that break
+ * off). Nobody else includes this. */
 #ifndef SELVEDGE_ORIGIN_PULL_FILL_PRIVATE_H
 #define SELVEDGE_ORIGIN_PULL_FILL_PRIVATE_H
 
@@ -17,11 +18,15 @@ struct fill {
     int64_t stale_until_ms;
     piece_t piece; /* of `base`, a sparse object, which it fetches; end 0: it fetches a whole response */
     /* Those that come behind it, in the index; references. */
-    object_t *run[PIECES_RUN_MAX - 1];
+    object_t **run; /* free() */
     unsigned run_at, run_count;
     uint64_t run_end;     /* where the last of them ends in the whole, or the piece */
     size_t next_reserved; /* for the next one; 0: nothing yet */
     bool abandoned;       /* whoever read what it was at has left */
+    /* All of a body that upstream cannot be asked for in parts, as one row (fill_split.c). */
+    bool split;
+    bool waits_below, forgoes_below; /* for the tier below to take more; that is not waited for any more */
+    object_t *whole;                 /* then: what those read who waited for its head; a reference */
     cache_key_t key;
     text_t target;
     text_t (*key_target)(const void *context, text_t target, char *room);
@@ -108,6 +113,9 @@ int64_t fill_length_of(const fill_answer_t *answer);
 void fill_tag(const fill_t *fill, head_t *head, const head_t *before);
 
 /* --- fill_pieces.c --- */
+/* Of a response that is too large, what is kept of its head. */
+head_t *fill_sparse_head(const fill_t *fill, const fill_answer_t *answer, const http_storing_t *storing,
+                         int64_t now_ms);
 /* A whole response that is too large: it leaves the index, and its head is stored as the sparse object of the
  * key. A reference; NULL: it is not kept so. */
 object_t *fill_keep_sparse(fill_t *fill, const fill_answer_t *answer, const http_storing_t *storing,
@@ -132,6 +140,14 @@ void fill_claim_run(fill_t *fill, uint64_t end);
 void fill_drop_run(fill_t *fill);
 /* fill_bytes() of pieces. */
 fill_action_t fill_take_pieces(fill_t *fill, const char *bytes, size_t length, size_t *taken);
+
+/* --- fill_split.c --- */
+/* Is an answer that is too large to be stored whole to be kept as it comes, all of it in one row of pieces?
+ */
+bool fill_may_split(fill_t *fill, const fill_answer_t *answer, const http_storing_t *storing,
+                    const http_vary_t *vary, int64_t now_ms);
+/* Does anybody read of it, or is it to be finished without? */
+bool fill_split_goes_on(const fill_t *fill);
 
 /* --- fill_resume.c --- */
 /* Asks upstream for what has yet to come of a piece and of those behind it, or of a whole response. */

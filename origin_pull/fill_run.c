@@ -22,9 +22,11 @@ object_t *fill_claim_piece(fill_t *fill, const object_t *sparse, piece_t piece)
 
 void fill_claim_run(fill_t *fill, uint64_t end)
 {
-    enum { BEHIND_MAX = sizeof fill->run / sizeof *fill->run };
+    uint64_t behind = end > fill->piece.end ? (end - fill->piece.end + PIECE_BYTES - 1) / PIECE_BYTES : 0;
+    unsigned most = behind < PIECES_RUN_MAX - 1 || fill->split ? (unsigned)behind : PIECES_RUN_MAX - 1;
     fill->run_end = fill->piece.end;
-    while (fill->run_count < BEHIND_MAX && fill->run_end < end) {
+    fill->run = must_calloc(most > 0 ? most : 1, sizeof(object_t *));
+    while (fill->run_count < most && fill->run_end < end) {
         piece_t piece = piece_at(fill->base, fill->run_end);
         object_t *object = fill_claim_piece(fill, fill->base, piece);
         if (object == NULL)
@@ -66,14 +68,18 @@ static next_t make_next_ready(fill_t *fill)
     object_t *next = fill->run[fill->run_at];
     piece_t piece = piece_at(fill->base, fill->piece.end);
     size_t bytes = body_cost((int64_t)(piece.end - piece.first), true);
-    bool goes_on = fill->indexed && is_wanted(fill, next);
-    fill->starved = goes_on && fill->can_pause && !memory_below_takes(fill->memory, next);
-    if (fill->starved)
-        return NEXT_LATER;
-    if (goes_on && memory_reserve(fill->memory, bytes)) {
+    bool goes_on = fill->indexed && (fill->split ? fill_split_goes_on(fill) : is_wanted(fill, next));
+    bool waits =
+        goes_on && fill->can_pause && !fill->forgoes_below && !memory_below_takes(fill->memory, next);
+    if (goes_on && !waits && memory_reserve(fill->memory, bytes)) {
+        fill->starved = false;
         fill->next_reserved = bytes;
         return NEXT_READY;
     }
+    fill->waits_below = waits;
+    fill->starved = waits || (goes_on && fill->split); /* what is left out of that comes never */
+    if (fill->starved)
+        return NEXT_LATER;
     fill->leaves_rest = true;
     fill_drop_run(fill);
     return NEXT_NONE;

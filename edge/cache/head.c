@@ -240,6 +240,12 @@ bool head_takes_ranges(const head_t *head)
            field != NULL && text_equal_nocase(field->value, TEXT("bytes"));
 }
 
+bool head_denies_ranges(const head_t *head)
+{
+    const http_field_t *field = http_fields_find(head->fields, TEXT("accept-ranges"));
+    return field != NULL && text_equal_nocase(field->value, TEXT("none"));
+}
+
 const head_front_t *head_keep_front(const head_t *head, head_front_t *front)
 {
     head_t *kept = (head_t *)head; /* the one thing that may change of it */

@@ -82,5 +82,7 @@ bool head_has_validator(const head_t *head);
 /* Can upstream be asked for parts of that very version: a 200 of known length, with a strong ETag, from who
  * says that it takes ranges (RFC 9110 sections 13.1.5, 14.3)? */
 bool head_takes_ranges(const head_t *head);
+/* Does upstream say that it takes none? */
+bool head_denies_ranges(const head_t *head);
 
 #endif

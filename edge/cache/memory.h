@@ -148,6 +148,8 @@ typedef struct {
     void (*stored)(void *context, object_t *object);
     /* Could what is fetched for this name be kept, if it came now? Outside all locks. */
     bool (*takes)(void *context, const ledger_hash_t *name);
+    /* How many bytes the largest response may have that it can keep all of. Outside all locks. */
+    uint64_t (*holds)(void *context);
 } memory_below_t;
 /* Before any other thread calls in, and after the last one. NULL: there is none. */
 void memory_set_below(memory_t *memory, const memory_below_t *below);
@@ -155,6 +157,8 @@ void memory_set_below(memory_t *memory, const memory_below_t *below);
 /* Could the tier below keep this object, which is in the index, if it were complete now? Without such a tier
  * there is nothing that could not. */
 bool memory_below_takes(const memory_t *memory, const object_t *object);
+/* So large a response could be kept there; 0: there is no such tier, or it keeps nothing at the moment. */
+uint64_t memory_below_holds(const memory_t *memory);
 
 /* How a key or variant is named below. */
 ledger_hash_t memory_name(const cache_key_t *key, const cache_variant_t *variant);

@@ -18,6 +18,11 @@ bool memory_below_takes(const memory_t *memory, const object_t *object)
     return memory->below.takes == NULL || memory->below.takes(memory->below.context, &name);
 }
 
+uint64_t memory_below_holds(const memory_t *memory)
+{
+    return memory->below.holds != NULL ? memory->below.holds(memory->below.context) : 0;
+}
+
 static bool is_of_sparse(const home_t *home)
 {
     return home->member_of == NULL && home->selector.data != NULL &&

@@ -64,6 +64,11 @@ void object_unref(object_t **pointer)
     object->release(object);
 }
 
+uint32_t object_refs(const object_t *object)
+{
+    return atomic_load_explicit(&object->refs, memory_order_relaxed);
+}
+
 uint64_t object_stamp(const object_t *object)
 {
     return object->stamp;

@@ -61,6 +61,8 @@ void object_ref(object_t *object);
 /* Takes a reference only from a count that is not zero. */
 bool object_try_ref(object_t *object);
 void object_unref(object_t **object);
+/* How many references there are at this moment. Others may take and give back some meanwhile: a hint. */
+uint32_t object_refs(const object_t *object);
 
 /* --- Fixed after creation --- */
 uint64_t object_stamp(const object_t *object);

@@ -88,10 +88,11 @@ bool pieces_known_whole_only(memory_t *memory, const cache_key_t *key, const hea
     return known;
 }
 
-object_t *pieces_store_sparse(memory_t *memory, const cache_key_t *key, uint64_t stamp, head_t **head)
+object_t *pieces_store_sparse(memory_t *memory, const cache_key_t *key, uint64_t stamp, head_t **head,
+                              bool anew)
 {
     memory_view_t before = pieces_peek_sparse(memory, key);
-    bool same = before.stored != NULL && is_same_version(before.stored, *head);
+    bool same = !anew && before.stored != NULL && is_same_version(before.stored, *head);
     version_id_t version = same ? object_body_version(before.stored) : (version_id_t){0, 0};
     memory_view_drop(&before);
     object_t *object = make_sparse(memory, &key->subject, stamp, head, same ? &version : NULL);

@@ -98,6 +98,8 @@ uint64_t walk_run_end(const walk_t *walk, const object_t *sparse, piece_t piece,
 size_t walk_count_pieces(const walk_t *walk, const object_t *sparse, size_t most);
 /* Is it on disk, or in memory? Without a trace, and without judging it. */
 bool walk_finds_piece(const walk_t *walk, const object_t *sparse, piece_t piece);
+/* Is this byte of a sparse object on its way, and more than so many others before it? */
+bool walk_is_far(const walk_t *walk, const object_t *sparse, uint64_t at, uint64_t skip);
 /* Would it be kept, if it came now, without pushing others out? What nobody waits for yet is not fetched
  * else. */
 bool walk_has_room(const walk_t *walk, const object_t *sparse, piece_t piece);

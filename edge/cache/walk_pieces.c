@@ -167,6 +167,23 @@ bool walk_finds_piece(const walk_t *walk, const object_t *sparse, piece_t piece)
     return whereabouts(walk, sparse, piece, NULL) == PIECE_THERE;
 }
 
+/* It is on its way, and none of its bytes has come. */
+static bool has_yet_to_begin(const walk_t *walk, const object_t *sparse, piece_t piece)
+{
+    uint64_t numbers[PIECE_NUMBERS];
+    cache_variant_t variant = piece_variant(sparse, piece, numbers);
+    memory_view_t view = memory_peek(walk->memory, &walk->key, &variant, NULL);
+    bool has = view.stored == NULL && view.growing != NULL && object_head(view.growing) == NULL;
+    memory_view_drop(&view);
+    return has;
+}
+
+bool walk_is_far(const walk_t *walk, const object_t *sparse, uint64_t at, uint64_t skip)
+{
+    return at > skip && has_yet_to_begin(walk, sparse, piece_at(sparse, at)) &&
+           has_yet_to_begin(walk, sparse, piece_at(sparse, at - skip));
+}
+
 uint64_t walk_run_end(const walk_t *walk, const object_t *sparse, piece_t piece, uint64_t end, unsigned most)
 {
     for (unsigned i = 1; i < most && piece.end < end; i++) {

@@ -49,6 +49,8 @@
     X(PIECE_FILLS, "pieces fetched")                                                                         \
     X(RUNS, "pieces in a row asked for at once")                                                             \
     X(PIECES_IN_RUNS, "pieces to come behind another")                                                       \
+    X(SPLIT, "bodies split as they came")                                                                    \
+    X(SPLIT_WHOLE, "such bodies that came whole")                                                            \
     X(LEFT_OUT, "pieces waited for that did not come behind another")                                        \
     X(PIECES_STORED_UNREAD, "pieces finished though nobody reads")                                           \
     X(VERSION_ENDED, "pieces of another version refused")                                                    \

@@ -63,7 +63,7 @@ static void choose_policy(url_t *url)
     url->age_s = random_chance(random, 100) ? (int64_t)random_below(random, 4) : -1;
     url->set_cookie = random_chance(random, 20);
     url->dated = random_chance(random, 700);
-    url->takes_ranges = random_chance(random, world.in_pieces ? 900 : 500);
+    url->takes_ranges = random_chance(random, world.splits ? 200 : world.in_pieces ? 900 : 500);
     url->ignores_ranges = world.in_pieces && random_chance(random, 100);
     url->tags = random_chance(random, 700) ? random_below(random, 1u << TAGS) : 0;
     if (!world.in_pieces)

@@ -91,6 +91,8 @@ static void choose_drives(void)
     world.segment_bytes = world.in_pieces ? 2 << 20 : RANDOM_PICK(chance(), segments);
     world.drive_bytes = world.segment_bytes * (2 + random_below(chance(), 4)) + (16 << 10);
     world.crash_rate = world.crash_rate == 0 && random_chance(chance(), 500) ? 10 : world.crash_rate;
+    if (world.splits) /* all of a body has to have room */
+        world.drive_bytes = world.segment_bytes * (8 + random_below(chance(), 4)) + (16 << 10);
     if (world.in_pieces)
         return;
     world.memory_limit = RANDOM_PICK(chance(), limits);
@@ -188,11 +190,12 @@ static void check_ended(void)
 /* The story's hash. */
 static uint64_t tell(const char *program, uint64_t seed, bool trace)
 {
-    enum { PIECES_EVERY = 8, KINDS = 16, STATE_SUFFERS = 13, DRIVES_VARY = 10 };
+    enum { PIECES_EVERY = 8, KINDS = 16, STATE_SUFFERS = 13, DRIVES_VARY = 10, SPLITS_EVERY = 32 };
     bool has_disk = seed % 4 == 1 || seed % 4 == 2 || seed % (2 * PIECES_EVERY) == 0;
     world = (world_t){.random = {seed * 2 + 1},
                       .apart = {random_mix(seed)},
                       .in_pieces = seed % PIECES_EVERY == 0,
+                      .splits = seed % SPLITS_EVERY == SPLITS_EVERY / 2,
                       .state_suffers = seed % KINDS == STATE_SUFFERS,
                       .drives_vary = seed % KINDS == DRIVES_VARY};
     note_begin(program, seed, trace);

@@ -225,6 +225,8 @@ static void on_end(transfer_t *transfer)
     transfer->faulted |= !whole;
     if (!whole)
         transfer->failed_ms = schedule_now_ms();
+    if (whole && transfer->fill->split)
+        note_count(NOTE_SPLIT_WHOLE);
     fill_complete(transfer->fill);
     finish(transfer);
 }
@@ -337,6 +339,8 @@ static void follow(transfer_t *transfer, const object_t *before)
     if (now == before)
         return;
     note_count(NOTE_TURNED);
+    if (transfer->fill->split)
+        note_count(NOTE_SPLIT);
     transfer_t *piece = transfer_of(now);
     piece->carrier = transfer;
     piece->created = transfer->created;

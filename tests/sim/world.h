@@ -209,6 +209,7 @@ typedef struct {
     bool state_suffers;           /* its directory is restored from older copies, and damaged */
     bool drives_vary;             /* in number and size, from life to life */
     bool large_bodies, in_pieces; /* in_pieces: the origin takes ranges, and clients ask for them */
+    bool splits;                  /* then: it mostly does not, and disks have room for all of it */
     int64_t gap_us;
 } world_t;
 

@@ -137,6 +137,46 @@ static void a_stop_leaves_nothing_to_be_synced(void **state)
     assert_string_equal(answer("/a", NULL, false), "hello");
 }
 
+/* --- What is on its way --- */
+
+static void assert_piece_from_disk(const client_t *client)
+{
+    object_reader_t reader;
+    walk_step_t step;
+    object_t *sparse = client->reader.object;
+    assert_true(walk_finds_piece(&client->walk, sparse, piece_at(sparse, 0)));
+    assert_true(walk_piece(&client->walk, sparse, piece_at(sparse, 0), &reader, &step));
+    assert_int_equal(step.kind, WALK_HIT);
+    assert_true(step.from_disk);
+    assert_int_equal(object_length(reader.object), PIECE_BYTES);
+    object_leave(&reader);
+}
+
+/* Memory may let go of it before it is written; where upstream takes no ranges, it could not be fetched
+ * again.
+ */
+static void a_piece_is_found_while_it_is_on_its_way(void **state)
+{
+    (void)state;
+    static char bytes[PIECE_BYTES + 1];
+    client_t client;
+    size_t taken;
+    memory_set_max_object(world.memory, PIECE_BYTES);
+    atomic_store(&writes_held, 1);
+    ask(&client, "/large", NULL);
+    assert_int_equal(client_head(&world, &client, 200, LINES(FRESH, "content-length: 3000000")), FILL_GO_ON);
+    assert_true(object_sparse(client.reader.object));
+    assert_int_equal(fill_bytes(client.fill, bytes, sizeof bytes, &taken), FILL_GO_ON);
+    world_evict_all(&world);
+    assert_piece_from_disk(&client);
+    sem_post(&go_on);
+    disk_settle(disk);
+    world_evict_all(&world);
+    assert_piece_from_disk(&client);
+    fill_fail(client.fill, (object_failure_t){502, "test"});
+    client_leave(&client);
+}
+
 /* --- What is buried --- */
 
 /* The device is in the middle of this write, or of the next one that comes. */
@@ -195,6 +235,7 @@ int main(void)
                                         teardown_noted),
         cmocka_unit_test_setup_teardown(what_is_buried_is_on_the_device_sooner, setup_noted, teardown_noted),
         cmocka_unit_test_setup_teardown(a_stop_leaves_nothing_to_be_synced, setup_noted, teardown_noted),
+        cmocka_unit_test_setup_teardown(a_piece_is_found_while_it_is_on_its_way, setup, teardown),
         cmocka_unit_test_setup_teardown(what_is_buried_is_written_before_what_waits, setup_noted,
                                         teardown_noted),
     };

@@ -320,7 +320,7 @@ disk_t *disk_start(const disk_config_t *config, char error[DISK_ERROR_MAX])
         disk_free(disk);
         return NULL;
     }
-    memory_set_below(config->memory, &(memory_below_t){disk, disk_gone, disk_stored, disk_takes});
+    memory_set_below(config->memory, &(memory_below_t){disk, disk_gone, disk_stored, disk_takes, disk_holds});
     for (size_t i = 0; i < disk->device_count; i++)
         device_start(&disk->devices[i]);
     return disk;
@@ -428,6 +428,21 @@ bool disk_takes(void *context, const ledger_hash_t *name)
 {
     device_t *device = disk_device_of(context, name);
     return device == NULL || !reader_await_room(device, NULL);
+}
+
+/* What is larger than half of it would push out its own beginning, and all others. */
+uint64_t disk_holds(void *context)
+{
+    enum { HELD_PART = 2 };
+    const disk_t *disk = context;
+    uint64_t size = 0;
+    for (size_t i = 0; i < disk->device_count; i++) {
+        const device_t *device = &disk->devices[i];
+        if (atomic_load_explicit(&device->ready, memory_order_relaxed) &&
+            !atomic_load_explicit(&device->failed, memory_order_relaxed))
+            size += device->size;
+    }
+    return size / HELD_PART;
 }
 
 bool disk_await_room(disk_t *disk, const cache_key_t *key, const cache_variant_t *variant, disk_wait_t *wait)

@@ -210,6 +210,7 @@ void membership_settled(disk_t *disk);
 /* --- admit.c --- */
 void disk_gone(void *context, const ledger_hash_t *name);
 bool disk_takes(void *context, const ledger_hash_t *name);
+uint64_t disk_holds(void *context);
 void disk_stored(void *context, object_t *object);
 /* What is fetched in pieces is found while it is on its way: memory may let go of it before the index has it,
  * and where upstream takes no ranges it could not be fetched again. A reference, or NULL. */
