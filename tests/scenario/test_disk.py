@@ -67,6 +67,7 @@ def test_what_is_asked_for_once_stays_off_the_disk_unless_all_is_wanted(start_no
     node.wait_metric("selvedge_disk_admitted_total", 1)
     node.stop()
     node = start_node(origin, disk_admission="always", **disk)
+    node.wait_metric("selvedge_disk_recovering_segments", 0)
     kept(node, 1)
     warm(node, "/one", times=1)
     kept(node, 2)

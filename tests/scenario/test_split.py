@@ -157,7 +157,7 @@ def test_who_reads_from_disk_keeps_it_going(start_node, origin, disk):
     stream.cancel()
     quick.ping()
     gate.open()
-    node.wait_metric("selvedge_fills", 0)
+    node.wait_metric("selvedge_fills", 0, seconds=60)
     slow.resume()
     assert slow.rest().body == body.body and body.count() == 1
 
