@@ -1,5 +1,6 @@
 #include "tests/sim/drive.h"
 
+#include "tests/sim/drive_rules.h"
 #include "tests/sim/referee_disk.h"
 #include "tests/sim/world.h"
 #include "tests/unit/simulated_volume.h"
@@ -10,8 +11,8 @@ struct drive {
     unsigned number;
     drive_kind_t kind;
     platter_t *medium;
+    drive_rules_t *rules;
     disk_io_t io;
-    size_t last_written;
     /* Of each file: a sync failed, so that there may be gaps which no later one fills, until it is written
      * anew. */
     bool gaps[FILES_MAX];
@@ -114,14 +115,21 @@ static ssize_t io_read_cached(void *context, int file, const struct iovec *to, i
     return done;
 }
 
+static void ask_rules(const drive_t *drive, int file, uint64_t offset, ssize_t done)
+{
+    size_t inode = inode_of(drive, file);
+    if (done > 0)
+        drive_rules_written(drive->rules, inode, offset, (uint64_t)done, drive->gaps[inode]);
+}
+
 /* What is being written when the process dies is written in part. */
 static ssize_t tear(drive_t *drive, int file, const void *bytes, size_t length, uint64_t offset)
 {
     size_t part = random_below(chance(), (unsigned)length + 1);
     note_count(NOTE_TORN_WRITES);
     stop_failing(drive);
-    if (part > 0)
-        platter_write(drive->medium, file, bytes, part, offset);
+    ssize_t done = part > 0 ? platter_write(drive->medium, file, bytes, part, offset) : 0;
+    ask_rules(drive, file, offset, done);
     return -EIO;
 }
 
@@ -134,8 +142,9 @@ static ssize_t io_write(void *context, int file, const void *bytes, size_t lengt
     if (is_dead())
         return tear(drive, file, bytes, length, offset);
     ssize_t done = platter_write(drive->medium, file, bytes, length, offset);
-    drive->last_written = inode_of(drive, file);
-    drive->gaps[drive->last_written] &= offset != 0;
+    if (done > 0)
+        drive->gaps[inode_of(drive, file)] &= offset != 0;
+    ask_rules(drive, file, offset, done);
     if (done < 0)
         drive->spoilt = drive->failed_writing = true;
     drive->failed |= done < 0 && !drive->medium->dead;
@@ -165,7 +174,16 @@ static int io_sync(void *context, int file)
 
 static int io_set_length(void *context, int file, uint64_t length)
 {
-    return enter() ? leave(platter_set_length(medium_of(context), file, length)) : -EIO;
+    drive_t *drive = context;
+    if (!enter())
+        return -EIO;
+    size_t inode = inode_of(drive, file);
+    if (length == 0)
+        drive_rules_goes(drive->rules, inode);
+    uint64_t before = drive->medium->inodes[inode].length;
+    int result = platter_set_length(drive->medium, file, length);
+    drive_rules_went(drive->rules, inode, before);
+    return leave(result);
 }
 
 static int io_length(void *context, int file, uint64_t *length)
@@ -191,13 +209,25 @@ static int io_rename(void *context, const char *from, const char *to)
     return leave(result);
 }
 
+/* -1: none has this name. */
+static int64_t inode_named(const drive_t *drive, const char *name)
+{
+    int64_t found = platter_find(drive->medium, name);
+    return found < 0 ? -1 : (int64_t)platter_directory(drive->medium)->names[found].inode;
+}
+
 static int io_unlink(void *context, const char *name)
 {
     drive_t *drive = context;
     bool is_directory = strcmp(name, "directory") == 0;
     if (!enter())
         return -EIO;
+    int64_t inode = inode_named(drive, name);
+    if (inode >= 0)
+        drive_rules_goes(drive->rules, (size_t)inode);
     int result = platter_unlink(drive->medium, name);
+    if (inode >= 0)
+        drive_rules_went(drive->rules, (size_t)inode, 0);
     if (is_directory && result == 0)
         referee_disowned(drive->number, false);
     drive->disowning |= is_directory && result == 0;
@@ -247,6 +277,7 @@ drive_t *drive_new(unsigned number, const drive_kind_t *kind, uint64_t seed)
     drive->number = number;
     drive->kind = *kind;
     drive->medium = platter_new(seed);
+    drive->rules = drive_rules_new(number, drive->medium);
     drive->medium->cold_percent = kind->cold_percent;
     drive->medium->short_percent = kind->short_percent;
     drive->io = table(drive);
@@ -258,6 +289,7 @@ void drive_free(drive_t **pointer)
 {
     drive_t *drive = *pointer;
     *pointer = NULL;
+    drive_rules_free(&drive->rules);
     platter_free(&drive->medium);
     free(drive);
 }
@@ -265,6 +297,7 @@ void drive_free(drive_t **pointer)
 const disk_io_t *drive_io(drive_t *drive)
 {
     drive->disowning = drive->failed_writing = drive->broken = false;
+    drive_rules_begin(drive->rules);
     return &drive->io;
 }
 
@@ -298,6 +331,11 @@ bool drive_see(const drive_t *drive, int file, void *to, size_t length, uint64_t
         return false;
     memcpy(to, inode->data + offset, length);
     return true;
+}
+
+void drive_found(const drive_t *drive, int file, uint64_t offset, bool sealed)
+{
+    drive_rules_found(drive->rules, inode_of(drive, file), offset, sealed);
 }
 
 bool drive_is_cut(const drive_t *drive)
@@ -341,6 +379,7 @@ bool drive_flip(drive_t *drive)
         inode->data[at] ^= (uint8_t)(1u << random_below(chance(), 8));
         inode->durable[at] = inode->data[at];
         drive->spoilt = drive->lied = drive->failed = true;
+        drive_rules_lied(drive->rules);
         note_count(NOTE_FLIPS);
         note_event("a bit flips", drive->number, at, 0);
         return true;
@@ -378,6 +417,7 @@ void drive_end(drive_t *drive, bool killed, bool cut)
     if (cut) {
         drive->spoilt = true;
         platter_power_cut(drive->medium);
+        drive_rules_cut(drive->rules);
     } else if (killed) {
         platter_kill(drive->medium);
     }
@@ -423,9 +463,4 @@ bool drive_failed_writing(const drive_t *drive)
 bool drive_was_broken(const drive_t *drive)
 {
     return drive->broken;
-}
-
-size_t drive_last_written(const drive_t *drive)
-{
-    return drive->last_written;
 }

@@ -29,6 +29,8 @@ void drive_break(drive_t *drive, unsigned within, bool cut);
 void drive_mend(drive_t *drive);
 /* What processes see of an open file, whatever befalls the drive; false: there are not so many bytes. */
 bool drive_see(const drive_t *drive, int file, void *to, size_t length, uint64_t offset);
+/* On starting a record was found there. */
+void drive_found(const drive_t *drive, int file, uint64_t offset, bool sealed);
 /* Did it lose its power? Then all calls fail. */
 bool drive_is_cut(const drive_t *drive);
 /* A bit of what was synced is another one from now on. False: there is nothing. */
@@ -58,7 +60,5 @@ uint64_t drive_bytes(const drive_t *drive);
 bool drive_failed_writing(const drive_t *drive);
 /* In this life of the node, was any call to fail? */
 bool drive_was_broken(const drive_t *drive);
-/* Which file was written to last. */
-size_t drive_last_written(const drive_t *drive);
 
 #endif

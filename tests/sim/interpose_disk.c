@@ -63,8 +63,12 @@ static segment_t segment_at(const disk_place_t *place)
 static void note_found(const disk_place_t *place)
 {
     segment_t segment = segment_at(place);
-    if (segment.drive != NULL && !segment.slot->sealed)
+    if (segment.drive == NULL)
+        return;
+    if (!segment.slot->sealed)
         drive_note_scanned(segment.drive, slot_serial(segment.slot));
+    drive_found(segment.drive, slot_file(segment.slot), (uint64_t)place->unit * DISK_UNIT,
+                segment.slot->sealed);
 }
 
 /* A reader has found that what stands there does not verify. Records are on the device before the trailer. */

@@ -166,18 +166,37 @@ static void each_gone(unsigned drive, void (*with)(gone_t *gone, const void *con
         }
 }
 
-static void flush(gone_t *gone, const void *file)
+/* What the writer has taken; or what is buried once more, as the sync of where it stands failed. */
+void referee_entombed(unsigned drive, const ledger_hash_t *hash, size_t file)
 {
-    if (gone->state != STATE_TAKEN)
-        return;
-    gone->state = STATE_WRITTEN;
-    gone->file = *(const size_t *)file;
+    name_t *name = find(hash);
+    for (size_t i = 0; name != NULL && name->drive == drive && i < name->gone.count; i++) {
+        gone_t *gone = name->gone.at[i];
+        bool again = gone->state == STATE_WRITTEN && gone->unsyncable && gone->file != file;
+        if (gone->state != STATE_TAKEN && !again)
+            continue;
+        gone->state = STATE_WRITTEN;
+        gone->file = file;
+        if (again) {
+            gone->unsyncable = false;
+            gone->synced_by_us = 0;
+        }
+    }
+}
+
+/* Whatever failed on the way. */
+static void check_entombed(gone_t *gone, const void *context)
+{
+    (void)context;
+    if (gone->state == STATE_TAKEN && gone->life == world.lives)
+        note_violation("the writer has written all that it took, and no tombstone stands for what went at "
+                       "moment %llu",
+                       (number_t)gone->moment);
 }
 
 void referee_flushed(unsigned drive)
 {
-    size_t file = drive_last_written(world.drives[drive]);
-    each_gone(drive, flush, &file);
+    each_gone(drive, check_entombed, NULL);
 }
 
 /* What is to be buried is written when the writer rests, and synced no later than it means to by then. */

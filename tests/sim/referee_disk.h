@@ -30,6 +30,8 @@ void referee_stamped(const ledger_hash_t *name, record_id_t id, uint64_t stamp);
 /* The writer has taken the oldest tombstone of this name; all that it has taken is in the drive's files. */
 void referee_buried(unsigned drive, const ledger_hash_t *name);
 void referee_flushed(unsigned drive);
+/* A tombstone of it stands in this file of the drive now. */
+void referee_entombed(unsigned drive, const ledger_hash_t *name, size_t file);
 /* The writer of a drive that fails in nothing rests until then, or until something comes. */
 void referee_rests(unsigned drive, int64_t until_us);
 
