@@ -11,7 +11,7 @@
 bool REAL(disk_index_find)(disk_index_t *index, const ledger_hash_t *name, bool asked, disk_place_t *place);
 
 /* False: what stands there is none of this life of the slot, whole or not. */
-static bool see_record(disk_t *disk, const disk_place_t *place, record_t *record)
+bool interpose_see_record(disk_t *disk, const disk_place_t *place, record_t *record)
 {
     const device_t *device = disk_device_at(disk, place);
     const volume_t *volume = device != NULL ? atomic_load(&device->volume) : NULL;
@@ -31,7 +31,7 @@ static void check_home(disk_t *disk, home_t *home)
     disk_place_t place;
     record_t record;
     if (stored == NULL || !REAL(disk_index_find)(disk->index, &name, false, &place) ||
-        !see_record(disk, &place, &record))
+        !interpose_see_record(disk, &place, &record))
         return;
     version_id_t version = object_body_version(stored);
     note_count(NOTE_AGREED);

@@ -21,6 +21,9 @@ struct drive {
     /* Of segments, by their serials: some of its records may never have reached the device whole, as it was
      * found without a trailer. */
     bool scanned[SERIALS_MAX];
+    struct {
+        uint64_t directory, serial, bytes;
+    } moved;                                /* into the segment that is written */
     bool disowning, failed_writing, broken; /* in this life of the node */
     int lock;                               /* another process's handle; -1: none has it */
 };
@@ -443,6 +446,15 @@ bool drive_was_scanned(const drive_t *drive, uint64_t serial)
 {
     MUST(serial < SERIALS_MAX);
     return drive->scanned[serial];
+}
+
+uint64_t drive_note_moved(drive_t *drive, uint64_t directory, uint64_t serial, uint64_t bytes)
+{
+    bool same = drive->moved.directory == directory && drive->moved.serial == serial;
+    drive->moved.directory = directory;
+    drive->moved.serial = serial;
+    drive->moved.bytes = (same ? drive->moved.bytes : 0) + bytes;
+    return drive->moved.bytes;
 }
 
 uint64_t drive_bytes(const drive_t *drive)

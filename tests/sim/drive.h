@@ -54,6 +54,8 @@ bool drive_has_failed(const drive_t *drive);
 /* A segment was found there without a trailer; since then, or before under another directory. */
 void drive_note_scanned(drive_t *drive, uint64_t serial);
 bool drive_was_scanned(const drive_t *drive, uint64_t serial);
+/* So much was written again in that segment, of this directory; how much by now. */
+uint64_t drive_note_moved(drive_t *drive, uint64_t directory, uint64_t serial, uint64_t bytes);
 /* What its files hold. */
 uint64_t drive_bytes(const drive_t *drive);
 /* In this life of the node, did a write fail? */

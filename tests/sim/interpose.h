@@ -13,6 +13,8 @@
 
 #include <pthread.h>
 
+#include "edge/cache/disk/index.h"
+#include "edge/cache/disk/record.h"
 #include "purge/ledger.h"
 
 /* The linker's names for what is replaced and what replaces it. */
@@ -41,6 +43,8 @@ bool interpose_has_found_all(const struct disk *disk);
 /* Does the index of the disk tier (NULL: there is none) say of what memory has stored what it should? */
 struct memory;
 void interpose_check_agreement(struct disk *disk, struct memory *memory);
+/* What stands in the files there. False: nothing of this life of the slot, whole or not. */
+bool interpose_see_record(struct disk *disk, const disk_place_t *place, record_t *record);
 /* The running thread is about to sleep on this, until then. */
 void interpose_sleeps(const pthread_cond_t *condition, int64_t until_us);
 

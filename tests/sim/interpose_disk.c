@@ -98,6 +98,15 @@ bool WRAP(disk_index_find)(disk_index_t *index, const ledger_hash_t *name, bool 
     return REAL(disk_index_find)(index, &known, asked, place);
 }
 
+/* Of one that has entered since then. */
+static void check_entered(const ledger_hash_t *name, const disk_place_t *place, uint64_t moment)
+{
+    record_t record;
+    if (world.names_collide || world.node.unplugged || !interpose_see_record(world.node.disk, place, &record))
+        return;
+    referee_indexed(name, record.version.low, moment);
+}
+
 bool REAL(disk_index_put)(disk_index_t *index, const ledger_hash_t *name, const disk_place_t *place,
                           const _Atomic bool *revoked);
 bool WRAP(disk_index_put)(disk_index_t *index, const ledger_hash_t *name, const disk_place_t *place,
@@ -106,8 +115,11 @@ bool WRAP(disk_index_put)(disk_index_t *index, const ledger_hash_t *name, const 
                           const _Atomic bool *revoked)
 {
     ledger_hash_t known = known_as(name);
+    uint64_t moment = schedule_moment();
     bool put = REAL(disk_index_put)(index, &known, place, revoked);
-    if (!put)
+    if (put)
+        check_entered(name, place, moment);
+    else
         note_count(NOTE_REVOKED);
     return put;
 }
@@ -132,6 +144,20 @@ void WRAP(disk_index_found_buried)(disk_index_t *index, const ledger_hash_t *nam
     note_count(NOTE_FOUND_BURIED);
 }
 
+/* Of what was asked for in the oldest segment, as much is written again as makes a quarter of a new one. */
+static void check_moved(const disk_place_t *to)
+{
+    segment_t segment = segment_at(to);
+    unsigned drive = drive_number(segment.drive);
+    const volume_t *volume = atomic_load(&world.node.disk->devices[drive].volume);
+    uint64_t serial = slot_serial(segment.slot);
+    uint64_t bytes =
+        drive_note_moved(segment.drive, volume_id(volume), serial, (uint64_t)to->units * DISK_UNIT);
+    if (bytes > world.segment_bytes / 4)
+        note_violation("drive %u: %llu bytes are written again in segment %llu", drive,
+                       (unsigned long long)bytes, (unsigned long long)serial);
+}
+
 bool REAL(disk_index_move)(disk_index_t *index, const ledger_hash_t *name, const disk_place_t *from,
                            const disk_place_t *to);
 bool WRAP(disk_index_move)(disk_index_t *index, const ledger_hash_t *name, const disk_place_t *from,
@@ -140,8 +166,12 @@ bool WRAP(disk_index_move)(disk_index_t *index, const ledger_hash_t *name, const
                            const disk_place_t *to)
 {
     ledger_hash_t known = known_as(name);
+    uint64_t moment = schedule_moment();
     bool moved = REAL(disk_index_move)(index, &known, from, to);
     note_count(moved ? NOTE_MOVED_RECORDS : NOTE_MOVED_IN_VAIN);
+    check_moved(to);
+    if (moved)
+        check_entered(name, to, moment);
     return moved;
 }
 
@@ -239,6 +269,7 @@ typedef struct {
     memory_note_t note;
     item_t *item;
     record_id_t id;
+    uint64_t stamp;
 } noting_t;
 
 static bool note_kept(void *context, const ledger_hash_t *name)
@@ -247,7 +278,7 @@ static bool note_kept(void *context, const ledger_hash_t *name)
     const device_t *device = noting->item->device;
     bool noted = noting->note(noting->item, name);
     if (noted && !world.node.unplugged)
-        referee_kept(name, (unsigned)(device - device->disk->devices), noting->id);
+        referee_kept(name, (unsigned)(device - device->disk->devices), noting->id, noting->stamp);
     return noted;
 }
 
@@ -269,7 +300,7 @@ bool REAL(memory_while_stored)(memory_t *memory, object_t *object, memory_note_t
 bool WRAP(memory_while_stored)(memory_t *memory, object_t *object, memory_note_t note, void *context);
 bool WRAP(memory_while_stored)(memory_t *memory, object_t *object, memory_note_t note, void *context)
 {
-    noting_t noting = {note, context, object_record(object)};
+    noting_t noting = {note, context, object_record(object), object_stamp(object)};
     return REAL(memory_while_stored)(memory, object, note_kept, &noting);
 }
 
@@ -297,7 +328,7 @@ bool WRAP(memory_while_leads)(memory_t *memory, const cache_key_t *key, const va
 bool WRAP(memory_while_leads)(memory_t *memory, const cache_key_t *key, const variants_t *node,
                               memory_note_t note, void *context)
 {
-    noting_t noting = {note, context, node_record(node)};
+    noting_t noting = {note, context, node_record(node), 0};
     return REAL(memory_while_leads)(memory, key, node, note_kept, &noting);
 }
 

@@ -28,6 +28,8 @@ typedef struct {
 typedef struct {
     uint64_t moment;
     record_id_t id;
+    uint64_t stamp; /* 0: it has that of whatever it is written with, as a node of variants does */
+    unsigned life;
 } kept_t;
 
 typedef struct {
@@ -116,13 +118,13 @@ void referee_stored(const ledger_hash_t *hash, record_id_t id)
     name->stored_life = world.lives;
 }
 
-void referee_kept(const ledger_hash_t *hash, unsigned drive, record_id_t id)
+void referee_kept(const ledger_hash_t *hash, unsigned drive, record_id_t id, uint64_t stamp)
 {
     name_t *name = find_or_add(hash);
     MUST(name->drive == drive || name->drive == NO_DRIVE);
     name->drive = drive;
     kept_t *kept = list_add(&name->kept, sizeof *kept);
-    *kept = (kept_t){schedule_moment(), id};
+    *kept = (kept_t){schedule_moment(), id, stamp, world.lives};
     referee_stored(hash, id);
     note_event("to disk", id.answer, id.version, hash->low % 1000);
 }
@@ -410,11 +412,37 @@ bool referee_is_kept(const ledger_hash_t *name, record_id_t id)
 void referee_stamped(const ledger_hash_t *hash, record_id_t id, uint64_t stamp)
 {
     const kept_t *kept = find_kept(find(hash), id);
+    if (kept != NULL && kept->stamp != 0 && kept->stamp != stamp)
+        note_violation("answer %llu came from disk, stamped %llu, and was stamped %llu when it went there",
+                       (number_t)id.answer, (number_t)stamp, (number_t)kept->stamp);
     for (size_t i = 0; kept != NULL && i < all.restored_count; i++)
         if (kept->moment < all.restored[i].moment && stamp > all.restored[i].sequence)
             note_violation(
                 "answer %llu came from disk, stamped %llu, and the journal was restored up to %llu",
                 (number_t)id.answer, (number_t)stamp, (number_t)all.restored[i].sequence);
+}
+
+/* What no longer counted by then does not enter, nor what is older than what was kept last, in this life:
+ * what an earlier one kept may never have been written. */
+void referee_indexed(const ledger_hash_t *hash, uint64_t version, uint64_t moment)
+{
+    const name_t *name = find(hash);
+    const kept_t *last = NULL;
+    for (size_t i = 0; name != NULL && i < name->kept.count; i++) {
+        const kept_t *kept = name->kept.at[i];
+        if (kept->life == world.lives && kept->moment < moment)
+            last = kept;
+    }
+    uint64_t kept_at = last != NULL ? last->moment : 0;
+    if (last != NULL && last->id.answer != RECORD_OF_NODE && last->id.version != version)
+        note_violation("version %llu enters the index, and %llu went to disk after it", (number_t)version,
+                       (number_t)last->id.version);
+    for (size_t i = 0; name != NULL && i < name->gone.count; i++) {
+        const gone_t *gone = name->gone.at[i];
+        if (gone->life == world.lives && gone->moment > kept_at && gone->moment < moment)
+            note_violation("version %llu enters the index, gone since moment %llu", (number_t)version,
+                           (number_t)gone->moment);
+    }
 }
 
 /* It has the bytes of its version whenever that is: whether they may be used is for the head of the whole to

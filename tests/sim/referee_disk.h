@@ -21,8 +21,10 @@ void referee_disk_end(void);
  * it is on its way to the disk; what is known of the name no longer counts, and a tombstone was queued, or
  * need not be; this one was read and enters memory, among the variants of a node or not. */
 void referee_stored(const ledger_hash_t *name, record_id_t id);
-void referee_kept(const ledger_hash_t *name, unsigned drive, record_id_t id);
+void referee_kept(const ledger_hash_t *name, unsigned drive, record_id_t id, uint64_t stamp);
 void referee_gone(const ledger_hash_t *name, gone_kind_t kind);
+/* A record of this version has entered the index, since a moment at which it was not there. */
+void referee_indexed(const ledger_hash_t *name, uint64_t version, uint64_t moment);
 void referee_loaded(const ledger_hash_t *name, record_id_t id, const record_id_t *node);
 bool referee_is_kept(const ledger_hash_t *name, record_id_t id);
 /* One that is about to enter memory, and its stamp. */
