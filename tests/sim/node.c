@@ -20,9 +20,16 @@ static bool is_dead(void)
     return world.node.unplugged;
 }
 
+/* Of open files: a call failed that was to bring something into it. A later sync does not tell what that one
+ * lost, so nothing is written behind it. */
+static bool has_failed[MEDIUM_HANDLES];
+
 static int io_open(void *context, const char *name, journal_mode_t mode)
 {
-    return is_dead() ? -EIO : medium_open(context, name, mode);
+    int file = is_dead() ? -EIO : medium_open(context, name, mode);
+    if (file >= 0)
+        has_failed[file] = false;
+    return file;
 }
 
 static ssize_t io_read(void *context, int file, void *data, size_t length)
@@ -32,12 +39,22 @@ static ssize_t io_read(void *context, int file, void *data, size_t length)
 
 static ssize_t io_write(void *context, int file, const void *data, size_t length)
 {
-    return is_dead() ? -EIO : medium_write(context, file, data, length);
+    if (is_dead())
+        return -EIO;
+    if (has_failed[file])
+        note_violation("a file of the state directory is written on after a write or sync of it failed");
+    ssize_t done = medium_write(context, file, data, length);
+    has_failed[file] |= done < 0;
+    return done;
 }
 
 static int io_fsync(void *context, int file)
 {
-    return is_dead() ? -EIO : medium_fsync(context, file);
+    if (is_dead())
+        return -EIO;
+    int result = medium_fsync(context, file);
+    has_failed[file] |= result < 0;
+    return result;
 }
 
 static int io_lock(void *context, int file)
