@@ -23,9 +23,9 @@ struct drive {
     bool scanned[SERIALS_MAX];
     struct {
         uint64_t directory, serial, bytes;
-    } moved;                                /* into the segment that is written */
-    bool disowning, failed_writing, broken; /* in this life of the node */
-    int lock;                               /* another process's handle; -1: none has it */
+    } moved;                                                  /* into the segment that is written */
+    bool disowning, failed_disowning, failed_writing, broken; /* in this life of the node */
+    int lock;                                                 /* another process's handle; -1: none has it */
 };
 
 static random_t *chance(void)
@@ -234,6 +234,7 @@ static int io_unlink(void *context, const char *name)
     if (is_directory && result == 0)
         referee_disowned(drive->number, false);
     drive->disowning |= is_directory && result == 0;
+    drive->failed_disowning |= is_directory && result < 0;
     return leave(result);
 }
 
@@ -299,7 +300,7 @@ void drive_free(drive_t **pointer)
 
 const disk_io_t *drive_io(drive_t *drive)
 {
-    drive->disowning = drive->failed_writing = drive->broken = false;
+    drive->disowning = drive->failed_disowning = drive->failed_writing = drive->broken = false;
     drive_rules_begin(drive->rules);
     return &drive->io;
 }
@@ -455,6 +456,11 @@ uint64_t drive_note_moved(drive_t *drive, uint64_t directory, uint64_t serial, u
     drive->moved.serial = serial;
     drive->moved.bytes = (same ? drive->moved.bytes : 0) + bytes;
     return drive->moved.bytes;
+}
+
+bool drive_is_owned(const drive_t *drive)
+{
+    return !drive->failed_disowning && platter_find(drive->medium, "directory") >= 0;
 }
 
 uint64_t drive_bytes(const drive_t *drive)

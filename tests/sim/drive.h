@@ -56,6 +56,8 @@ void drive_note_scanned(drive_t *drive, uint64_t serial);
 bool drive_was_scanned(const drive_t *drive, uint64_t serial);
 /* So much was written again in that segment, of this directory; how much by now. */
 uint64_t drive_note_moved(drive_t *drive, uint64_t directory, uint64_t serial, uint64_t bytes);
+/* Will the next start find a directory, though it could have been taken away? */
+bool drive_is_owned(const drive_t *drive);
 /* What its files hold. */
 uint64_t drive_bytes(const drive_t *drive);
 /* In this life of the node, did a write fail? */

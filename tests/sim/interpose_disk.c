@@ -246,6 +246,8 @@ bool WRAP(volume_flush)(volume_t *volume);
 bool WRAP(volume_flush)(volume_t *volume)
 {
     bool whole = REAL(volume_flush)(volume);
+    if (volume->failure.broken && !world.node.unplugged && drive_is_owned(volume->config.io.context))
+        note_violation("drive %u: nothing can be buried any more, and what it has is kept", drive_of(volume));
     if (!volume->failure.broken && !world.node.unplugged)
         referee_flushed(drive_of(volume));
     return whole;
