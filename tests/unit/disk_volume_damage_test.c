@@ -235,6 +235,37 @@ static void what_is_older_than_a_segment_that_cannot_be_read_is_forgotten(void *
     platter_free(&medium);
 }
 
+static uint64_t last_record_at(void)
+{
+    uint64_t at = SEGMENT_HEADER_BYTES + DISK_UNIT;
+    for (uint64_t number = 1; number < RECORDS; number++) {
+        edition_t made = life_edition(number, 1, SMALL);
+        volume_record_t record = life_record(&made);
+        at += (uint64_t)record_units(&record.record) * DISK_UNIT;
+        free(made.meta);
+    }
+    return at;
+}
+
+/* It may have been replaced or buried by what cannot be read behind it. */
+static void nor_does_what_stands_there_before_a_bad_record_count(void **state)
+{
+    (void)state;
+    uint64_t segment_bytes = size_for_records();
+    platter_t *medium = make_segments(segment_bytes);
+    volume_config_t config = config_for(medium, segment_bytes);
+    platter_file(medium, "segment-00001")->data[last_record_at() + 20] ^= 1;
+    platter_file(medium, "segment-00001")->data[segment_bytes - SEGMENT_TRAILER_BYTES - 20] ^= 1;
+    life_t life;
+    assert_true(life_begin(&life, medium, &config));
+    assert_true(volume_forgotten(life.volume));
+    for (uint64_t number = 1; number <= RECORDS; number++)
+        assert_int_equal(life_read(&life, number), 0);
+    assert_int_equal(life_read(&life, large_number(LARGE + 500)), 1);
+    life_end(&life);
+    platter_free(&medium);
+}
+
 /* A segment's records and footer, which cannot be read for a while. */
 static struct {
     size_t inode;
@@ -305,6 +336,7 @@ int main(void)
         cmocka_unit_test(each_byte_of_a_segment_is_flipped),
         cmocka_unit_test(a_segment_that_cannot_be_told_forgets_all),
         cmocka_unit_test(what_is_older_than_a_segment_that_cannot_be_read_is_forgotten),
+        cmocka_unit_test(nor_does_what_stands_there_before_a_bad_record_count),
         cmocka_unit_test(it_ends_while_what_cannot_be_read_is_forgotten),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

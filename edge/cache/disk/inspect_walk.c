@@ -20,7 +20,7 @@ typedef struct {
     uint64_t done, all; /* bytes */
     bool stopped;
     bool told;        /* a record was */
-    bool older_count; /* what is older than what was read so far is used by a node */
+    bool older_count; /* what is read now, and what is older, is used by a node */
     /* Of the segment that is read. */
     const inspected_t *segment;
     int fd;
@@ -303,8 +303,8 @@ static void read_items(walk_t *walk, bool by_footer)
         look_behind(walk);
 }
 
-/* What it replaced and buried is not known where its records are not: then what is older counts for nothing.
- */
+/* What it replaced and buried is not known where its records are not: then it counts for nothing, nor what is
+ * older. */
 static void walk_segment(walk_t *walk)
 {
     const inspected_t *segment = walk->segment;
@@ -318,9 +318,9 @@ static void walk_segment(walk_t *walk)
         scan(walk);
     if (!by_footer && segment->sealed)
         tell_fault(walk, "its footer is damaged", 0, NULL);
-    find_live(walk);
     if (segment->sealed && walk->end != segment->trailer.end_unit)
         walk->older_count = false;
+    find_live(walk);
     read_items(walk, by_footer);
 }
 

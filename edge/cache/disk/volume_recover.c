@@ -228,11 +228,13 @@ static void drop_older(volume_t *volume)
     }
 }
 
+/* Where a sealed one's records end too early, what does not follow may have replaced and buried those that
+ * are there, too. */
 static void recover(volume_t *volume, slot_t *slot)
 {
     contents_t contents = {0};
     bool by_footer = volume_read_footer(volume, slot, &contents);
-    bool whole = by_footer || scan(volume, slot, &contents), readable = whole;
+    bool whole = by_footer || scan(volume, slot, &contents);
     if (slot->sealed && contents.end != (uint64_t)slot->trailer.end_unit * DISK_UNIT)
         whole = false;
     if (contents.stamp_max > volume->config.sequence) {
@@ -243,14 +245,14 @@ static void recover(volume_t *volume, slot_t *slot)
         }
         return;
     }
-    if (readable)
+    if (whole)
         index_contents(volume, slot, &contents);
     if (!slot->sealed && whole)
         finish(volume, slot, &contents);
-    if (!whole)
+    if (!whole) {
         drop_older(volume);
-    if (!readable)
         drop(volume, slot);
+    }
     contents_clear(&contents);
 }
 
