@@ -391,6 +391,21 @@ bool drive_flip(drive_t *drive)
     return false;
 }
 
+/* What a record had that is another now is missed by nobody but who asks for it, and where its segment has no
+ * footer, nor is what stood behind it. */
+void drive_damage(drive_t *drive, random_t *random)
+{
+    bool whole_segment = random_chance(random, 500);
+    if (!(whole_segment ? drive_damage_segment : drive_damage_record)(drive->rules, drive->medium, random))
+        return;
+    drive->spoilt = drive->failed = true;
+    drive->lied |= !whole_segment;
+    if (!whole_segment)
+        referee_lied(drive->number);
+    note_count(whole_segment ? NOTE_SEGMENTS_DAMAGED : NOTE_RECORDS_MISPLACED);
+    note_event("drive is damaged", drive->number, whole_segment, 0);
+}
+
 /* --- Another process --- */
 
 static void unlock(void *context)

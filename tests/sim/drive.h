@@ -39,6 +39,9 @@ bool drive_flip(drive_t *drive);
 /* One of the header or the trailer of a segment is, which costs nothing that others do not tell. */
 void drive_flip_end(drive_t *drive, random_t *random);
 
+/* Between two lives: a segment can be read in no way, or a record stands in another's place. */
+void drive_damage(drive_t *drive, random_t *random);
+
 /* Another process has the directory for a while, beginning now. */
 void drive_lock(drive_t *drive);
 

@@ -361,3 +361,26 @@ void drive_rules_found(const drive_rules_t *rules, size_t inode, uint64_t offset
                        rules->drive, (number_t)offset, (number_t)segment->serial, (number_t)end);
     each_other(rules, inode, id, check_known);
 }
+
+/* --- For who damages them --- */
+
+size_t drive_rules_records(const drive_rules_t *rules, size_t inode, drive_record_t *records, size_t most)
+{
+    const segment_t *segment = &rules->segments[inode];
+    uint64_t at = SEGMENT_HEADER_BYTES, end;
+    size_t count = 0;
+    record_t record;
+    while (count < most && (end = record_end(&rules->medium->inodes[inode], segment->directory,
+                                             segment->serial, at, UINT64_MAX, &record)) != 0) {
+        records[count++] = (drive_record_t){at, end - at};
+        at = end;
+    }
+    return count;
+}
+
+bool drive_rules_is_sealed(const drive_rules_t *rules, const platter_inode_t *file)
+{
+    trailer_t trailer;
+    uint64_t id = directory_id(rules->medium);
+    return id != 0 && read_trailer(file, id, &trailer) && trailer.serial == header_serial(file, id);
+}

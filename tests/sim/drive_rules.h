@@ -5,6 +5,7 @@
 #ifndef SELVEDGE_TESTS_SIM_DRIVE_RULES_H
 #define SELVEDGE_TESTS_SIM_DRIVE_RULES_H
 
+#include "tests/sim/random.h"
 #include "tests/unit/simulated_volume.h"
 
 typedef struct drive_rules drive_rules_t;
@@ -28,5 +29,16 @@ void drive_rules_lied(drive_rules_t *rules);
 
 /* On starting a record was found in this file, whose trailer is known or not. */
 void drive_rules_found(const drive_rules_t *rules, size_t inode, uint64_t offset, bool sealed);
+
+/* The records of a segment, one behind the other; how many there are. Has it a trailer? */
+typedef struct {
+    uint64_t at, length;
+} drive_record_t;
+size_t drive_rules_records(const drive_rules_t *rules, size_t inode, drive_record_t *records, size_t most);
+bool drive_rules_is_sealed(const drive_rules_t *rules, const platter_inode_t *file);
+
+/* drive_damage.c: something befalls the medium; false: there was nothing that it could. */
+bool drive_damage_segment(const drive_rules_t *rules, platter_t *medium, random_t *random);
+bool drive_damage_record(const drive_rules_t *rules, platter_t *medium, random_t *random);
 
 #endif

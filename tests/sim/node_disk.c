@@ -119,11 +119,19 @@ static void vary_drives(void)
     note_event("drives", world.drives_used, world.drive_sizes[0], world.drive_sizes[1]);
 }
 
+static void damage_drives(void)
+{
+    for (unsigned i = 0; world.drives_suffer && i < world.drive_count; i++)
+        if (random_chance(&world.apart, 500))
+            drive_damage(world.drives[i], &world.apart);
+}
+
 void node_start_disk(void)
 {
     bool wipe = false;
     if (world.drive_count == 0)
         return;
+    damage_drives();
     vary_drives();
     for (unsigned i = 0; i < world.drive_count; i++)
         if (random_chance(chance(), world.lock_rate))

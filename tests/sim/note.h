@@ -112,6 +112,8 @@
     X(TORN_WRITES, "writes to drives torn by a crash")                                                       \
     X(FLIPS, "bits that flipped on drives")                                                                  \
     X(ENDS_FLIPPED, "headers and trailers that flipped")                                                     \
+    X(SEGMENTS_DAMAGED, "segments that can be read in no way")                                               \
+    X(RECORDS_MISPLACED, "records in the place of others")                                                   \
     X(LOCKED, "drives that another process had")                                                             \
     X(DRIVES_CUT, "drives that lost their power")                                                            \
     X(START_FAILED, "starts of the disk tier that failed")                                                   \

@@ -104,6 +104,10 @@ static void choose_drives(void)
         world.loss_rate = world.lock_rate = 0;
     if (world.drives_vary || world.state_suffers)
         world.crash_rate = 30;
+    if (!world.drives_suffer)
+        return;
+    world.crash_rate = 50;
+    world.flip_rate = world.loss_rate = 0; /* after which too much is let pass */
 }
 
 static void act(void *context);
@@ -190,14 +194,22 @@ static void check_ended(void)
 /* The story's hash. */
 static uint64_t tell(const char *program, uint64_t seed, bool trace)
 {
-    enum { PIECES_EVERY = 8, KINDS = 16, STATE_SUFFERS = 13, DRIVES_VARY = 10, SPLITS_EVERY = 32 };
+    enum {
+        PIECES_EVERY = 8,
+        KINDS = 16,
+        STATE_SUFFERS = 13,
+        DRIVES_VARY = 10,
+        DRIVES_SUFFER = 22,
+        SPLITS_EVERY = 32
+    };
     bool has_disk = seed % 4 == 1 || seed % 4 == 2 || seed % (2 * PIECES_EVERY) == 0;
     world = (world_t){.random = {seed * 2 + 1},
                       .apart = {random_mix(seed)},
                       .in_pieces = seed % PIECES_EVERY == 0,
                       .splits = seed % SPLITS_EVERY == SPLITS_EVERY / 2,
                       .state_suffers = seed % KINDS == STATE_SUFFERS,
-                      .drives_vary = seed % KINDS == DRIVES_VARY};
+                      .drives_vary = seed % KINDS == DRIVES_VARY,
+                      .drives_suffer = seed % (2 * KINDS) == DRIVES_SUFFER};
     note_begin(program, seed, trace);
     schedule_begin(chance(), choose_kind());
     if (has_disk)

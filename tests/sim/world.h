@@ -208,6 +208,7 @@ typedef struct {
     bool names_collide;           /* in the index */
     bool state_suffers;           /* its directory is restored from older copies, and damaged */
     bool drives_vary;             /* in number and size, from life to life */
+    bool drives_suffer;           /* between two lives, more than a bit */
     bool large_bodies, in_pieces; /* in_pieces: the origin takes ranges, and clients ask for them */
     bool splits;                  /* then: it mostly does not, and disks have room for all of it */
     int64_t gap_us;
