@@ -26,10 +26,12 @@ class Key:
 
 
 def make_keys():
-    """Small ones, some of up to a whole record, some that vary by language, and some that are kept in pieces."""
+    """Small ones, some of up to a whole record, some that vary by language, some that are kept in pieces, and some in one row, as
+    their origin takes no ranges."""
     keys = []
     for kind, count, length in [("small", 700, lambda i: 24 + 8 * (i * 7919 % 5000)), ("mid", 120, lambda i: 1000 * (60 + i * 7 % 900)),
-                                ("vary", 60, lambda i: 4000 + 8 * i), ("large", 8, lambda i: LARGE_BYTES + 8 * i)]:
+                                ("vary", 60, lambda i: 4000 + 8 * i), ("large", 8, lambda i: LARGE_BYTES + 8 * i),
+                                ("row", 3, lambda i: LARGE_BYTES + 8 * i)]:
         keys += [Key(len(keys) + i, kind, length(i)) for i in range(count)]
     return keys
 

@@ -11,7 +11,7 @@ from harness.h1 import H1
 from harness.message import BodyCutShort
 
 CUT_OFF = (OSError, EOFError, ValueError, http.client.HTTPException, BodyCutShort)
-COUNTS = ["memory hit", "disk hit", "miss", "range", "piece", "whole of a large one", "variant", "unsafe", "cut off",
+COUNTS = ["memory hit", "disk hit", "miss", "range", "piece", "whole of a large one", "of one row", "variant", "unsafe", "cut off",
           "refused", "purge url", "purge tag", "purge site", "purge everything", "soft", "bytes"]
 
 
@@ -120,15 +120,19 @@ class Client:
             key = self.some("mid")
             self.get(key, self.part_of(key, 100_000))
             self.count("range")
-        elif dice < 0.969:
+        elif dice < 0.966:
             key = self.some("large")
             self.get(key, self.part_of(key, 200_000))
             self.count("piece")
+        elif dice < 0.969:
+            key = self.some("row")
+            self.get(key, self.part_of(key, 200_000))
+            self.count("of one row")
         elif dice < 0.97:
             self.get(self.some("large"))
             self.count("whole of a large one")
         else:
-            self.post(self.some(self.chance.choice(["small"] * 10 + ["vary"] * 4 + ["large"])))
+            self.post(self.some(self.chance.choice(["small"] * 10 + ["vary"] * 4 + ["large", "row"])))
 
     def post(self, key):
         answer = self.request(key, method="POST", body=b"x")
@@ -142,7 +146,7 @@ class Client:
         """New versions at the origin first; once the purge is acknowledged no older one may be served any more."""
         dice, soft = self.chance.random(), self.chance.random() < 0.25
         if dice < 0.96:
-            what, keys = "url", [self.some(kind) for kind in self.chance.choices(list(KINDS), (20, 5, 4, 1), k=2)]
+            what, keys = "url", [self.some(kind) for kind in self.chance.choices(list(KINDS), (20, 5, 4, 1, 1), k=2)]
             asked = {"urls": [f"http://{key.host}{key.path}" for key in keys]}
         elif dice < 0.99:
             what, site, tag = "tag", self.chance.choice(list(SITES)), f"t{self.chance.randrange(TAGS)}"
@@ -168,7 +172,7 @@ class Client:
         time.sleep(0.02)
 
 
-KINDS = {kind: [key for key in KEYS if key.kind == kind] for kind in ("small", "mid", "vary", "large")}
+KINDS = {kind: [key for key in KEYS if key.kind == kind] for kind in ("small", "mid", "vary", "large", "row")}
 
 
 class Load:

@@ -2,11 +2,12 @@
 meta.c), without its checksums: after SIGKILL every write that was made is there."""
 import os
 import struct
+from collections import Counter
 from pathlib import Path
 
 from content import BY_PATH, WORD, etag
 
-SEGMENT_HEADER, HEADER, UNIT = 4096, 128, 512
+SEGMENT_HEADER, HEADER, UNIT, PIECE = 4096, 128, 512, 1 << 20
 OBJECT, VARIANTS, TOMBSTONES = 1, 2, 3
 HEAD = struct.Struct("<8sIBxxxQIII4x16sQ16s")
 HAS_NODE, HAS_SELECTOR = 1, 2
@@ -101,12 +102,14 @@ def findable(directory):
     objects, nodes = living(directory)
     leads = {(node.key, node.node) for node in nodes}
     heads = {record.key: record.etag for record in objects if record.is_part and record.word is None}
+    parts = Counter((record.key, record.version) for record in objects if record.is_part and record.word is not None)
     found = []
     for record in objects:
         if record.word is None or record.key is None:
             continue
         if record.is_part:
-            if heads.get(record.key) == etag(record.key, record.version):
+            lacks_some = record.key.kind == "row" and parts[record.key, record.version] < -(-record.key.length // PIECE)
+            if heads.get(record.key) == etag(record.key, record.version) and not lacks_some:
                 found.append((record.key, record.version, (record.offset, min(record.offset + 5000, record.key.length)), 0))
         elif record.node is None or (record.key, record.node) in leads:
             found.append((record.key, record.version, None, record.language))

@@ -29,7 +29,7 @@ def answer(versions, closed, request, response):
         version = versions.change([key])[key.number]
         return response.send(200, {"Cache-Control": "no-store", "X-Version": version}, b"done")
     version = versions.current[key.number]
-    fields = {"Cache-Control": "max-age=86400", "Cache-Tag": key.tag, "Accept-Ranges": "bytes"}
+    fields = {"Cache-Control": "max-age=86400", "Cache-Tag": key.tag, "Accept-Ranges": "none" if key.kind == "row" else "bytes"}
     language = 0
     if key.kind == "vary":
         fields["Vary"] = "Accept-Language"
@@ -37,7 +37,7 @@ def answer(versions, closed, request, response):
     fields["ETag"] = etag(key, version, language)
     if request.get("if-none-match") == fields["ETag"]:
         return response.send(304, fields)
-    asked = request.get("range")
+    asked = request.get("range") if key.kind != "row" else None
     if asked and request.get("if-range") in (None, fields["ETag"]):
         first, last = asked.removeprefix("bytes=").split("-")
         first, end = int(first), min(int(last) + 1 if last else key.length, key.length)
