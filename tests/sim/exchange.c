@@ -1,6 +1,7 @@
 /* The client's side: a request does here what edge/request.c and edge/respond.c do. */
 #include "edge/http/conditional.h"
 #include "edge/http/range.h"
+#include "tests/sim/interpose.h"
 #include "tests/sim/world.h"
 
 enum { STEPS_MAX = 4, RANGE_SKIP_BYTES = 1 << 20 };
@@ -127,10 +128,26 @@ static fill_request_t request_of(const exchange_t *exchange, const object_reader
                             .background = step->background != NULL};
 }
 
+/* It is to be waited for, by who has not done so in vain, where memory has nothing of the piece. */
+static bool is_device_behind(const exchange_t *exchange, const walk_t *walk, piece_t piece)
+{
+    uint64_t numbers[PIECE_NUMBERS];
+    cache_variant_t variant = piece_variant(exchange->reader.object, piece, numbers);
+    ledger_hash_t name = memory_name(&exchange->key, &variant);
+    if (walk->disk == NULL || walk->wait == NULL || !interpose_is_behind(&name))
+        return false;
+    memory_view_t view = memory_peek(walk->memory, &walk->key, &variant, NULL);
+    bool is_missing = view.stored == NULL && view.growing == NULL;
+    memory_view_drop(&view);
+    note_count(NOTE_PIECES_BEHIND);
+    return is_missing && interpose_is_behind(&name);
+}
+
 static bool walk_to_piece(exchange_t *exchange, const walk_t *walk, piece_t piece, object_reader_t *reader,
                           walk_kind_t *kind)
 {
-    uint64_t walk_began = schedule_moment();
+    bool is_behind = is_device_behind(exchange, walk, piece);
+    uint64_t walk_began = schedule_moment(), held_up = notes.counts[NOTE_PREEMPTIONS];
     walk_step_t step;
     if (!walk_piece(walk, exchange->reader.object, piece, reader, &step)) {
         note_count(NOTE_PIECES_PURGED);
@@ -140,6 +157,9 @@ static bool walk_to_piece(exchange_t *exchange, const walk_t *walk, piece_t piec
     note_event("piece", (uint64_t)exchange->id, piece.first, step.kind);
     if (step.kind == WALK_WAIT)
         return true;
+    if (is_behind && step.kind == WALK_FILL && held_up == notes.counts[NOTE_PREEMPTIONS])
+        note_violation("a piece of request %d is fetched, and its device has too much to write",
+                       exchange->id);
     if (step.kind == WALK_FILL) {
         fill_request_t request = request_of(exchange, reader, &step);
         request.piece = piece;

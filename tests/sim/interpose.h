@@ -37,6 +37,9 @@ bool interpose_is_open(unsigned drive);
 /* Whose of the drives this name is. */
 unsigned interpose_owner(const ledger_hash_t *name);
 
+/* Does so much wait to be written there that nothing more is to be fetched for it? */
+bool interpose_is_behind(const ledger_hash_t *name);
+
 /* Is all of what is on disk in the index? */
 bool interpose_has_found_all(const struct disk *disk);
 

@@ -44,6 +44,14 @@ unsigned interpose_owner(const ledger_hash_t *name)
     return (unsigned)(disk_favourite(world.node.disk, name) - world.node.disk->devices);
 }
 
+/* A quarter of its queue is full. */
+bool interpose_is_behind(const ledger_hash_t *name)
+{
+    const device_t *device = world.node.disk != NULL ? disk_device_of(world.node.disk, name) : NULL;
+    return device != NULL && device->queue_bytes > device->queue_bytes_max / 4 && !device->stopping &&
+           atomic_load_explicit(&device->ready, memory_order_relaxed);
+}
+
 /* --- Segments --- */
 
 typedef struct {

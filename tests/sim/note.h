@@ -88,6 +88,7 @@
     X(DISK_HITS, "hits from disk")                                                                           \
     X(DISK_WAITS, "waits for a drive")                                                                       \
     X(DISK_WAITS_IN_VAIN, "waits for a drive in vain")                                                       \
+    X(PIECES_BEHIND, "pieces asked for while their drive had too much to write")                             \
     X(PIECES_FROM_DISK, "pieces from disk")                                                                  \
     X(LOADED, "records that entered memory")                                                                 \
     X(LOADED_TOO_LATE, "records read that were gone by then")                                                \
