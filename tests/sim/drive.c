@@ -204,6 +204,8 @@ static int io_rename(void *context, const char *from, const char *to)
     drive_t *drive = context;
     if (!enter())
         return -EIO;
+    if (strcmp(to, "directory") == 0)
+        drive_rules_anew(drive->rules);
     int result = platter_rename(drive->medium, from, to);
     if (strcmp(to, "directory") == 0) {
         drive->disowning = false;

@@ -298,6 +298,17 @@ void drive_rules_went(drive_rules_t *rules, size_t inode, uint64_t length_before
     }
 }
 
+/* What an earlier directory had would come back under the new one, for something that cannot be told. */
+void drive_rules_anew(const drive_rules_t *rules)
+{
+    const platter_directory_t *directory = platter_directory(rules->medium);
+    for (size_t i = 0; i < directory->count; i++)
+        if (is_segment(directory->names[i].name) &&
+            rules->medium->inodes[directory->names[i].inode].durable_length != 0)
+            note_violation("drive %u: a directory begins, and the device has a %s of before", rules->drive,
+                           directory->names[i].name);
+}
+
 /* --- Lives --- */
 
 void drive_rules_cut(drive_rules_t *rules)

@@ -21,6 +21,9 @@ void drive_rules_written(drive_rules_t *rules, size_t inode, uint64_t offset, ui
 void drive_rules_goes(const drive_rules_t *rules, size_t inode);
 void drive_rules_went(drive_rules_t *rules, size_t inode, uint64_t length_before);
 
+/* Before a directory begins anew. */
+void drive_rules_anew(const drive_rules_t *rules);
+
 /* The power went: what was not synced may be gone. */
 void drive_rules_cut(drive_rules_t *rules);
 /* A life of the node begins, or what an earlier one wrote becomes another thing while it goes on. */
