@@ -81,7 +81,7 @@ fill_t *fill_new(const fill_request_t *request)
     fill->key_target = request->key_target;
     fill->key_context = request->key_context;
     if (fill_is_for_piece(fill)) {
-        fill_claim_run(fill, request->run_end);
+        fill_claim_run(fill, fill->base, fill->piece, request->run_end);
         fill_write_range(fill);
     }
     return fill;

@@ -48,8 +48,9 @@ object_t *fill_keep_sparse(fill_t *fill, const fill_answer_t *answer, const http
     bool in_vain = in_parts && pieces_known_whole_only(fill->memory, &fill->key, head);
     object_t *sparse = NULL;
     if (possible && !in_vain && !fill_is_overtaken(fill))
-        sparse =
-            pieces_store_sparse(fill->memory, &fill->key, object_stamp(fill->object), &head, fill->split);
+        sparse = fill->split
+                     ? fill_split_keep(fill, &head)
+                     : pieces_store_sparse(fill->memory, &fill->key, object_stamp(fill->object), &head);
     else if (!possible)
         pieces_forget_sparse(fill->memory, &fill->key, (text_t){NULL, 0});
     head_free(&head);
@@ -58,6 +59,10 @@ object_t *fill_keep_sparse(fill_t *fill, const fill_answer_t *answer, const http
     if (sparse != NULL && !newest) {
         memory_forget(fill->memory, sparse);
         object_unref(&sparse);
+    }
+    if (sparse == NULL && fill->split) {
+        fill_drop_run(fill);
+        fill->split = false;
     }
     return sparse;
 }
@@ -86,7 +91,8 @@ static bool turn_to_first_pieces(fill_t *fill, object_t *sparse, const fill_answ
     uint64_t end = fill->split ? (uint64_t)fill->content_length : wanted_of_start(fill, sparse);
     if (end == 0 || !memory_reserve(fill->memory, reserved))
         return false;
-    object_t *object = fill_claim_piece(fill, sparse, piece);
+    object_t *object = fill->split ? fill->first : fill_claim_piece(fill, sparse, piece);
+    fill->first = NULL;
     if (object == NULL) {
         memory_unpromise(memory_account(fill->memory), reserved);
         return false;
@@ -97,7 +103,8 @@ static bool turn_to_first_pieces(fill_t *fill, object_t *sparse, const fill_answ
     object_ref(sparse);
     fill->piece = piece;
     fill->content_length = (int64_t)piece.end;
-    fill_claim_run(fill, end);
+    if (!fill->split)
+        fill_claim_run(fill, sparse, piece, end);
     const head_t *whole = object_head(sparse);
     fill->leaves_rest = fill->run_end < (uint64_t)whole->content_length;
     fill->indexed = true;

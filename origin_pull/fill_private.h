@@ -26,7 +26,8 @@ struct fill {
     /* All of a body that upstream cannot be asked for in parts, as one row (fill_split.c). */
     bool split;
     bool waits_below, forgoes_below; /* for the tier below to take more; that is not waited for any more */
-    object_t *whole;                 /* then: what those read who waited for its head; a reference */
+    object_t *first;                 /* then: its first piece, until it goes on with that; a reference */
+    object_t *whole;                 /* and what those read who waited for its head; a reference */
     cache_key_t key;
     text_t target;
     text_t (*key_target)(const void *context, text_t target, char *room);
@@ -134,8 +135,8 @@ bool fill_is_part(const fill_answer_t *answer, const head_t *version, piece_t pa
 /* --- fill_run.c --- */
 /* Of this piece a new object in the index, without a filler. NULL: it is there, or on its way. */
 object_t *fill_claim_piece(fill_t *fill, const object_t *sparse, piece_t piece);
-/* Behind its piece it is to bring those up to `end`, as far as nobody else brings them. */
-void fill_claim_run(fill_t *fill, uint64_t end);
+/* Behind this piece it is to bring those up to `end`, as far as nobody else brings them. */
+void fill_claim_run(fill_t *fill, const object_t *sparse, piece_t piece, uint64_t end);
 /* What is left of that is not brought: it fails, unread or not. */
 void fill_drop_run(fill_t *fill);
 /* fill_bytes() of pieces. */
@@ -146,6 +147,9 @@ fill_action_t fill_take_pieces(fill_t *fill, const char *bytes, size_t length, s
  */
 bool fill_may_split(fill_t *fill, const fill_answer_t *answer, const http_storing_t *storing,
                     const http_vary_t *vary, int64_t now_ms);
+/* Makes and stores its head, which it takes over, once all of its pieces are on their way: who finds it finds
+ * them. A reference; NULL: it is not kept so. */
+object_t *fill_split_keep(fill_t *fill, head_t **head);
 /* Does anybody read of it, or is it to be finished without? */
 bool fill_split_goes_on(const fill_t *fill);
 

@@ -20,15 +20,15 @@ object_t *fill_claim_piece(fill_t *fill, const object_t *sparse, piece_t piece)
     return object;
 }
 
-void fill_claim_run(fill_t *fill, uint64_t end)
+void fill_claim_run(fill_t *fill, const object_t *sparse, piece_t piece, uint64_t end)
 {
-    uint64_t behind = end > fill->piece.end ? (end - fill->piece.end + PIECE_BYTES - 1) / PIECE_BYTES : 0;
+    uint64_t behind = end > piece.end ? (end - piece.end + PIECE_BYTES - 1) / PIECE_BYTES : 0;
     unsigned most = behind < PIECES_RUN_MAX - 1 || fill->split ? (unsigned)behind : PIECES_RUN_MAX - 1;
-    fill->run_end = fill->piece.end;
+    fill->run_end = piece.end;
     fill->run = must_calloc(most > 0 ? most : 1, sizeof(object_t *));
     while (fill->run_count < most && fill->run_end < end) {
-        piece_t piece = piece_at(fill->base, fill->run_end);
-        object_t *object = fill_claim_piece(fill, fill->base, piece);
+        piece = piece_at(sparse, fill->run_end);
+        object_t *object = fill_claim_piece(fill, sparse, piece);
         if (object == NULL)
             return;
         fill->run[fill->run_count++] = object;
@@ -36,17 +36,22 @@ void fill_claim_run(fill_t *fill, uint64_t end)
     }
 }
 
+static void drop_one(fill_t *fill, object_t **object)
+{
+    memory_withdraw(fill->memory, *object, 0);
+    object_fail(*object, fill_run_ended);
+    object_unref(object);
+}
+
 void fill_drop_run(fill_t *fill)
 {
     if (fill->next_reserved > 0)
         memory_unpromise(memory_account(fill->memory), fill->next_reserved);
     fill->next_reserved = 0;
-    for (; fill->run_at < fill->run_count; fill->run_at++) {
-        object_t **object = &fill->run[fill->run_at];
-        memory_withdraw(fill->memory, *object, 0);
-        object_fail(*object, fill_run_ended);
-        object_unref(object);
-    }
+    if (fill->first != NULL)
+        drop_one(fill, &fill->first);
+    for (; fill->run_at < fill->run_count; fill->run_at++)
+        drop_one(fill, &fill->run[fill->run_at]);
     fill->run_end = fill->piece.end;
 }
 

@@ -6,7 +6,7 @@
 #include "origin_pull/fill_private.h"
 
 /* All pieces are in the index from the beginning, growing: an object and a home for each. */
-enum { CLAIM_BYTES = 512, CLAIMS_PART = 64, CLAIMS_MAX = 16 << 10 };
+enum { CLAIM_BYTES = 512, CLAIMS_PART = 32, CLAIMS_MAX = 16 << 10 };
 
 static bool is_few(const memory_t *memory, int64_t length)
 {
@@ -37,6 +37,18 @@ bool fill_may_split(fill_t *fill, const fill_answer_t *answer, const http_storin
     bool may = !in_parts && pieces_keepable(fill->memory, head) && has_memory(fill->memory);
     head_free(&head);
     return may;
+}
+
+object_t *fill_split_keep(fill_t *fill, head_t **head)
+{
+    uint64_t length = (uint64_t)fill->content_length;
+    object_t *sparse = pieces_new_sparse(fill->memory, &fill->key, object_stamp(fill->object), head);
+    piece_t piece = piece_at(sparse, 0);
+    fill->first = fill_claim_piece(fill, sparse, piece);
+    fill_claim_run(fill, sparse, piece, length);
+    if (fill->first == NULL || fill->run_end < length || !pieces_put_sparse(fill->memory, &fill->key, sparse))
+        object_unref(&sparse);
+    return sparse;
 }
 
 /* Who answers from what is in pieces keeps a reference on the head that it found: on the one that the index

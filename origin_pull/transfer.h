@@ -13,7 +13,7 @@ typedef struct transfer transfer_t;
 /* Readers of a windowed body may hold it up for so long before the slowest are cut off. */
 enum { PAUSE_MS = 10000, SOCKETS_MAX = 8 };
 /* And what finds no memory is tried again so often. */
-enum { STARVED_MS = 50 };
+enum { STARVED_MS = 10 };
 
 struct transfer {
     uint32_t magic;

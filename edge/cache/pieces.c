@@ -88,18 +88,27 @@ bool pieces_known_whole_only(memory_t *memory, const cache_key_t *key, const hea
     return known;
 }
 
-object_t *pieces_store_sparse(memory_t *memory, const cache_key_t *key, uint64_t stamp, head_t **head,
-                              bool anew)
+object_t *pieces_new_sparse(memory_t *memory, const cache_key_t *key, uint64_t stamp, head_t **head)
+{
+    return make_sparse(memory, &key->subject, stamp, head, NULL);
+}
+
+bool pieces_put_sparse(memory_t *memory, const cache_key_t *key, object_t *sparse)
+{
+    home_t *home = memory_home(memory, key, &pieces_sparse);
+    bool stored = memory_put(memory, home, sparse);
+    home_unref(&home);
+    return stored;
+}
+
+object_t *pieces_store_sparse(memory_t *memory, const cache_key_t *key, uint64_t stamp, head_t **head)
 {
     memory_view_t before = pieces_peek_sparse(memory, key);
-    bool same = !anew && before.stored != NULL && is_same_version(before.stored, *head);
+    bool same = before.stored != NULL && is_same_version(before.stored, *head);
     version_id_t version = same ? object_body_version(before.stored) : (version_id_t){0, 0};
     memory_view_drop(&before);
     object_t *object = make_sparse(memory, &key->subject, stamp, head, same ? &version : NULL);
-    home_t *home = memory_home(memory, key, &pieces_sparse);
-    bool stored = memory_put(memory, home, object);
-    home_unref(&home);
-    if (!stored)
+    if (!pieces_put_sparse(memory, key, object))
         object_unref(&object);
     return object;
 }

@@ -51,10 +51,12 @@ bool pieces_known_whole_only(memory_t *memory, const cache_key_t *key, const hea
 home_t *pieces_home(memory_t *memory, const cache_key_t *key, const object_t *sparse, piece_t piece);
 
 /* Stores a sparse object with this head, which it takes over, as the one of its key; of the bytes of the one
- * before, when that had the same strong validator and length. anew: never of those. A reference; NULL: it
- * could not be stored. */
-object_t *pieces_store_sparse(memory_t *memory, const cache_key_t *key, uint64_t stamp, head_t **head,
-                              bool anew);
+ * before, when that had the same strong validator and length. A reference; NULL: it could not be stored. */
+object_t *pieces_store_sparse(memory_t *memory, const cache_key_t *key, uint64_t stamp, head_t **head);
+/* The same in two steps, of a version of its own: made, to be found by nobody yet; and stored, which false
+ * says that it could not be. */
+object_t *pieces_new_sparse(memory_t *memory, const cache_key_t *key, uint64_t stamp, head_t **head);
+bool pieces_put_sparse(memory_t *memory, const cache_key_t *key, object_t *sparse);
 /* The same in place of another of the same version, if that is still there. */
 void pieces_renew_sparse(memory_t *memory, const cache_key_t *key, const object_t *sparse, uint64_t stamp,
                          head_t **head);

@@ -39,11 +39,11 @@ daemon off; worker_processes 1; pid {directory}/pid; error_log {directory}/error
 http {{
   log_format sent '$status $body_bytes_sent "$http_range"'; access_log {directory}/sent.log sent;
   sendfile on; keepalive_requests 1000000; {temporary}
-  server {{ listen 127.0.0.1:{port}; root {directory}; location / {{ expires 7d; }} }}
+  server {{ listen 127.0.0.1:{port}; root {directory}; location / {{ expires 7d; {ranges} }} }}
 }}
 """
 
-    def __init__(self, directory, length, stack):
+    def __init__(self, directory, length, ranges, stack):
         self.log, self.path = os.path.join(directory, "sent.log"), os.path.join(directory, "large")
         with open(self.path, "wb") as file:
             for at in range(0, length, MIB):
@@ -54,7 +54,8 @@ http {{
                              for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
         path = os.path.join(directory, "nginx.conf")
         with open(path, "w") as file:
-            file.write(self.CONFIGURATION.format(directory=directory, port=port, temporary=temporary))
+            file.write(self.CONFIGURATION.format(directory=directory, port=port, temporary=temporary,
+                                                 ranges="" if ranges else "max_ranges 0; add_header Accept-Ranges none;"))
         server = hit.Server("origin", ["/usr/sbin/nginx", "-e", f"{directory}/error.log", "-c", path], None)
         stack.callback(server.process.wait)
         stack.callback(server.process.terminate)
@@ -160,7 +161,7 @@ def run(arguments):
     length = arguments.megabytes * MIB + 4711
     with tempfile.TemporaryDirectory(prefix="selvedge-large-") as directory, contextlib.ExitStack() as stack:
         os.chmod(directory, 0o755)
-        origin = Origin(directory, length, stack)
+        origin = Origin(directory, length, not arguments.no_ranges, stack)
         node = Node(arguments, origin, directory, stack)
         with open(origin.path, "rb") as file:
             data = stack.enter_context(mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ))
@@ -199,6 +200,7 @@ def options():
     parser.add_argument("--megabytes", type=int, default=2048, help="of the file (default: 2048)")
     parser.add_argument("--memory", type=int, default=64, help="MiB (default: 64)")
     parser.add_argument("--ci", action="store_true", help=f"fail only past {CI_SLACK} times the limits, or for wrong bytes")
+    parser.add_argument("--no-ranges", action="store_true", help="the origin takes none: all of it comes at once, for all")
     parser.add_argument("--disk", type=int, default=4096, help="MiB (default: 4096)")
     arguments = parser.parse_args()
     if arguments.megabytes < 64:

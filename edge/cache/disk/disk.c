@@ -430,10 +430,9 @@ bool disk_takes(void *context, const ledger_hash_t *name)
     return device == NULL || !reader_await_room(device, NULL);
 }
 
-/* What is larger than half of it would push out its own beginning, and all others. */
+/* What is larger would push out all others, and its own beginning as soon as anything else comes. */
 uint64_t disk_holds(void *context)
 {
-    enum { HELD_PART = 2 };
     const disk_t *disk = context;
     uint64_t size = 0;
     for (size_t i = 0; i < disk->device_count; i++) {
@@ -442,7 +441,7 @@ uint64_t disk_holds(void *context)
             !atomic_load_explicit(&device->failed, memory_order_relaxed))
             size += device->size;
     }
-    return size / HELD_PART;
+    return size / 4 * 3;
 }
 
 bool disk_await_room(disk_t *disk, const cache_key_t *key, const cache_variant_t *variant, disk_wait_t *wait)
