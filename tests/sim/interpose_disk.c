@@ -381,6 +381,8 @@ object_t *WRAP(memory_put_loaded)(memory_t *memory, const cache_key_t *key, cons
     loading.is_variant = variant != NULL && variant->variants != NULL;
     if (loading.is_variant)
         loading.node = node_record(variant->variants);
+    if (world.rereads && random_chance(&world.apart, 300))
+        schedule_delay(random_between(&world.apart, 0, 5000000));
     schedule_preempt();
     object_t *stored = REAL(memory_put_loaded)(memory, key, variant, object, note_loaded, &loading);
     schedule_preempt();

@@ -30,7 +30,10 @@ enum { CONTROLS = sizeof controls / sizeof controls[0], STORED_CONTROLS = CONTRO
 
 static uint64_t choose_length(random_t *random)
 {
+    enum { ALIKE = 3000 };
     unsigned kind = random_below(random, 100);
+    if (world.rereads)
+        return ALIKE;
     if (world.in_pieces && kind < 60)
         return (4u << 20) + random_below(random, 3u << 20);
     if (kind < 6)
@@ -66,6 +69,13 @@ static void choose_policy(url_t *url)
     url->takes_ranges = random_chance(random, world.splits ? 200 : world.in_pieces ? 900 : 500);
     url->ignores_ranges = world.in_pieces && random_chance(random, 100);
     url->tags = random_chance(random, 700) ? random_below(random, 1u << TAGS) : 0;
+    if (world.rereads) {
+        url->control = &controls[1]; /* for a second */
+        url->status = 200;
+        url->vary = 0;
+        url->validators = VALIDATOR_ETAG;
+        url->framing = FRAMING_LENGTH;
+    }
     if (!world.in_pieces)
         return;
     if (random_chance(random, 800)) { /* what can be kept in pieces at all */

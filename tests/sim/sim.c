@@ -69,6 +69,26 @@ static unsigned choose_kind(void)
     return preempted;
 }
 
+/* What was read from a slot meets the next life of that, where the same name stands at the same place: a
+ * drive of few records, all of one size and of two names, which change all the time. */
+static void choose_rereads(void)
+{
+    world.drive_count = 1;
+    world.segment_bytes = 16 << 10;
+    world.drive_bytes = world.segment_bytes * 2 + (16 << 10);
+    world.drive_fault_rate = world.lock_rate = world.flip_rate = world.loss_rate = world.crash_rate = 0;
+    world.fault_rate = world.abort_rate = world.purge_rate = world.sweep_rate = 0;
+    world.evict_rate = 300;
+    world.change_rate = 200;
+    world.admits_always = true;
+    world.names_collide = false;
+    world.memory_limit = 100 << 10;
+    world.max_object = world.memory_limit / 8;
+    world.gap_us = 20000;
+    world.url_count = 2;
+    world.actions_left = 500;
+}
+
 /* Drives that are full at once, so that segments are used again all the time. */
 static void choose_drives(void)
 {
@@ -93,7 +113,9 @@ static void choose_drives(void)
     world.crash_rate = world.crash_rate == 0 && random_chance(chance(), 500) ? 10 : world.crash_rate;
     if (world.splits) /* all of a body has to have room */
         world.drive_bytes = world.segment_bytes * (8 + random_below(chance(), 4)) + (16 << 10);
-    if (world.in_pieces)
+    if (world.rereads)
+        choose_rereads();
+    if (world.in_pieces || world.rereads)
         return;
     world.memory_limit = RANDOM_PICK(chance(), limits);
     world.max_object = world.memory_limit / 8;
@@ -200,13 +222,16 @@ static uint64_t tell(const char *program, uint64_t seed, bool trace)
         STATE_SUFFERS = 13,
         DRIVES_VARY = 10,
         DRIVES_SUFFER = 22,
-        SPLITS_EVERY = 32
+        SPLITS_EVERY = 32,
+        REREADS_EVERY = 64,
+        REREADS = 33
     };
     bool has_disk = seed % 4 == 1 || seed % 4 == 2 || seed % (2 * PIECES_EVERY) == 0;
     world = (world_t){.random = {seed * 2 + 1},
                       .apart = {random_mix(seed)},
                       .in_pieces = seed % PIECES_EVERY == 0,
                       .splits = seed % SPLITS_EVERY == SPLITS_EVERY / 2,
+                      .rereads = seed % REREADS_EVERY == REREADS,
                       .state_suffers = seed % KINDS == STATE_SUFFERS,
                       .drives_vary = seed % KINDS == DRIVES_VARY,
                       .drives_suffer = seed % (2 * KINDS) == DRIVES_SUFFER};

@@ -211,6 +211,8 @@ typedef struct {
     bool drives_suffer;           /* between two lives, more than a bit */
     bool large_bodies, in_pieces; /* in_pieces: the origin takes ranges, and clients ask for them */
     bool splits;                  /* then: it mostly does not, and disks have room for all of it */
+    bool rereads; /* two names, whose records are alike; who reads one is long about it, and slots are used
+                     again */
     int64_t gap_us;
 } world_t;
 
