@@ -433,6 +433,11 @@ bool fill_is_starved(const fill_t *fill)
     return fill->starved && !fill->ended;
 }
 
+bool fill_awaits_below(const fill_t *fill)
+{
+    return fill_is_starved(fill) && fill->waits_below;
+}
+
 unsigned fill_stalled(fill_t *fill)
 {
     if (!fill->ended && fill->run_at < fill->run_count && fill->starved) {

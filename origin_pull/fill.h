@@ -127,6 +127,8 @@ fill_action_t fill_notified(fill_t *fill, unsigned events);
 /* It was paused not for its readers alone: there is no memory. To be tried again soon: nobody notifies it
  * when others make room. */
 bool fill_is_starved(const fill_t *fill);
+/* Then: it is the tier below that takes no more, which it will in a moment. */
+bool fill_awaits_below(const fill_t *fill);
 /* It has been paused for as long as readers may take: cuts off the slowest. How many. One that is starved and
  * has nobody to cut off ends. */
 unsigned fill_stalled(fill_t *fill);

@@ -125,7 +125,9 @@ static size_t on_bytes(char *data, size_t size, size_t count, void *context)
         transfer->paused = true;
         if (taken > 0 || !was_starved)
             transfer->paused_ms = now_ms;
-        transfer->deadline_ms = now_ms + (fill_is_starved(transfer->fill) ? STARVED_MS : PAUSE_MS);
+        transfer->deadline_ms = now_ms + (fill_awaits_below(transfer->fill) ? AWAITS_BELOW_MS
+                                          : fill_is_starved(transfer->fill) ? STARVED_MS
+                                                                            : PAUSE_MS);
         return CURL_WRITEFUNC_PAUSE;
     }
     return obey(transfer, action) ? length : 0;

@@ -12,8 +12,8 @@ typedef struct transfer transfer_t;
 
 /* Readers of a windowed body may hold it up for so long before the slowest are cut off. */
 enum { PAUSE_MS = 10000, SOCKETS_MAX = 8 };
-/* And what finds no memory is tried again so often. */
-enum { STARVED_MS = 10 };
+/* And what finds no memory is tried again so often; what only waits for a disk, sooner. */
+enum { STARVED_MS = 50, AWAITS_BELOW_MS = 10 };
 
 struct transfer {
     uint32_t magic;

@@ -207,7 +207,7 @@ static void it_waits_for_the_tier_below_and_then_goes_past_it(void **state)
     assert_int_equal(send(client.fill, 0, PIECE_BYTES - 1), FILL_GO_ON);
     takes = false;
     assert_int_equal(fill_bytes(client.fill, "ab", 2, &taken), FILL_PAUSE);
-    assert_true(fill_is_starved(client.fill) && taken == 0);
+    assert_true(fill_is_starved(client.fill) && fill_awaits_below(client.fill) && taken == 0);
     takes = true;
     assert_int_equal(send(client.fill, PIECE_BYTES - 1, 2 * PIECE_BYTES - 1), FILL_GO_ON);
     takes = false;
@@ -231,7 +231,7 @@ static void it_waits_for_memory(void **state)
         size_t left = (size_t)(memory_limit(world.memory) - memory_bytes(world.memory)) - PIECE_BYTES / 2;
         assert_true(memory_reserve(world.memory, left));
         assert_int_equal(fill_bytes(client.fill, "ab", 2, &taken), FILL_PAUSE);
-        assert_true(fill_is_starved(client.fill));
+        assert_true(fill_is_starved(client.fill) && !fill_awaits_below(client.fill));
         if (i == 1) {
             fill_stalled(client.fill);
             assert_int_equal(fill_bytes(client.fill, "ab", 2, &taken), FILL_STOP);
