@@ -222,7 +222,7 @@ def test_each_host_has_its_site_and_hosts_of_one_site_are_aliases(two_sites, ori
         answer = ask(two_sites, alias)
         assert answer.body == b"www" and answer.cache["hit"], alias
     assert origin.count("/a") == shop.count("/a") == 1
-    assert two_sites.metric("selvedge_requests_total", site="www") == 6
+    two_sites.wait_metric("selvedge_requests_total", 6, site="www")
     assert two_sites.metric("selvedge_origin_requests_total", site="shop") == 1
 
 

@@ -104,7 +104,7 @@ def test_each_site_for_itself(start_node, origin, tmp_path):
     assert node.request("/a", host="a.example").status == 301
     assert node.request("/a", host="b.example").status == 200
     assert node.request("/a", host="c.example").status == 421
-    assert node.metric("selvedge_requests_total", site="a", outcome="redirect") == 1
+    node.wait_metric("selvedge_requests_total", 1, site="a", outcome="redirect")
 
 
 @pytest.mark.parametrize("value, said", [
