@@ -104,9 +104,9 @@ static piece_step_t start_piece(const walk_t *walk, object_t *sparse, piece_t pi
 }
 
 static piece_step_t try_piece(const walk_t *walk, object_t *sparse, piece_t piece, memory_view_t *view,
-                              object_reader_t *reader, walk_kind_t *kind)
+                              bool hit, object_reader_t *reader, walk_kind_t *kind)
 {
-    if (is_piece_hit(walk, sparse, view)) {
+    if (hit) {
         object_open(&view->stored, reader);
         *kind = WALK_HIT;
         return PIECE_FOUND;
@@ -143,11 +143,12 @@ bool walk_piece(const walk_t *walk, object_t *sparse, piece_t piece, object_read
             step->kind = WALK_WAIT;
             return true;
         }
-        if (waits_for_room(walk, &variant, &place.view)) {
+        bool hit = is_piece_hit(walk, sparse, &place.view);
+        if (!hit && waits_for_room(walk, &variant, &place.view)) {
             step->kind = WALK_WAIT;
             return true;
         }
-        found = try_piece(walk, sparse, piece, &place.view, reader, &step->kind);
+        found = try_piece(walk, sparse, piece, &place.view, hit, reader, &step->kind);
         memory_view_drop(&place.view);
         step->from_disk = place.from_disk;
     }

@@ -324,9 +324,26 @@ void drive_rules_cut(drive_rules_t *rules)
     }
 }
 
+/* A header of which the last bytes were not written is one all the same, where they are zeroes. */
+static void find_begun(drive_rules_t *rules)
+{
+    for (size_t i = 0; i < rules->medium->inode_count; i++) {
+        segment_t *segment = &rules->segments[i];
+        const platter_inode_t *file = &rules->medium->inodes[i];
+        uint64_t serial =
+            segment->serial == 0 && segment->directory != 0 ? header_serial(file, segment->directory) : 0;
+        if (serial == 0)
+            continue;
+        segment->serial = serial;
+        segment->written = file->length;
+        segment->end = records_end(file, segment->directory, serial, file->length);
+    }
+}
+
 void drive_rules_begin(drive_rules_t *rules)
 {
     rules->lied = false;
+    find_begun(rules);
 }
 
 void drive_rules_lied(drive_rules_t *rules)
