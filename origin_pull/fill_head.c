@@ -282,6 +282,7 @@ static fill_action_t begin(fill_t *fill, const fill_answer_t *answer, int64_t no
     http_vary_t vary = http_vary(answer->fields, &names);
     fill->content_length = fill_length_of(answer);
     fill->can_pause = answer->can_pause;
+    fill->large = false; /* an answer before this one, over HTTP/2, may have been */
     http_storing_t storing = judge(fill, answer, &vary, now_ms);
     judge_error(fill, &storing, answer->status);
     object_t *sparse = NULL;

@@ -264,6 +264,28 @@ static void it_is_asked_for_where_it_can_wait(void **state)
     client_leave(&client);
 }
 
+/* What is said by then counts alone. */
+static void asked_for_once_more_it_may_not_be_stored(void **state)
+{
+    (void)state;
+    client_t client;
+    http_field_t list[8];
+    fill_answer_t answer = {200, fields_of(list, LINES(FRESH, LENGTH)), false, false};
+    client_ask(&world, &client, "/a", NULL);
+    assert_int_equal(fill_head(client.fill, &answer, world.now_ms), FILL_AGAIN);
+    assert_int_equal(
+        client_head(&world, &client, 200,
+                    LINES("cache-control: no-store", LENGTH, "etag: \"1\"", "accept-ranges: bytes")),
+        FILL_GO_ON);
+    assert_false(object_sparse(client.reader.object));
+    fill_fail(client.fill, (object_failure_t){502, "test"});
+    client_leave(&client);
+    client_ask(&world, &client, "/a", NULL);
+    assert_int_not_equal(client.step.kind, WALK_HIT);
+    fill_fail(client.fill, (object_failure_t){502, "test"});
+    client_leave(&client);
+}
+
 /* Who waits for what was to come is told that it does not. */
 static void it_fails_for_all_when_upstream_breaks_off(void **state)
 {
@@ -355,6 +377,7 @@ int main(void)
         STORY(it_waits_for_the_tier_below_and_then_goes_past_it),
         STORY(it_waits_for_memory),
         STORY(it_is_asked_for_where_it_can_wait),
+        STORY(asked_for_once_more_it_may_not_be_stored),
         STORY(it_fails_for_all_when_upstream_breaks_off),
         STORY(it_goes_on_when_it_is_invalidated),
         STORY(what_is_not_kept_streams_through),
