@@ -243,6 +243,8 @@ void drive_rules_written(drive_rules_t *rules, size_t inode, uint64_t offset, ui
         begin_segment(rules, inode, id, end == SEGMENT_HEADER_BYTES);
         return;
     }
+    if (segment->serial == 0 || segment->directory != id) /* a call that failed may have written its header */
+        begin_segment(rules, inode, id, true);
     if (segment->serial == 0 || segment->directory != id)
         return;
     if (!gaps && !is_blank(file->data + offset, length))
