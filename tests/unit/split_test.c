@@ -248,15 +248,20 @@ static void it_waits_for_memory(void **state)
     }
 }
 
-/* Over HTTP/2 it could not wait. */
+/* Over HTTP/2 it could not wait: it is asked for once more. */
+static void ask_over_http2(client_t *client)
+{
+    http_field_t list[8];
+    fill_answer_t answer = {200, fields_of(list, LINES(FRESH, LENGTH)), false, false};
+    client_ask(&world, client, "/a", NULL);
+    assert_int_equal(fill_head(client->fill, &answer, world.now_ms), FILL_AGAIN);
+}
+
 static void it_is_asked_for_where_it_can_wait(void **state)
 {
     (void)state;
     client_t client;
-    http_field_t list[8];
-    fill_answer_t answer = {200, fields_of(list, LINES(FRESH, LENGTH)), false, false};
-    client_ask(&world, &client, "/a", NULL);
-    assert_int_equal(fill_head(client.fill, &answer, world.now_ms), FILL_AGAIN);
+    ask_over_http2(&client);
     assert_true(fill_needs_pauses(client.fill));
     assert_int_equal(client_head(&world, &client, 200, LINES(FRESH, LENGTH)), FILL_GO_ON);
     assert_true(object_sparse(client.reader.object));
@@ -269,10 +274,7 @@ static void asked_for_once_more_it_may_not_be_stored(void **state)
 {
     (void)state;
     client_t client;
-    http_field_t list[8];
-    fill_answer_t answer = {200, fields_of(list, LINES(FRESH, LENGTH)), false, false};
-    client_ask(&world, &client, "/a", NULL);
-    assert_int_equal(fill_head(client.fill, &answer, world.now_ms), FILL_AGAIN);
+    ask_over_http2(&client);
     assert_int_equal(
         client_head(&world, &client, 200,
                     LINES("cache-control: no-store", LENGTH, "etag: \"1\"", "accept-ranges: bytes")),

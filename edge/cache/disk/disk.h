@@ -92,7 +92,7 @@ struct disk_wait {
 typedef enum {
     DISK_ABSENT, /* nothing of it is known, or can be had */
     DISK_FOUND,  /* memory has it now, and so has the view; a part that is on its way the view alone; a whole
-                    that is kept in pieces memory alone: it is  looked for among what is sparse */
+                    that is kept in pieces memory alone: it is looked for among what is sparse */
     DISK_WAIT    /* the wait will be woken; then memory is to be looked into again */
 } disk_look_t;
 
