@@ -35,13 +35,16 @@ static bool is_far_range(exchange_t *exchange, http_fields_t fields)
 
 /* Of what comes as one row, and of which upstream may take ranges all the same: nothing says that it does
  * not, but the version has no validator by which parts of it could be kept. */
+static bool may_be_asked_for_apart(const exchange_t *exchange)
+{
+    const head_t *head = object_head(exchange->reader->object);
+    return !exchange->is_ranged && !head_takes_ranges(head) && !head_denies_ranges(head);
+}
+
 static bool comes_much_later(exchange_t *exchange, const walk_t *walk)
 {
     object_t *sparse = exchange->reader->object;
     http_ranges_t ranges;
-    const head_t *head = object_head(sparse);
-    if (exchange->is_ranged || head_takes_ranges(head) || head_denies_ranges(head))
-        return false;
     http_selection_t selection = respond_select(exchange, walk->fields, &ranges);
     return (selection == HTTP_PART || selection == HTTP_PARTS) &&
            walk_is_far(walk, sparse, ranges.at[0].first, RANGE_SKIP_BYTES);
@@ -71,11 +74,13 @@ static bool has_pieces(const exchange_t *exchange, const walk_t *walk)
 
 void request_take_sparse(exchange_t *exchange, http_fields_t fields)
 {
-    walk_t walk = request_walk(exchange, fields, exchange_now_us());
-    if (comes_much_later(exchange, &walk)) {
-        exchange->forward = exchange->forward == FORWARD_NOT ? FORWARD_PARTIAL : exchange->forward;
-        ask_for_range(exchange, &walk);
-        return;
+    if (may_be_asked_for_apart(exchange)) {
+        walk_t walk = request_walk(exchange, fields, exchange_now_us());
+        if (comes_much_later(exchange, &walk)) {
+            exchange->forward = exchange->forward == FORWARD_NOT ? FORWARD_PARTIAL : exchange->forward;
+            ask_for_range(exchange, &walk);
+            return;
+        }
     }
     if (exchange->kind != WALK_HIT)
         note_origin(exchange);
